@@ -102,3 +102,139 @@ class AuditBroken(AuthError):
         self.sequence = sequence
         self.problem = problem
         super().__init__(f"the audit chain breaks at record {sequence}: {problem}")
+
+
+class HashingBusy(AuthError):
+    """Raised when more logins wait for a password hash than the gate lets wait."""
+
+    def __init__(self, seconds: int) -> None:
+        self.seconds = seconds
+        super().__init__(
+            f"too many logins wait for the password hash; try again in {seconds} s, "
+            "or raise SALLYPORT_HASHING_PARALLEL or SALLYPORT_HASHING_QUEUE"
+        )
+
+
+class OneTimeCodeWrong(AuthError):
+    """Raised when a code that should confirm a second factor is wrong or was used."""
+
+    def __init__(self) -> None:
+        super().__init__("the one-time code is wrong or was used; wait for the next one")
+
+
+class SecondFactorConflict(AuthError):
+    """Raised when a second factor is in no state to be enrolled, confirmed or removed."""
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(f"the second factor stays as it is: {problem}")
+
+
+class GrantsExceeded(AuthError):
+    """Raised when somebody would be given more than the giver, the role or the tenant has."""
+
+    def __init__(self, grants: str, ceiling: str) -> None:
+        self.grants = grants
+        super().__init__(f"{grants!r} cannot be given: it exceeds {ceiling}")
+
+
+class RoleRefused(AuthError):
+    """Raised when a tenant has no such role."""
+
+    def __init__(self, role: str, tenant: str, allowed: tuple[str, ...]) -> None:
+        self.role = role
+        self.tenant = tenant
+        super().__init__(
+            f"the tenant {tenant!r} has no role {role!r}; choose one of {', '.join(allowed)}"
+        )
+
+
+class LastAdmin(AuthError):
+    """Raised when a change would leave a tenant without anybody who can administer it."""
+
+    def __init__(self, username: str) -> None:
+        self.username = username
+        super().__init__(
+            f"{username!r} is the last one who can administer this tenant; appoint another first"
+        )
+
+
+class PlatformTenantFixed(AuthError):
+    """Raised when the operators' own tenant would be suspended or deleted."""
+
+    def __init__(self) -> None:
+        super().__init__("the operators' own tenant can be neither suspended nor deleted")
+
+
+class PlanUnknown(AuthError):
+    """Raised when no plan has this name."""
+
+    def __init__(self, plan: str, known: tuple[str, ...]) -> None:
+        self.plan = plan
+        super().__init__(f"there is no plan {plan!r}; choose one of {', '.join(known)}")
+
+
+class LimitRefused(AuthError):
+    """Raised when a limit has an unknown name or a value that no limit may have."""
+
+    def __init__(self, name: str, problem: str) -> None:
+        self.name = name
+        self.problem = problem
+        super().__init__(f"the limit {name!r} is refused: {problem}")
+
+
+class ExpiryRefused(AuthError):
+    """Raised when a service account would expire before it exists."""
+
+    def __init__(self, expires_at: float) -> None:
+        self.expires_at = expires_at
+        super().__init__("a service account must expire in the future, or never")
+
+
+class AuditDetailRefused(AuthError):
+    """Raised when a detail of an audit record looks like a secret, by its name or by its form."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        super().__init__(
+            f"the audit detail {path!r} looks like a secret; record an identifier instead"
+        )
+
+
+class SecretMissing(AuthError):
+    """Raised when a secret of the platform is new and the transaction only reads."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"the secret {name!r} does not exist yet; make it in a write transaction")
+
+
+class KeyRingEmpty(AuthError):
+    """Raised when no key signs, because the key ring was never prepared."""
+
+    def __init__(self, purpose: str) -> None:
+        self.purpose = purpose
+        super().__init__(f"there is no signing key for {purpose}; run: manage.py init")
+
+
+class KeyUnusable(AuthError):
+    """Raised when a stored key does not open, or is not the key that its name says."""
+
+    def __init__(self, kid: str, problem: str) -> None:
+        self.kid = kid
+        self.problem = problem
+        super().__init__(
+            f"signing key {kid} {problem}; give back the SALLYPORT_MASTER_KEY and SALLYPORT_URL "
+            f"that it was made with, or run: manage.py keys revoke {kid}"
+        )
+
+
+class KeyNotActive(TokenRefused):
+    """Raised when a token is good but its key was not yet signing when the verifiers were read.
+
+    The signature is genuine, so whoever holds cached verifiers reads them anew, once.
+    """
+
+    def __init__(self, kid: str) -> None:
+        self.kid = kid
+        super().__init__("its key does not sign yet")
