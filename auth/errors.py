@@ -191,6 +191,14 @@ class ExpiryRefused(AuthError):
         super().__init__("a service account must expire in the future, or never")
 
 
+class AuditHeadMalformed(AuthError):
+    """Raised when a text is no head of the audit chain."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        super().__init__(f"{text!r} is no audit head; give COUNT:LINK as `audit verify` prints it")
+
+
 class AuditDetailRefused(AuthError):
     """Raised when a detail of an audit record looks like a secret, by its name or by its form."""
 
@@ -198,6 +206,18 @@ class AuditDetailRefused(AuthError):
         self.path = path
         super().__init__(
             f"the audit detail {path!r} looks like a secret; record an identifier instead"
+        )
+
+
+class ScopeTooLong(AuthError):
+    """Raised when the grants of a principal do not fit into an access token."""
+
+    def __init__(self, grants: int, limit: int) -> None:
+        self.grants = grants
+        self.limit = limit
+        super().__init__(
+            f"{grants} grants make a token of more than {limit} bytes; "
+            "grant a permission on every model instead of on each"
         )
 
 
