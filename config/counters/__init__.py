@@ -1,0 +1,146 @@
+"""Counters that every process shares: what is charged, what is held, what was used.
+
+A window slides in 128 buckets of a 127th of its length, so that no interval of that length ever
+admits more than the limit, and a steady caller gets at least 127/128 of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+Key = tuple[str, ...]
+# How much of a daily quota was used before this store knew of it: (key, day) -> amount.
+Seed = Callable[[Key, str], int]
+
+LARGEST: Final = 2**53 - 1  # the largest integer that Lua counts exactly
+DAY_SECONDS: Final = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """An amount to count against a limit per window of seconds.
+
+    A calendar charge counts by UTC day instead of sliding, and survives the loss of the store.
+    One that is closed when down is refused while the shared store does not answer.
+    """
+
+    key: Key
+    amount: int
+    limit: int
+    window: float
+    policy: str
+    calendar: bool = False
+    closed_when_down: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.amount <= LARGEST or not 0 <= self.limit <= LARGEST:
+            raise ValueError(
+                f"{self.policy}: amount and limit must be from 0 to {LARGEST}, "
+                f"not {self.amount} and {self.limit}"
+            )
+        if self.window < 1e-3 or (self.calendar and self.window != DAY_SECONDS):
+            raise ValueError(
+                f"{self.policy}: a window is at least a millisecond, and a day if by calendar; "
+                f"not {self.window} s"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether all the charges were admitted, and what is left of each limit afterwards.
+
+    `reset` says per charge in how many seconds its oldest part frees; `retry_after` in how many
+    the call would be admitted if nobody else came, infinite if an amount exceeds its limit.
+    `shared` is False for a decision on this process's own share while the store is down.
+    """
+
+    charges: tuple[Charge, ...]
+    violated: Charge | None
+    remaining: tuple[int, ...]
+    reset: tuple[float, ...]
+    retry_after: float
+    at: float  # by the store's clock
+    shared: bool = True
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the charges were made; a refused call burns nothing."""
+        return self.violated is None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one principal consumed of one model; the day is the store's today unless given."""
+
+    tenant_id: str
+    subject_id: str
+    model: str
+    requests: int
+    rows: int
+    compute_us: int
+    day: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UsageTotals:
+    """The running totals of one generation of a store, read in one moment."""
+
+    source: str
+    totals: tuple[Usage, ...]
+
+
+class Counters(Protocol):
+    """A store of counters; each method is one atomic step for all processes.
+
+    Raises CounterStoreDown if the store does not answer. `now` replaces a reading of the store's
+    own clock, for simulations.
+    """
+
+    @property
+    def source(self) -> str:
+        """The random name of this generation of the store; a store made anew has another."""
+        ...
+
+    def charge(
+        self, charges: Sequence[Charge], *, usage: Usage | None = None, now: float | None = None
+    ) -> Verdict:
+        """Make all the charges, and record the usage with them, or none."""
+        ...
+
+    def peek(self, charges: Sequence[Charge], *, now: float | None = None) -> Verdict:
+        """What `charge` would say, without charging; `remaining` is before the charge."""
+        ...
+
+    def refund(self, verdict: Verdict) -> None:
+        """Give back what an allowed verdict charged."""
+        ...
+
+    def record(self, charges: Sequence[Charge], *, now: float | None = None) -> None:
+        """Count what happened elsewhere, over the limits if need be."""
+        ...
+
+    def enter(self, key: Key, limit: int, holder: str, *, now: float | None = None) -> bool:
+        """Take one of `limit` places; those of a process that died come back."""
+        ...
+
+    def leave(self, key: Key, holder: str, *, usage: Usage | None = None) -> None:
+        """Give back one place that the holder took, and record the usage with it."""
+        ...
+
+    def add_usage(self, usage: Usage) -> None:
+        """Add to the running totals of its day, tenant, subject and model."""
+        ...
+
+    def usage_totals(self) -> UsageTotals:
+        """Every running total, with the generation that it belongs to."""
+        ...
+
+    def drop_usage_before(self, day: str) -> None:
+        """Forget the totals of earlier days, once they are flushed."""
+        ...
+
+    def close(self) -> None:
+        """Close what is open in this process."""
+        ...

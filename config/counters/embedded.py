@@ -1,0 +1,290 @@
+"""Counters in LMDB: exact over all processes of one machine, in microseconds."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, TypeVar
+
+import lmdb
+
+from config.counters import Charge, Key, Seed, Usage, UsageTotals, Verdict
+from config.counters.keys import PLACES, USAGE, encode
+from config.counters.ledger import (
+    Moment,
+    SeedMissing,
+    add_usage,
+    decide,
+    force,
+    give_back,
+    is_spent,
+    read_usage,
+    seed_name,
+    usage_of,
+)
+from config.counters.places import changed, dead, read_places, taken, write_places
+from config.counters.store import MachineStore
+from config.errors import CounterStoreDown
+
+MAP_BYTES: Final = 64 * 1024 * 1024
+SWEEP_EVERY: Final = 16  # charges; each adds at most a few counters
+SWEEP_RECORDS: Final = 96
+SWEEP_WHEN_FULL: Final = 4_096
+LOOK_FOR_DEAD_SECONDS: Final = 0.1
+SOURCE: Final = b"m=source"
+T = TypeVar("T")
+
+
+class EmbeddedCounters:
+    """Implements Counters in the file at a path.
+
+    `clock` must agree between processes and never jump; `wall` says which day it is. `seed` is
+    asked when a daily counter is new, so that a quota survives the loss of the file.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        seed: Seed | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        size: int = MAP_BYTES,
+    ) -> None:
+        self._path = path
+        self._store = MachineStore(path, size=size)
+        self._seed = seed
+        self._clock = clock
+        self._wall = wall
+        self._calls = 0
+        self._sweep_from = b""
+        self._looked = 0.0
+        self._looking = threading.Lock()
+
+    @property
+    def source(self) -> str:
+        """The random name of this generation of the store."""
+        return self._write(_source)
+
+    def charge(
+        self, charges: Sequence[Charge], *, usage: Usage | None = None, now: float | None = None
+    ) -> Verdict:
+        """Make all the charges, and record the usage with them, or none."""
+
+        def work(txn: lmdb.Transaction[bytes]) -> Verdict:
+            moment = self._moment(now)
+            verdict = decide(txn, charges, moment, seeds)
+            if verdict.allowed:
+                if usage is not None:
+                    add_usage(txn, usage, moment.day)
+                self._sweep_a_little(txn, moment)
+            return verdict
+
+        seeds = self._seeds()
+        return self._write_seeded(work, seeds, keep=lambda verdict: verdict.allowed)
+
+    def peek(self, charges: Sequence[Charge], *, now: float | None = None) -> Verdict:
+        """What `charge` would say, without charging."""
+
+        def work(txn: lmdb.Transaction[bytes]) -> Verdict:
+            return decide(txn, charges, self._moment(now), seeds, write=False)
+
+        seeds = self._seeds()
+        return self._write_seeded(work, seeds, keep=lambda _: False)
+
+    def refund(self, verdict: Verdict) -> None:
+        """Give back what an allowed verdict charged."""
+        if verdict.allowed:
+            moment = self._moment(verdict.at)
+            self._write(lambda txn: give_back(txn, verdict.charges, moment))
+
+    def record(self, charges: Sequence[Charge], *, now: float | None = None) -> None:
+        """Count what happened elsewhere, over the limits if need be."""
+        seeds = self._seeds()
+        self._write_seeded(
+            lambda txn: force(txn, charges, self._moment(now), seeds), seeds, keep=lambda _: True
+        )
+
+    def enter(self, key: Key, limit: int, holder: str, *, now: float | None = None) -> bool:
+        """Take one of `limit` places; when they are full, those of dead processes are freed."""
+        name = encode(PLACES, key)
+        if self._write(lambda txn: _enter(txn, name, limit, holder)):
+            return True
+        gone = self._look_for_dead(self._write(lambda txn: txn.get(name)))
+        return bool(gone) and self._write(lambda txn: _enter(txn, name, limit, holder, gone))
+
+    def leave(self, key: Key, holder: str, *, usage: Usage | None = None) -> None:
+        """Give back one place that the holder took, and record the usage with it."""
+        name = encode(PLACES, key)
+
+        def work(txn: lmdb.Transaction[bytes]) -> None:
+            places = changed(read_places(txn.get(name)), holder, -1)
+            _keep(txn, name, write_places(places))
+            if usage is not None:
+                add_usage(txn, usage, self._moment(None).day)
+
+        self._write(work)
+
+    def add_usage(self, usage: Usage) -> None:
+        """Add to the running totals of its day, tenant, subject and model."""
+        self._write(lambda txn: add_usage(txn, usage, self._moment(None).day))
+
+    def usage_totals(self) -> UsageTotals:
+        """Every running total, with the generation that it belongs to."""
+
+        def work(txn: lmdb.Transaction[bytes]) -> UsageTotals:
+            return usage_of(_source(txn), _under(txn, USAGE))
+
+        return self._write(work)
+
+    def drop_usage_before(self, day: str) -> None:
+        """Forget the totals of earlier days."""
+
+        def work(txn: lmdb.Transaction[bytes]) -> None:
+            for name, value in _under(txn, USAGE):
+                if read_usage(name, value).day < day:
+                    txn.delete(name)
+
+        self._write(work)
+
+    def close(self) -> None:
+        """Close this process's environment; the next call opens it again."""
+        self._store.close()
+
+    def _seeds(self) -> dict[tuple[bytes, str], int] | None:
+        return None if self._seed is None else {}
+
+    def _moment(self, now: float | None) -> Moment:
+        clock = self._clock()
+        at = clock if now is None else now
+        return Moment(at, self._wall() - clock + at)
+
+    def _write_seeded(
+        self,
+        work: Callable[[lmdb.Transaction[bytes]], T],
+        seeds: dict[tuple[bytes, str], int] | None,
+        *,
+        keep: Callable[[T], bool],
+    ) -> T:
+        while True:
+            try:
+                return self._write(work, keep=keep)
+            except SeedMissing as missing:
+                # Asked outside of the transaction: the answer comes from another store.
+                assert self._seed is not None
+                assert seeds is not None
+                used = self._seed(missing.charge.key, missing.day)
+                seeds[seed_name(missing.charge, missing.day)] = used
+
+    def _write(
+        self,
+        work: Callable[[lmdb.Transaction[bytes]], T],
+        *,
+        keep: Callable[[T], bool] = lambda _: True,
+    ) -> T:
+        try:
+            return self._transact(work, keep)
+        except lmdb.MapFullError:
+            self._make_room()
+        except (lmdb.Error, OSError) as error:
+            raise CounterStoreDown(str(self._path), str(error)) from error
+        try:
+            return self._transact(work, keep)
+        except (lmdb.Error, OSError) as error:
+            raise CounterStoreDown(str(self._path), str(error)) from error
+
+    def _transact(
+        self, work: Callable[[lmdb.Transaction[bytes]], T], keep: Callable[[T], bool]
+    ) -> T:
+        txn = self._store.env.begin(write=True)
+        try:
+            result = work(txn)
+        except BaseException:
+            txn.abort()
+            raise
+        if keep(result):
+            txn.commit()
+        else:
+            txn.abort()
+        return result
+
+    def _sweep_a_little(self, txn: lmdb.Transaction[bytes], moment: Moment) -> None:
+        self._calls += 1
+        if self._calls % SWEEP_EVERY == 0:
+            self._sweep(txn, moment, SWEEP_RECORDS)
+
+    def _sweep(self, txn: lmdb.Transaction[bytes], moment: Moment, records: int) -> None:
+        """Go on where the last sweep stopped, and drop counters that say nothing any more."""
+        cursor = txn.cursor()
+        found = cursor.set_range(self._sweep_from) if self._sweep_from else cursor.first()
+        for _ in range(records):
+            if not found:
+                break
+            key, value = cursor.item()
+            found = (
+                cursor.delete() and bool(cursor.key())
+                if is_spent(key, value, moment)
+                else (cursor.next())
+            )
+        self._sweep_from = cursor.key() if found else b""
+
+    def _make_room(self) -> None:
+        # In small steps: each needs a little room of its own.
+        with suppress(lmdb.MapFullError):
+            for _ in range(SWEEP_WHEN_FULL // SWEEP_RECORDS):
+                with self._store.env.begin(write=True) as txn:
+                    self._sweep(txn, self._moment(None), SWEEP_RECORDS)
+
+    def _look_for_dead(self, record: bytes | None) -> set[tuple[int, int]]:
+        """Find dead holders, at most ten times a second: a full tenant asks all the time."""
+        with self._looking:
+            now = time.monotonic()
+            if now - self._looked < LOOK_FOR_DEAD_SECONDS:
+                return set()
+            self._looked = now
+        return dead(read_places(record))
+
+
+def _source(txn: lmdb.Transaction[bytes]) -> str:
+    source = txn.get(SOURCE)
+    if source is None:
+        source = secrets.token_hex(12).encode()
+        txn.put(SOURCE, source)
+    return bytes(source).decode()
+
+
+def _enter(
+    txn: lmdb.Transaction[bytes],
+    name: bytes,
+    limit: int,
+    holder: str,
+    gone: set[tuple[int, int]] | None = None,
+) -> bool:
+    places = read_places(txn.get(name))
+    if gone:
+        places = [place for place in places if (place.pid, place.started) not in gone]
+    if taken(places) >= limit:
+        return False
+    _keep(txn, name, write_places(changed(places, holder, +1)))
+    return True
+
+
+def _keep(txn: lmdb.Transaction[bytes], name: bytes, record: bytes | None) -> None:
+    if record is None:
+        txn.delete(name)
+    else:
+        txn.put(name, record)
+
+
+def _under(txn: lmdb.Transaction[bytes], prefix: bytes) -> list[tuple[bytes, bytes]]:
+    cursor = txn.cursor()
+    found = []
+    more = cursor.set_range(prefix)
+    while more and cursor.key().startswith(prefix):
+        found.append((bytes(cursor.key()), bytes(cursor.value())))
+        more = cursor.next()
+    return found
