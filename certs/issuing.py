@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from certs.errors import MOST_DAYS, LifetimeOutOfRange
-from certs.names import check_client_name, general_name, subtrees
+from certs.names import check_client_name, closed, general_name, subtrees
 from certs.pairs import Pair
 
 AUTHORITY_SPAN: Final = timedelta(days=3650)
@@ -142,7 +142,7 @@ def _self_signed(
     # in a trust store.
     name = f"Sallyport authority {identifier.digest.hex()[:12]}"
     # Whoever trusts this authority trusts it for this installation's names only.
-    constraints = x509.NameConstraints(sorted(permitted, key=repr), excluded_subtrees=None)
+    constraints = x509.NameConstraints(sorted(closed(permitted), key=repr), excluded_subtrees=None)
     start = _moment(now) - BACKDATED
     return (
         _builder(name, key, _subject(name))

@@ -51,7 +51,12 @@ def check_client_name(name: str) -> str:
 
 def subtrees(names: Iterable[str]) -> frozenset[x509.GeneralName]:
     """Say what an authority must be permitted so that it can certify these names."""
-    found: set[x509.GeneralName] = {_subtree(general_name(name)) for name in names}
+    return frozenset(_subtree(general_name(name)) for name in names)
+
+
+def closed(permitted: Iterable[x509.GeneralName]) -> frozenset[x509.GeneralName]:
+    """The same subtrees, and one that nobody owns of each kind that has none."""
+    found = set(permitted)
     if not any(isinstance(name, x509.DNSName) for name in found):
         found.add(x509.DNSName(NO_DNS_NAME))
     if not any(isinstance(name, x509.IPAddress) for name in found):
