@@ -67,6 +67,7 @@ class Accounts:
     ) -> User:
         """Make a user; raises NameMalformed, NameTaken, RoleRefused or GrantsExceeded."""
         name = account_name("user", username)
+        _refuse_short(password, has_otp=False)
         lock_tenant(session, scope.tenant_id)
         now = self._clock()
         row = UserRow(
@@ -114,24 +115,15 @@ class Accounts:
     def set_role(self, session: Session, scope: Scope, username: str, role: Role) -> User:
         """Give another role; the user's own narrowing stays. Raises LastAdmin or RoleRefused."""
         row = _locked_row(session, scope, username)
-        _require_power_over(scope, row)
-        if role != row.role:
-            _require_another_admin(session, scope, row)
-        row.role = _role_of_tenant(scope, role)
-        _require_power_over(scope, row)
-        return _view(row)
+        return self._regrant(session, scope, row, _role_of_tenant(scope, role), row.scope)
 
     def set_grants(
         self, session: Session, scope: Scope, username: str, grants: Grants | None
     ) -> User:
         """Narrow the user's role to these grants; None lifts the narrowing."""
         row = _locked_row(session, scope, username)
-        _require_power_over(scope, row)
-        if grants is not None:
-            _require_another_admin(session, scope, row)
-        row.scope = _narrowing(Role(row.role), grants)
-        _require_power_over(scope, row)
-        return _view(row)
+        role = Role(row.role)
+        return self._regrant(session, scope, row, role, _narrowing(role, grants))
 
     def reset_password(
         self,
@@ -145,7 +137,7 @@ class Accounts:
         """Replace the password of another user. End the user's sessions as well."""
         row = _locked_row(session, scope, username)
         _require_power_over(scope, row)
-        self._set_password(row, password)
+        self._set_password(row, password, has_otp=row.otp_confirmed and not remove_otp)
         if remove_otp:
             self._otp.remove(session, row)
         return _view(row)
@@ -155,9 +147,7 @@ class Accounts:
     ) -> User:
         """Replace the caller's own password, the old one being proved; or CredentialsWrong."""
         row = _proved_row(session, scope, proof)
-        if password.needs_otp and not row.otp_confirmed:
-            raise PasswordRefused("it is too short without a second factor")
-        self._set_password(row, password)
+        self._set_password(row, password, has_otp=row.otp_confirmed)
         return _view(row)
 
     def remove_otp(self, session: Session, scope: Scope, proof: Proof) -> User:
@@ -173,7 +163,19 @@ class Accounts:
         self._otp.remove(session, row)
         return _view(row)
 
-    def _set_password(self, row: UserRow, password: NewPassword) -> None:
+    def _regrant(
+        self, session: Session, scope: Scope, row: UserRow, role: Role, narrowing: str | None
+    ) -> User:
+        _require_power_over(scope, row)
+        require_grantable(scope, user_grants(role, narrowing))
+        if (role, narrowing) != (row.role, row.scope):
+            _require_another_admin(session, scope, row)
+        row.role = role
+        row.scope = narrowing
+        return _view(row)
+
+    def _set_password(self, row: UserRow, password: NewPassword, *, has_otp: bool) -> None:
+        _refuse_short(password, has_otp=has_otp)
         row.password_hash = password.hash
         row.password_changed_at = self._clock()
 
@@ -203,6 +205,11 @@ def _proved_row(session: Session, scope: Scope, proof: Proof) -> UserRow:
     if not (proof.matched and own and current):
         raise CredentialsWrong
     return row
+
+
+def _refuse_short(password: NewPassword, *, has_otp: bool) -> None:
+    if password.needs_otp and not has_otp:
+        raise PasswordRefused("it is too short without a second factor")
 
 
 def _role_of_tenant(scope: Scope, role: Role) -> Role:

@@ -7,26 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from auth.passwords import NewPassword, PasswordHasher
 from auth.records import TenantRow
 from config.database import Database
 from config.sealing import Sealer
 from config.settings import Settings
+from tests.auth.cast import PASSWORD, Cast, build_cast
+from tests.auth.clock import Clock
 
 MASTER_KEY = bytes(range(32))
-
-
-class Clock:
-    """Unix seconds that stand still until a test moves them."""
-
-    def __init__(self, now: float = 1_800_000_000.0) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        return self.now
-
-    def advance(self, seconds: float) -> None:
-        """Move on."""
-        self.now += seconds
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -34,10 +23,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Where this test's own database is."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'sallyport.db'}"
-    try:
-        return str(request.getfixturevalue("postgresql_url"))
-    except pytest.FixtureLookupError:
-        pytest.skip("no PostgreSQL fixture")
+    return str(request.getfixturevalue("postgresql_url"))
 
 
 @pytest.fixture
@@ -67,3 +53,30 @@ def settings(tmp_path: Path) -> Settings:
 def sealer(settings: Settings) -> Sealer:
     """What seals under the test's master key."""
     return Sealer(settings.master_keys)
+
+
+@pytest.fixture(scope="session")
+def hasher() -> Iterator[PasswordHasher]:
+    """Argon2id with the least parameters that the settings allow."""
+    settings = Settings(instance=Path("instance"), master_keys=(MASTER_KEY,))
+    hasher = PasswordHasher(settings)
+    yield hasher
+    hasher.close()
+
+
+@pytest.fixture(scope="session")
+def password(hasher: PasswordHasher) -> NewPassword:
+    """The password of the whole cast, hashed once."""
+    return hasher.prepare(PASSWORD)
+
+
+@pytest.fixture
+def cast(
+    database: Database,
+    clock: Clock,
+    settings: Settings,
+    hasher: PasswordHasher,
+    password: NewPassword,
+) -> Cast:
+    """Ada, Ben and Rob at Acme, Gail at Globex, and Olga, the operator."""
+    return build_cast(database, clock, settings, hasher, password)
