@@ -1,0 +1,83 @@
+"""What is refused of a request's body before any parser sees it.
+
+One C-level pass drops everything that numbers are written with. What is left, the outline, is a
+few bytes per row: brackets, colons, words and strings. Size, depth, rows and stray words are read
+off it, so that a hostile body costs no more than a well-formed one of the same length.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from config.settings import Settings
+from models.errors import InputRefused, InputTooLarge
+
+NUMERALS: Final = b"0123456789+-.eE, \t\r\n"
+NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
+STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+# The envelope and the list of rows are not rows.
+LISTS_BESIDE_ROWS: Final = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bounds:
+    """The most that one prediction's body may have, in bytes, rows, columns and nesting."""
+
+    max_bytes: int
+    max_rows: int
+    max_columns: int
+    max_depth: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> Bounds:
+        """The bounds that an installation is set to."""
+        return cls(
+            max_bytes=settings.max_body_bytes,
+            max_rows=settings.max_rows,
+            max_columns=settings.max_columns,
+            max_depth=settings.max_depth,
+        )
+
+
+def bounded_outline(body: bytes, bounds: Bounds) -> bytes:
+    """Return the body without its numerals; raises InputRefused if it exceeds the bounds."""
+    if len(body) > bounds.max_bytes:
+        raise InputTooLarge(len(body), bounds.max_bytes)
+    outline = body.translate(None, NUMERALS)
+    lists = outline.count(b"[")
+    if lists > bounds.max_rows + LISTS_BESIDE_ROWS:
+        raise InputRefused("/features", f"more than {bounds.max_rows} rows")
+    if lists + outline.count(b"{") > bounds.max_depth:
+        _refuse_deep(outline, bounds.max_depth)
+    # A column takes at least two bytes, so that a shorter body cannot have too many.
+    if len(body) > 2 * bounds.max_columns:
+        _refuse_wide(body, bounds.max_columns)
+    return outline
+
+
+def _refuse_deep(outline: bytes, most: int) -> None:
+    brackets = STRING.sub(b"", outline).translate(None, NOT_BRACKETS)
+    if len(brackets) <= most:
+        return
+    # The low five bits of [ and { are one less than 0x1C, those of ] and } one more.
+    steps = 0x1C - (np.frombuffer(brackets, np.uint8) & 0x1F).astype(np.int8)
+    if int(np.cumsum(steps, dtype=np.int32).max()) > most:
+        raise InputRefused("", f"nested deeper than {most}")
+
+
+def _refuse_wide(body: bytes, most: int) -> None:
+    # Only a stretch of 2 * most bytes without a closing bracket can be too wide a row: hop over
+    # all others by their last bracket instead of looking at every row.
+    span, start = 2 * most, 0
+    while start + span < len(body):
+        last = body.rfind(b"]", start, start + span)
+        if last < 0:
+            last = body.find(b"]", start + span)
+            last = len(body) if last < 0 else last
+            if body.count(b",", start, last) > most + 2:
+                raise InputRefused("/features", f"more than {most} columns")
+        start = last + 1

@@ -1,0 +1,124 @@
+"""What may be wrong with what predicts. No module below `service` knows a status code."""
+
+from __future__ import annotations
+
+
+class ModelsError(Exception):
+    """The root of this package's errors."""
+
+
+class ModelNotFound(ModelsError):
+    """Raised when the scope holds no such model or version; another tenant's looks the same."""
+
+    def __init__(self, name: str | None, version: int | str | None = None) -> None:
+        self.name = name
+        self.version = version
+        what = f"model {name!r}" if name is not None else "default model"
+        which = "" if version is None else f" with a version {version!r}"
+        super().__init__(f"there is no {what}{which}")
+
+
+class NameRefused(ModelsError):
+    """Raised when a model or alias is given a name that such names may not have."""
+
+    def __init__(self, kind: str, name: str, rule: str) -> None:
+        self.kind = kind
+        self.name = name
+        super().__init__(f"{name!r} is no name for {kind}: {rule}")
+
+
+class InputRefused(ModelsError):
+    """Raised when a request's body is no input for a prediction; `path` is a JSON pointer."""
+
+    def __init__(self, path: str, problem: str) -> None:
+        self.path = path
+        self.problem = problem
+        super().__init__(f"{path}: {problem}" if path else problem)
+
+
+class InputTooLarge(InputRefused):
+    """Raised when a request's body has more bytes than one prediction may have."""
+
+    def __init__(self, size: int, most: int) -> None:
+        self.size = size
+        self.most = most
+        super().__init__("", f"the body has {size} bytes, at most {most} are taken")
+
+
+class FormatRefused(ModelsError):
+    """Raised when a model file is of no accepted format, or holds what that format may not."""
+
+    def __init__(self, problem: str, remedy: str = "") -> None:
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(f"the model file is refused: {problem}{'; ' if remedy else ''}{remedy}")
+
+
+class LibraryVersionRefused(FormatRefused):
+    """Raised when a model was saved by a library version whose answers may differ from ours."""
+
+    def __init__(self, library: str, saved: str, running: str) -> None:
+        self.library = library
+        self.saved = saved
+        self.running = running
+        super().__init__(
+            f"it was saved by {library} {saved}, this platform runs {running}",
+            "save it anew with that version, or accept the difference with --accept-version",
+        )
+
+
+class EstimatorRefused(ModelsError):
+    """Raised when what a model file holds cannot serve predictions."""
+
+    def __init__(self, kind: str, problem: str) -> None:
+        self.kind = kind
+        self.problem = problem
+        super().__init__(f"{kind} cannot be served: {problem}")
+
+
+class ArtefactMissing(ModelsError):
+    """Raised when the store has no artefact of a registered version."""
+
+    def __init__(self, model: str, version: int) -> None:
+        self.model = model
+        self.version = version
+        super().__init__(
+            f"the artefact of {model!r} version {version} is not in the store; "
+            "restore it from a backup, or import the model again"
+        )
+
+
+class ArtefactBroken(ModelsError):
+    """Raised when an artefact or manifest is not, bit for bit, what was registered."""
+
+    def __init__(self, what: str, problem: str) -> None:
+        self.what = what
+        self.problem = problem
+        super().__init__(f"{what} is not what was registered: {problem}; import the model again")
+
+
+class ArraysMalformed(ModelsError):
+    """Raised when bytes are no well-formed set of arrays."""
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(f"these bytes are no arrays of a compiled model: {problem}")
+
+
+class PredictionFailed(ModelsError):
+    """Raised when a model's own library fails on a well-formed input."""
+
+    def __init__(self, model: str, version: int, reason: str) -> None:
+        self.model = model
+        self.version = version
+        self.reason = reason  # for the log: it may quote the tenant's data
+        super().__init__(f"the model {model!r} version {version} failed on this input")
+
+
+class LibraryMissing(ModelsError):
+    """Raised when a format or engine needs a library that is not installed."""
+
+    def __init__(self, library: str, extra: str) -> None:
+        self.library = library
+        self.extra = extra
+        super().__init__(f"{library} is not installed; run: pip install 'sallyport[{extra}]'")

@@ -1,0 +1,98 @@
+"""Where and why features are no numbers: the slow look at what the fast reader did not take."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any, Final, NoReturn
+
+import orjson
+
+from models.errors import InputRefused
+
+FEATURES: Final = re.compile(r'"features"\s*:\s*\[')
+NOT_FINITE: Final = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
+NUMBER: Final = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?")
+TOKEN: Final = re.compile(r"[^\s,:\[\]{}\"]*")
+LONG_INTEGER: Final = re.compile(r"[\[,]\s*(-?\d{16,})(?=\s*[,\]])")
+LARGEST_INTEGER: Final = 2**53
+SEPARATORS: Final = frozenset('[]{},:" \t\r\n')
+DIGITS: Final = len(str(LARGEST_INTEGER))
+
+KINDS: Final = {
+    str: "a string",
+    bool: "true or false",
+    type(None): "null",
+    list: "a list",
+    dict: "an object",
+}
+
+
+def refuse_fault(features: list[Any]) -> None:
+    """Raise InputRefused at the first thing that is not a row of numbers, if there is one."""
+    if type(features[0]) is not list:
+        _refuse_cell(features, "/features")
+        return
+    columns = len(features[0])
+    for index, row in enumerate(features):
+        path = f"/features/{index}"
+        if type(row) is not list:
+            raise InputRefused(path, f"not a row but {KINDS.get(type(row), 'a number')}")
+        if not row:
+            raise InputRefused(path, "an empty row")
+        _refuse_cell(row, path)
+        if len(row) != columns:
+            raise InputRefused(path, f"{len(row)} columns, where the first row has {columns}")
+
+
+def _refuse_cell(row: list[Any], path: str) -> None:
+    for index, value in enumerate(row):
+        if type(value) not in (int, float):
+            kind = KINDS.get(type(value), "something else")
+            raise InputRefused(f"{path}/{index}", f"not a number but {kind}")
+
+
+def refuse_large_integer(body: bytes) -> None:
+    """Raise InputRefused at the first integer that a float64 might not hold exactly."""
+    text = body.decode()
+    for match in LONG_INTEGER.finditer(text):
+        digits = match[1].lstrip("-")
+        if len(digits) > DIGITS or int(digits) > LARGEST_INTEGER:
+            raise InputRefused(
+                _pointer(text, match.start(1)),
+                "an integer beyond 2^53, which a 64-bit float cannot tell from its neighbours; "
+                "write it with an exponent if a rounded one will do",
+            )
+
+
+def refuse_unparsable(body: bytes, error: orjson.JSONDecodeError) -> NoReturn:
+    """Raise InputRefused for a body that is no JSON, or JSON with a number beyond float64."""
+    if not body.strip():
+        raise InputRefused("", "the body is empty") from error
+    text = body.decode(errors="replace")
+    start = _token_start(text, error.pos)
+    token = TOKEN.match(text, start)
+    word = token[0] if token else ""
+    if NOT_FINITE.fullmatch(word):
+        raise InputRefused(_pointer(text, start), "not a finite number") from error
+    if NUMBER.fullmatch(word) and math.isinf(float(word)):
+        raise InputRefused(_pointer(text, start), "beyond what a 64-bit float holds") from error
+    raise InputRefused("", f"not JSON: {error}") from error
+
+
+def _token_start(text: str, position: int) -> int:
+    while position > 0 and text[position - 1] not in SEPARATORS:
+        position -= 1
+    return position
+
+
+def _pointer(text: str, position: int) -> str:
+    """The path of the feature that starts at a position of the body."""
+    starts = [found.end() for found in FEATURES.finditer(text, 0, position)]
+    inner = text[starts[-1] : position] if starts else '"'
+    if '"' in inner:
+        return ""
+    opened, closed = inner.count("["), inner.count("]")
+    if opened == closed:
+        return f"/features/{closed or inner.count(',')}"
+    return f"/features/{closed}/{inner.count(',', inner.rfind('['))}"
