@@ -55,7 +55,15 @@ def user_principal(user: UserRow, tenant: TenantRow) -> Principal:
 def client_principal(client: ClientRow, tenant: TenantRow) -> Principal:
     """The principal of a service account; whether it may act is decided elsewhere."""
     grants = parse_scope(client.scope)
-    return Principal("client", client.id, client.name, tenant.id, tenant.name, grants)
+    return Principal(
+        "client",
+        client.id,
+        client.name,
+        tenant.id,
+        tenant.name,
+        grants,
+        expires_at=client.expires_at,
+    )
 
 
 def user_grants(role: Role, scope: str | None) -> Grants:

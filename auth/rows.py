@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar, cast
 
@@ -43,6 +43,16 @@ def page(
     items = tuple(view(row) for row in rows[:limit])
     more = len(rows) > limit
     return Page(items, getattr(rows[limit - 1], key.key) if more else None)
+
+
+def everything(read: Callable[[str | None], Page[T]]) -> Iterator[T]:
+    """Every item of a listing, page after page."""
+    after: str | None = None
+    while True:
+        found = read(after)
+        yield from found.items
+        if (after := found.next) is None:
+            return
 
 
 def add_unique(session: Session, row: Any, kind: str, name: str) -> None:

@@ -20,6 +20,7 @@ class Principal:
     tenant: str
     grants: Grants
     session_id: str | None = None
+    expires_at: float | None = None  # when the account itself ends, if it does
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.name}@{self.tenant}"

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -16,11 +16,19 @@ from auth.names import PLATFORM_TENANT, lookup_name, tenant_name
 from auth.plans import DEFAULT_PLAN, check_plan
 from auth.records import TenantRow, new_id
 from auth.rows import Page, add_unique, page
-from auth.scope import Scope
 from config.sealing import Sealer
 
 DATA_KEY_BYTES: Final = 32
 State = Literal["active", "suspended"]
+
+
+class OwnedByTenant(Protocol):
+    """A Scope, or what was found through one, such as a version of a model."""
+
+    @property
+    def tenant_id(self) -> str:
+        """The tenant's identifier."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +92,12 @@ class Tenants:
         session.flush()
         return _view(row)
 
-    def data_key(self, session: Session, scope: Scope) -> bytes:
+    def data_key(self, session: Session, owned: OwnedByTenant) -> bytes:
         """The 32-byte key under which the tenant's artefacts are sealed; raises NotFound."""
-        sealed = session.scalar(select(TenantRow.data_key).where(TenantRow.id == scope.tenant_id))
+        sealed = session.scalar(select(TenantRow.data_key).where(TenantRow.id == owned.tenant_id))
         if sealed is None:
-            raise NotFound("tenant", scope.tenant)
-        return self._sealer.open(sealed, _context(scope.tenant_id))
+            raise NotFound("tenant", owned.tenant_id)
+        return self._sealer.open(sealed, _context(owned.tenant_id))
 
     def reseal(self, session: Session) -> int:
         """Seal every data key under the first master key; returns how many."""

@@ -1,0 +1,121 @@
+"""The Flask application: registration only."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import Any, Final
+
+import flask
+import structlog
+from flask import g, request
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from config.logging import configure_logging
+from config.settings import Settings
+from service import faults, limits, security
+from service.bootstrap import Platform, assemble
+from service.protocols import predict
+from service.routes import admin, auth, discovery, documentation, health, models
+from service.upkeep import Upkeep
+
+BLUEPRINTS: Final = (
+    auth.bp,
+    predict.bp,
+    models.bp,
+    admin.bp,
+    discovery.bp,
+    health.bp,
+    documentation.bp,
+)
+log = structlog.get_logger("sallyport.requests")
+
+
+def create_application(settings: Settings) -> flask.Flask:
+    """The application of one web worker, with its upkeep running."""
+    configure_logging(settings.log_level, settings.log_format)
+    platform = assemble(settings)
+    Upkeep(platform).start()
+    return create_app(settings, platform)
+
+
+def create_app(settings: Settings, platform: Platform | None = None) -> flask.Flask:
+    """The application over the given platform; registration only."""
+    platform = platform or assemble(settings)
+    app = flask.Flask("sallyport", static_folder=None)
+    app.config.update(
+        API_TITLE="Sallyport",
+        API_VERSION="1",
+        OPENAPI_VERSION="3.1.0",
+        MAX_CONTENT_LENGTH=settings.max_body_bytes,
+        MAX_FORM_MEMORY_SIZE=64 * 1024,
+        PROPAGATE_EXCEPTIONS=False,
+    )
+    if settings.trusted_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies)  # type: ignore[method-assign]
+    security.register(app, platform)
+    faults.register(app)
+    app.before_request(begin)
+    app.before_request(security.recognise)
+    limits.register(app, platform)
+    app.before_request(security.authorise)
+    app.before_request(limits.charge_request)
+    for finish in (record, harden, limits.tell):
+        app.after_request(finish)
+    api = faults.ProblemApi(app, spec_kwargs=description(settings))
+    for blueprint in BLUEPRINTS:
+        api.register_blueprint(blueprint)
+    return app
+
+
+def description(settings: Settings) -> dict[str, Any]:
+    """What the OpenAPI document says of the whole API."""
+    bearer = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+    return {
+        "info": {
+            "description": "A secured, multi-tenant prediction platform.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": settings.url}],
+        "components": {"securitySchemes": {"bearer": bearer}},
+        "security": [{"bearer": []}],
+    }
+
+
+def begin() -> None:
+    """Give the request an identifier that the answer and every log line carry."""
+    g.started = time.perf_counter()
+    g.request_id = secrets.token_hex(8)
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id=g.request_id)
+
+
+def record(response: flask.Response) -> flask.Response:
+    """Count and log the answer; who asked appears as an opaque identifier."""
+    telemetry = security.current_platform().telemetry
+    endpoint, seconds = request.endpoint or "unrouted", time.perf_counter() - g.started
+    telemetry.requests.labels(endpoint, request.method, str(response.status_code)).inc()
+    telemetry.request_seconds.labels(endpoint).observe(seconds)
+    scope = g.get("scope")
+    log.debug(
+        "answered",
+        endpoint=endpoint,
+        status=response.status_code,
+        seconds=round(seconds, 6),
+        tenant=scope.tenant_id if scope else None,
+        principal=scope.principal.id if scope else None,
+    )
+    return response
+
+
+def harden(response: flask.Response) -> flask.Response:
+    """Set the headers that every answer has (OWASP secure headers)."""
+    headers = response.headers
+    headers["X-Request-Id"] = g.request_id
+    headers["Strict-Transport-Security"] = "max-age=63072000"
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers["Referrer-Policy"] = "no-referrer"
+    headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    headers.setdefault("Cache-Control", "no-store")
+    headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+    return response

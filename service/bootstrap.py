@@ -1,0 +1,245 @@
+"""Wiring: the one place where the platform's parts are made and handed to each other."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+
+from auth.accounts import Accounts
+from auth.audit import AuditTrail
+from auth.clients import Clients
+from auth.keys import KeyRing, SigningKey, VerifyingKey
+from auth.login import Login
+from auth.otp import Otp
+from auth.passwords import PasswordHasher
+from auth.plans import Plans, TenantLimits
+from auth.principals import Principals
+from auth.revocations import RevokedTokens
+from auth.scope import Scope
+from auth.secrets import PlatformSecrets
+from auth.sessions import Sessions
+from auth.tenants import Tenants
+from auth.tokens import AccessTokens, Claims
+from auth.usage import UsageLedger
+from certs.authority import Authority
+from config.counters import Counters, Seed
+from config.counters.embedded import EmbeddedCounters
+from config.counters.guarded import GuardedCounters
+from config.counters.shared import SharedCounters
+from config.database import Database
+from config.epoch import Epoch, EpochCache
+from config.sealing import Sealer
+from config.settings import Settings
+from config.telemetry import Telemetry
+from models.artefacts import ArtefactStore, FolderStore
+from models.bounds import Bounds
+from models.execution import Executor
+from models.execution.in_process import InProcessExecutor
+from models.opening import open_artefact
+from models.registry import Registry
+from models.versions import Version
+
+MANIFEST_KEY: Final = "manifest"
+CALLERS: Final = 10_000
+TENANTS: Final = 10_000
+ONE: Final = "one"
+
+log = structlog.get_logger("sallyport.platform")
+
+
+@dataclass(frozen=True, slots=True)
+class Caches:
+    """What a worker remembers while the epoch stands."""
+
+    callers: EpochCache[str, tuple[Scope, Claims]]
+    limits: EpochCache[str, TenantLimits]
+    versions: EpochCache[tuple[str, str | None, int | str | None], Version]
+    signers: EpochCache[str, SigningKey]
+    verifiers: EpochCache[str, Mapping[str, VerifyingKey]]
+    key_sets: EpochCache[str, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """Every part of an installation, in one process."""
+
+    settings: Settings
+    clock: Callable[[], float]
+    holder: str  # this process, among all that hold places in the counter store
+    telemetry: Telemetry
+    database: Database
+    counters: Counters
+    epoch: Epoch
+    caches: Caches
+    authority: Authority
+    # who
+    secrets: PlatformSecrets
+    keys: KeyRing
+    tokens: AccessTokens
+    revoked: RevokedTokens
+    audit: AuditTrail
+    tenants: Tenants
+    hasher: PasswordHasher
+    otp: Otp
+    login: Login
+    accounts: Accounts
+    principals: Principals
+    clients: Clients
+    sessions: Sessions
+    plans: Plans
+    usage: UsageLedger
+    # what predicts
+    registry: Registry
+    artefacts: ArtefactStore
+    executor: Executor
+    bounds: Bounds
+
+    def limits_of(self, tenant_id: str) -> TenantLimits:
+        """The limits in force for a tenant."""
+        return self.caches.limits.fetch(tenant_id, lambda: self._limits(tenant_id))
+
+    def signer(self) -> SigningKey:
+        """The key that signs in this epoch."""
+        return self.caches.signers.fetch(ONE, self._signer)
+
+    def verifiers(self) -> Mapping[str, VerifyingKey]:
+        """The keys that verify in this epoch."""
+        return self.caches.verifiers.fetch(ONE, self._verifiers)
+
+    def key_set(self) -> dict[str, Any]:
+        """The public key set of this epoch."""
+        return self.caches.key_sets.fetch(ONE, self._key_set)
+
+    def close(self) -> None:
+        """Close what is open in this process."""
+        self.hasher.close()
+        self.counters.close()
+        self.epoch.close()
+        self.database.close()
+
+    def _limits(self, tenant_id: str) -> TenantLimits:
+        with self.database.read() as session:
+            return self.plans.effective(session, tenant_id)
+
+    def _signer(self) -> SigningKey:
+        with self.database.read() as session:
+            return self.keys.signer(session)
+
+    def _verifiers(self) -> Mapping[str, VerifyingKey]:
+        with self.database.read() as session:
+            return self.keys.verifiers(session)
+
+    def _key_set(self) -> dict[str, Any]:
+        with self.database.read() as session:
+            return self.keys.jwks(session)
+
+
+def assemble(settings: Settings, clock: Callable[[], float] = time.time) -> Platform:
+    """Make every part of the platform; nothing is opened before it is used."""
+    sealer = Sealer(settings.master_keys)
+    telemetry = Telemetry()
+    database = Database(settings.database)
+    epoch = Epoch(database, settings.state / "epoch.lmdb")
+    secrets = PlatformSecrets(sealer)
+    tenants = Tenants(sealer, clock)
+    artefacts = FolderStore(settings.instance / "artefacts")
+    hasher = PasswordHasher(settings)
+    otp = Otp(sealer, clock)
+    usage = UsageLedger(clock)
+    seed = _seed(database, usage)
+    return Platform(
+        settings=settings,
+        clock=clock,
+        holder=f"{socket.gethostname()}:{os.getpid()}",
+        telemetry=telemetry,
+        database=database,
+        counters=_counters(settings, telemetry, seed),
+        epoch=epoch,
+        caches=_caches(epoch),
+        authority=Authority(
+            settings.instance / "certs",
+            sealer=sealer,
+            names=settings.server_names,
+            days=settings.certificate_days,
+            clock=clock,
+        ),
+        secrets=secrets,
+        keys=KeyRing(sealer, settings, clock),
+        tokens=AccessTokens(settings),
+        revoked=RevokedTokens(settings, clock),
+        audit=AuditTrail(secrets, clock),
+        tenants=tenants,
+        hasher=hasher,
+        otp=otp,
+        login=Login(hasher, otp),
+        accounts=Accounts(otp, clock),
+        principals=Principals(clock),
+        clients=Clients(clock),
+        sessions=Sessions(settings, clock),
+        plans=Plans(),
+        usage=usage,
+        registry=Registry(lambda session: secrets.get(session, MANIFEST_KEY), clock),
+        artefacts=artefacts,
+        executor=InProcessExecutor(
+            _fetch(database, tenants, artefacts),
+            open_artefact,
+            budget_bytes=settings.model_cache_bytes,
+        ),
+        bounds=Bounds.of(settings),
+    )
+
+
+def _caches(epoch: Epoch) -> Caches:
+    return Caches(
+        callers=EpochCache(epoch, capacity=CALLERS),
+        limits=EpochCache(epoch, capacity=TENANTS),
+        versions=EpochCache(epoch, capacity=TENANTS),
+        signers=EpochCache(epoch, capacity=1),
+        verifiers=EpochCache(epoch, capacity=1),
+        key_sets=EpochCache(epoch, capacity=1),
+    )
+
+
+def _counters(settings: Settings, telemetry: Telemetry, seed: Seed) -> Counters:
+    """The counter store behind its failure policy; each change of mode is logged and shown."""
+
+    def on_mode(shared: bool) -> None:
+        telemetry.counters_shared.set(int(shared))
+        log.warning("the counter store decides again" if shared else "limits are counted locally")
+
+    telemetry.counters_shared.set(1)
+    store: Counters = (
+        SharedCounters(settings.counters_url, seed=seed)
+        if settings.counters_url
+        else EmbeddedCounters(settings.state / "counters.lmdb", seed=seed)
+    )
+    return GuardedCounters(store, workers=settings.workers, on_mode=on_mode, seed=seed)
+
+
+def _seed(database: Database, usage: UsageLedger) -> Seed:
+    """How much of a day's quota was used before a counter store was made anew."""
+
+    def used(key: tuple[str, ...], day: str) -> int:
+        with database.read() as session:
+            return usage.rows_on(session, key[1], day)
+
+    return used
+
+
+def _fetch(
+    database: Database, tenants: Tenants, artefacts: ArtefactStore
+) -> Callable[[Version], bytes]:
+    """Open a version's artefact under its tenant's data key."""
+
+    def fetch(version: Version) -> bytes:
+        with database.read() as session:
+            sealer = Sealer((tenants.data_key(session, version),))
+        return artefacts.open(version, sealer)
+
+    return fetch

@@ -1,0 +1,105 @@
+"""How results are shown: tables for people, JSON for programs, progress on standard error."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
+
+import click
+import orjson
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+View = TypeVar("View", bound=Callable[..., Any])
+STEP_SECONDS: Final = 0.1
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+def tenant_option(view: View) -> View:
+    """Add the required option that names a tenant."""
+    return click.option("--tenant", "-t", required=True, help="The tenant's name.")(view)
+
+
+def show(value: Any, *, as_json: bool) -> None:
+    """Print one thing: its members below each other, or JSON."""
+    members = plain(value)
+    if as_json:
+        click.echo(orjson.dumps(members, option=orjson.OPT_INDENT_2, default=str).decode())
+        return
+    width = max(map(len, members), default=0)
+    for name, member in members.items():
+        click.echo(f"{name.replace('_', ' '):<{width}}  {readable(name, member)}")
+
+
+def listing(items: Iterable[Any], columns: Sequence[str], *, as_json: bool) -> None:
+    """Print many things: a table of the columns, or JSON with every member."""
+    rows = [plain(item) for item in items]
+    if as_json:
+        click.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2, default=str).decode())
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column.replace("_", " "), overflow="fold")
+    for row in rows:
+        table.add_row(*(readable(column, row.get(column)) for column in columns))
+    Console(soft_wrap=True).print(table)
+
+
+def plain(value: Any) -> dict[str, Any]:
+    """The members of a dataclass or mapping, ready for JSON."""
+    members = asdict(value) if is_dataclass(value) and not isinstance(value, type) else dict(value)
+    return {name: _simple(member) for name, member in members.items()}
+
+
+def readable(name: str, value: Any) -> str:
+    """One member as people read it: times as dates, absent as a dash."""
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, float) and (name.endswith("_at") or name in TIMES):
+        return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}={member}" for key, member in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return str(value)
+
+
+TIMES: Final = frozenset({"at", "signs_from", "verifies_until", "not_before", "not_after"})
+
+
+def progress(description: str) -> Progress:
+    """A progress bar on standard error that vanishes when it is done."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+
+
+def wait(description: str, seconds: float) -> None:
+    """Wait, with a bar that says what for."""
+    with progress(description) as bar:
+        task = bar.add_task(description, total=seconds)
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, STEP_SECONDS))
+            bar.update(task, completed=seconds - max(0.0, until - time.monotonic()))
+
+
+def _simple(value: Any) -> Any:
+    if isinstance(value, frozenset | set):
+        return sorted(map(str, value))
+    if isinstance(value, tuple):
+        return [_simple(member) for member in value]
+    if isinstance(value, Mapping):
+        return {str(key): _simple(member) for key, member in value.items()}
+    return value

@@ -1,0 +1,234 @@
+"""What a refusal looks like over HTTP: one table from domain error to problem (RFC 9457)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import certs.errors as certs_errors
+import models.errors as models_errors
+
+import auth.errors as auth_errors
+import config.errors as config_errors
+
+MEDIA_TYPE: Final = "application/problem+json"
+URN: Final = "urn:sallyport:problem:"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A kind of refusal: its status, its stable name, and its title for people."""
+
+    status: int
+    name: str
+    title: str
+    oauth_error: str | None = None  # RFC 6749 section 5.2, RFC 6750 section 3.1
+    tells: bool = True  # whether the error's own message may be shown to the caller
+
+    @property
+    def type(self) -> str:
+        """The stable URI that names this kind of problem."""
+        return URN + self.name
+
+
+class ServiceError(Exception):
+    """The root of the web's own errors."""
+
+
+class InputMalformed(ServiceError):
+    """Raised when a body, query or form does not have the required form."""
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        self.problems = dict(problems)
+        super().__init__("; ".join(f"{where}: {what}" for where, what in problems.items()))
+
+
+class MediaTypeRefused(ServiceError):
+    """Raised when the body's content type is not one that the endpoint reads."""
+
+    def __init__(self, given: str, accepted: str) -> None:
+        super().__init__(f"the content type {given!r} is not read here; send {accepted}")
+
+
+class CredentialsMissing(ServiceError):
+    """Raised when a request that needs credentials carries none."""
+
+    def __init__(self) -> None:
+        super().__init__("send an access token: Authorization: Bearer ...")
+
+
+class CredentialsAmbiguous(ServiceError):
+    """Raised when a request carries credentials twice, or where they may not be."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+
+
+class ClientRefused(ServiceError):
+    """Raised when a service account's identifier and secret do not match."""
+
+    def __init__(self) -> None:
+        super().__init__("the client's identifier or secret is wrong, or it expired")
+
+
+class GrantUnsupported(ServiceError):
+    """Raised when the token endpoint is asked for a grant that it does not give."""
+
+    def __init__(self, grant_type: str) -> None:
+        super().__init__(f"the grant type {grant_type!r} is not offered here")
+
+
+class ScopeRefused(ServiceError):
+    """Raised when more is asked for than the account may do."""
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"the scope {scope!r} is not within this account's permissions")
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """One limit as the IETF RateLimit fields describe it."""
+
+    name: str
+    quota: int
+    window: float
+    remaining: int
+    reset: float  # seconds until some of the quota comes back
+
+
+class RateLimited(ServiceError):
+    """Raised when a limit is reached; carries when to come back."""
+
+    def __init__(
+        self, violated: str, retry_after: float, policies: tuple[Policy, ...] = ()
+    ) -> None:
+        self.violated = violated
+        self.retry_after = retry_after
+        self.policies = policies
+        super().__init__(f"the limit {violated!r} is reached")
+
+
+class TooBusy(ServiceError):
+    """Raised when a bounded queue is full, or a store that must decide does not answer."""
+
+    def __init__(self, what: str, retry_after: float) -> None:
+        self.retry_after = retry_after
+        super().__init__(f"{what}; try again in {retry_after:.0f} s")
+
+
+BAD_REQUEST: Final = Problem(400, "bad-request", "The request is malformed")
+INPUT: Final = Problem(400, "invalid-input", "The input is not valid")
+NOT_FOUND: Final = Problem(404, "not-found", "There is no such thing")
+CONFLICT: Final = Problem(409, "conflict", "This contradicts what is there")
+INTERNAL: Final = Problem(500, "internal", "Something went wrong here", tells=False)
+UNAUTHENTICATED: Final = Problem(401, "unauthenticated", "Credentials are needed")
+INVALID_TOKEN: Final = Problem(
+    401, "invalid-token", "The access token is not valid", "invalid_token", tells=False
+)
+UNAVAILABLE: Final = Problem(503, "unavailable", "Not available for the moment", tells=False)
+BUSY: Final = Problem(503, "busy", "Too busy for the moment")
+
+TABLE: Final[Mapping[type[Exception], Problem]] = {
+    InputMalformed: INPUT,
+    models_errors.InputRefused: INPUT,
+    MediaTypeRefused: Problem(415, "unsupported-media-type", "The content type is not read here"),
+    CredentialsMissing: UNAUTHENTICATED,
+    CredentialsAmbiguous: Problem(
+        400, "ambiguous-credentials", "Give credentials once", "invalid_request"
+    ),
+    ClientRefused: Problem(401, "invalid-client", "The client is refused", "invalid_client"),
+    GrantUnsupported: Problem(
+        400, "unsupported-grant-type", "This grant is not offered", "unsupported_grant_type"
+    ),
+    ScopeRefused: Problem(400, "invalid-scope", "More is asked than may be", "invalid_scope"),
+    RateLimited: Problem(429, "rate-limited", "A limit is reached"),
+    TooBusy: BUSY,
+    auth_errors.TokenRefused: INVALID_TOKEN,
+    auth_errors.CredentialsWrong: Problem(
+        401, "wrong-credentials", "The credentials are wrong", "invalid_grant"
+    ),
+    auth_errors.RefreshRefused: Problem(
+        401, "invalid-refresh-token", "The refresh token is not valid", "invalid_grant", tells=False
+    ),
+    auth_errors.PermissionMissing: Problem(
+        403, "insufficient-scope", "This is not permitted", "insufficient_scope"
+    ),
+    auth_errors.NotFound: NOT_FOUND,
+    auth_errors.NameTaken: CONFLICT,
+    auth_errors.NameMalformed: INPUT,
+    auth_errors.PasswordRefused: INPUT,
+    auth_errors.ScopeMalformed: Problem(
+        400, "invalid-scope", "The scope is malformed", "invalid_scope"
+    ),
+    auth_errors.KeyNotReady: CONFLICT,
+    models_errors.ModelNotFound: NOT_FOUND,
+    config_errors.CounterStoreDown: UNAVAILABLE,
+    certs_errors.CertificateError: CONFLICT,
+}
+
+# The platform's own statuses that no domain error stands behind (werkzeug's routing and parsing).
+BY_STATUS: Final[Mapping[int, Problem]] = {
+    400: BAD_REQUEST,
+    401: UNAUTHENTICATED,
+    404: NOT_FOUND,
+    405: Problem(405, "method-not-allowed", "The method is not offered here"),
+    406: Problem(406, "not-acceptable", "No representation fits what is accepted"),
+    408: Problem(408, "timeout", "The request took too long to arrive"),
+    413: Problem(413, "too-large", "The request is too large"),
+    414: Problem(414, "uri-too-long", "The address is too long"),
+    415: Problem(415, "unsupported-media-type", "The content type is not read here"),
+    431: Problem(431, "headers-too-large", "The headers are too large"),
+    500: INTERNAL,
+    503: UNAVAILABLE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemDocument:
+    """A problem as it is sent: the body and the headers that go with it."""
+
+    problem: Problem
+    body: dict[str, Any]
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def problem_of(error: Exception) -> Problem:
+    """The problem that stands for the error, looked up along its class's ancestry."""
+    for kind in type(error).__mro__:
+        if kind in TABLE:
+            return TABLE[kind]
+    return INTERNAL
+
+
+def is_refusal(error: Exception) -> bool:
+    """Say whether the error is one that the platform foresaw: a refusal and not a fault."""
+    return problem_of(error) is not INTERNAL
+
+
+def describe(problem: Problem, error: Exception | None, request_id: str) -> dict[str, Any]:
+    """The members of the problem document; a problem that does not tell shows no message."""
+    body: dict[str, Any] = {
+        "type": problem.type,
+        "title": problem.title,
+        "status": problem.status,
+        "request_id": request_id,
+    }
+    if error is not None and problem.tells:
+        body["detail"] = str(error)
+        body |= _facts(error)
+    if problem.oauth_error:
+        body["error"] = problem.oauth_error
+        body["error_description"] = body.get("detail", problem.title)
+    return body
+
+
+def _facts(error: Exception) -> dict[str, Any]:
+    if isinstance(error, InputMalformed):
+        pairs = error.problems.items()
+        return {"errors": [{"pointer": where, "detail": what} for where, what in pairs]}
+    if isinstance(error, models_errors.InputRefused):
+        return {"errors": [{"pointer": error.path, "detail": error.problem}]}
+    if isinstance(error, RateLimited):
+        return {"violated_policies": [error.violated]}
+    return {}

@@ -1,0 +1,86 @@
+"""Every refusal and fault leaves as problem+json (RFC 9457), and says nothing of the inside."""
+
+from __future__ import annotations
+
+import math
+
+import flask
+import orjson
+import structlog
+from flask import g, request
+from flask_smorest import Api
+from werkzeug.exceptions import HTTPException
+
+from service.errors import (
+    BAD_REQUEST,
+    BY_STATUS,
+    INTERNAL,
+    MEDIA_TYPE,
+    Problem,
+    RateLimited,
+    TooBusy,
+    describe,
+    problem_of,
+)
+from service.schemas import ProblemSchema
+from service.security import current_platform
+
+log = structlog.get_logger("sallyport.faults")
+REALM = 'realm="sallyport"'
+
+
+class ProblemApi(Api):  # type: ignore[misc]
+    """flask-smorest with our error form in place of its own."""
+
+    ERROR_SCHEMA = ProblemSchema
+
+    def _register_error_handlers(self) -> None:
+        """Leave the handlers of `register` in place."""
+
+
+def register(app: flask.Flask) -> None:
+    """Answer every exception with a problem document."""
+    app.register_error_handler(HTTPException, _answer_http)
+    app.register_error_handler(Exception, _answer_domain)
+
+
+def _answer_http(error: HTTPException) -> flask.Response:
+    """The router's and the parser's own refusals: 404, 405, 413 and the like."""
+    status = error.code or 500
+    problem = BY_STATUS.get(status, BAD_REQUEST if status < 500 else INTERNAL)
+    response = _answer(problem, None)
+    allowed = getattr(error, "valid_methods", None)
+    if allowed:
+        response.headers["Allow"] = ", ".join(sorted(allowed))
+    return response
+
+
+def _answer_domain(error: Exception) -> flask.Response:
+    problem = problem_of(error)
+    if problem is INTERNAL:
+        log.error("unforeseen error", endpoint=request.endpoint, exc_info=error)
+    elif not problem.tells:
+        log.info("refused", problem=problem.name, reason=str(error))
+    response = _answer(problem, error)
+    if isinstance(error, RateLimited | TooBusy) and math.isfinite(error.retry_after):
+        # Rounded up: a caller that comes back then must not be too early.
+        response.headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+    return response
+
+
+def _answer(problem: Problem, error: Exception | None) -> flask.Response:
+    current_platform().telemetry.refusals.labels(problem.name).inc()
+    body = describe(problem, error, g.get("request_id", ""))
+    response = flask.Response(orjson.dumps(body), problem.status, content_type=MEDIA_TYPE)
+    _challenge(response, problem)
+    return response
+
+
+def _challenge(response: flask.Response, problem: Problem) -> None:
+    """RFC 6750, section 3: no `error` when the request had no credentials at all."""
+    if problem.status == 401 and problem.oauth_error == "invalid_client":
+        response.headers["WWW-Authenticate"] = f"Basic {REALM}"
+    elif problem.oauth_error in ("invalid_token", "insufficient_scope"):
+        response.headers["WWW-Authenticate"] = f'Bearer {REALM}, error="{problem.oauth_error}"'
+    elif problem.status == 401:
+        response.headers["WWW-Authenticate"] = f"Bearer {REALM}"

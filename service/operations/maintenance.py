@@ -1,0 +1,29 @@
+"""What must be done from time to time, by one worker for all."""
+
+from __future__ import annotations
+
+from service.bootstrap import Platform
+
+
+def follow_epoch(platform: Platform) -> None:
+    """See what another machine changed, or a process that died before it could tell."""
+    platform.telemetry.epoch.set(platform.epoch.refresh())
+
+
+def flush_usage(platform: Platform) -> None:
+    """Write the running totals of usage where they are durable."""
+    with platform.database.write() as session:
+        platform.usage.flush(session, platform.counters)
+
+
+def tidy(platform: Platform) -> None:
+    """Forget what has expired: keys, revocations, sessions."""
+    with platform.database.write() as session:
+        gone = platform.keys.expire(session)
+        platform.revoked.purge_revoked(session)
+        platform.sessions.purge(session)
+        if gone:
+            platform.epoch.raise_in(session)
+    platform.epoch.publish()
+    flush_usage(platform)
+    platform.usage.forget_flushed(platform.counters)

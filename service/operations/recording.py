@@ -1,0 +1,53 @@
+"""The form of every operation: check the permission, act, record; all or nothing.
+
+Invariant 5: the change and its audit record commit together. Invariant 3: a change of the control
+plane raises the epoch in the same transaction and publishes it after the commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from sqlalchemy.orm import Session
+
+from auth.permissions import Permission
+from auth.scope import Scope
+from service.bootstrap import Platform
+
+
+@dataclass(slots=True)
+class Act:
+    """An operation while it runs: its transaction, and what its record will say."""
+
+    session: Session
+    subject: str
+    details: dict[str, object] = field(default_factory=dict)
+
+
+@contextmanager
+def recorded(
+    platform: Platform,
+    scope: Scope,
+    permission: Permission,
+    action: str,
+    subject: str = "",
+    *,
+    model: str | None = None,
+) -> Iterator[Act]:
+    """Run the block as one permitted, recorded change that every worker follows at once."""
+    scope.require(permission, model)
+    with platform.database.write() as session:
+        act = Act(session, subject)
+        yield act
+        platform.audit.append(
+            session,
+            actor=str(scope.principal),
+            tenant_id=scope.tenant_id,
+            action=action,
+            subject=act.subject,
+            details=act.details,
+        )
+        platform.epoch.raise_in(session)
+    platform.epoch.publish()

@@ -1,0 +1,119 @@
+"""Reading of control-plane requests: strict JSON, forms and queries, refused with a path."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final, NoReturn, cast
+
+import flask
+import marshmallow as ma
+from flask_smorest import Blueprint as SmorestBlueprint
+from webargs.flaskparser import FlaskParser
+
+from service.errors import InputMalformed, MediaTypeRefused
+
+MAX_CONTROL_BYTES: Final = 64 * 1024  # no control-plane request is larger; predictions are not
+MAX_DEPTH: Final = 8
+
+
+class StrictParser(FlaskParser):
+    """Reads exactly what the schema declares; anything else is an InputMalformed."""
+
+    DEFAULT_VALIDATION_STATUS = 400
+    DEFAULT_UNKNOWN_BY_LOCATION: Final = {  # type: ignore[misc]
+        "json": ma.RAISE,
+        "form": ma.RAISE,
+        "query": ma.RAISE,
+        "headers": ma.EXCLUDE,
+        "path": ma.RAISE,
+    }
+
+    def load_json(self, req: flask.Request, schema: ma.Schema) -> Any:
+        """The request's JSON object, duplicate members and wrong media types refused."""
+        if req.mimetype != "application/json":
+            raise MediaTypeRefused(req.mimetype or "none", "application/json")
+        return read_json(read_body(req, MAX_CONTROL_BYTES))
+
+    def load_form(self, req: flask.Request, schema: ma.Schema) -> Any:
+        """The request's form fields; RFC 6749, section 3.2: none may be repeated."""
+        if req.mimetype != "application/x-www-form-urlencoded":
+            raise MediaTypeRefused(req.mimetype or "none", "application/x-www-form-urlencoded")
+        if (req.content_length or 0) > MAX_CONTROL_BYTES:
+            flask.abort(413)
+        _refuse_repeats(req.form)
+        return super().load_form(req, schema)
+
+    def load_querystring(self, req: flask.Request, schema: ma.Schema) -> Any:
+        """The query's members, none of them repeated."""
+        _refuse_repeats(req.args)
+        return super().load_querystring(req, schema)
+
+    def handle_error(
+        self, error: ma.ValidationError, req: flask.Request, schema: ma.Schema, **_: Any
+    ) -> NoReturn:
+        """Turn marshmallow's nested messages into one path each."""
+        messages = cast(dict[str, Any], error.normalized_messages())  # type: ignore[no-untyped-call]
+        problems = dict(_flatten(next(iter(messages.values()), {}), ""))
+        raise InputMalformed(problems or {"": "not valid"}) from error
+
+
+class Blueprint(SmorestBlueprint):  # type: ignore[misc]
+    """A blueprint whose arguments are read strictly."""
+
+    ARGUMENTS_PARSER = StrictParser()
+
+
+def read_body(request: flask.Request, limit: int) -> bytes:
+    """The whole body; aborts with 413 before more than `limit` bytes are read."""
+    request.max_content_length = limit
+    return request.get_data(cache=False)
+
+
+def read_json(body: bytes) -> Any:
+    """A JSON value within MAX_DEPTH, without duplicate members, NaN or Infinity."""
+    try:
+        value = json.loads(body, object_pairs_hook=_unique_members, parse_constant=_refuse_constant)
+        depth = _depth(value)
+    except RecursionError:
+        depth = MAX_DEPTH + 1
+    except ValueError as error:
+        raise InputMalformed({"": "the body is not JSON"}) from error
+    if depth > MAX_DEPTH:
+        raise InputMalformed({"": f"the body nests deeper than {MAX_DEPTH}"})
+    return value
+
+
+def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        names = [name for name, _ in pairs]
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise InputMalformed({f"/{repeated}": "given twice"})
+    return members
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise InputMalformed({"": f"{name} is not JSON"})
+
+
+def _depth(value: Any) -> int:
+    if isinstance(value, dict):
+        return 1 + max(map(_depth, value.values()), default=0)
+    if isinstance(value, list):
+        return 1 + max(map(_depth, value), default=0)
+    return 0
+
+
+def _refuse_repeats(values: Any) -> None:
+    for name, given in values.lists():
+        if len(given) > 1:
+            raise InputMalformed({f"/{name}": "given twice"})
+
+
+def _flatten(messages: Any, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(messages, dict):
+        for name, inner in messages.items():
+            yield from _flatten(inner, path if name == "_schema" else f"{path}/{name}")
+    else:
+        yield path, " ".join(str(message).rstrip(".") for message in messages).lower()

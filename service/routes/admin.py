@@ -1,0 +1,173 @@
+"""Administration of a tenant: users, service accounts, limits, usage, audit.
+
+Everybody administers the own tenant; an operator names another with `?tenant=`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flask
+
+from auth.permissions import Permission
+from auth.scope import Scope
+from service.operations import accounts, audit, clients, plans, tenants, usage
+from service.parsing import Blueprint
+from service.schemas import (
+    AuditSchema,
+    ClientSchema,
+    LimitsChangeSchema,
+    LimitsSchema,
+    NewClientSchema,
+    NewUserSchema,
+    TenantPageSchema,
+    TenantQuerySchema,
+    UsageQuerySchema,
+    UsageSchema,
+    UserChangeSchema,
+    UserSchema,
+)
+from service.security import current_platform, current_scope, requires
+
+bp = Blueprint("admin", __name__, url_prefix="/admin", description="A tenant's administration.")
+
+Members = dict[str, Any]
+
+
+@bp.get("/users")
+@requires(Permission.USERS)
+@bp.arguments(TenantPageSchema, location="query")
+@bp.response(200, UserSchema(many=True))
+def list_users(query: Members) -> Any:
+    """List the tenant's users, a page at a time."""
+    page = accounts.list_users(current_platform(), _scope(query), **_paging(query))
+    return _with_next(page)
+
+
+@bp.post("/users")
+@requires(Permission.USERS)
+@bp.arguments(TenantQuerySchema, location="query")
+@bp.arguments(NewUserSchema)
+@bp.response(201, UserSchema)
+def create_user(query: Members, body: Members) -> accounts.UserView:
+    """Create a user; a generated password is in the answer, once."""
+    return accounts.create_user(current_platform(), _scope(query), **body)
+
+
+@bp.get("/users/<string:username>")
+@requires(Permission.USERS)
+@bp.arguments(TenantQuerySchema, location="query")
+@bp.response(200, UserSchema)
+def show_user(query: Members, username: str) -> accounts.UserView:
+    """Show one user."""
+    return accounts.show_user(current_platform(), _scope(query), username)
+
+
+@bp.patch("/users/<string:username>")
+@requires(Permission.USERS)
+@bp.arguments(TenantQuerySchema, location="query")
+@bp.arguments(UserChangeSchema)
+@bp.response(200, UserSchema)
+def change_user(query: Members, body: Members, username: str) -> accounts.UserView:
+    """Change a user's role, or disable or enable the account."""
+    return accounts.change_user(current_platform(), _scope(query), username, **body)
+
+
+@bp.post("/users/<string:username>/reset-password")
+@requires(Permission.USERS)
+@bp.arguments(TenantQuerySchema, location="query")
+@bp.response(200, UserSchema)
+def reset_password(query: Members, username: str) -> accounts.UserView:
+    """Give the user a new generated password, once in the answer; its sessions end."""
+    return accounts.reset_password(current_platform(), _scope(query), username)
+
+
+@bp.get("/clients")
+@requires(Permission.CLIENTS)
+@bp.arguments(TenantPageSchema, location="query")
+@bp.response(200, ClientSchema(many=True))
+def list_clients(query: Members) -> Any:
+    """List the tenant's service accounts, a page at a time."""
+    return _with_next(clients.list_clients(current_platform(), _scope(query), **_paging(query)))
+
+
+@bp.post("/clients")
+@requires(Permission.CLIENTS)
+@bp.arguments(TenantQuerySchema, location="query")
+@bp.arguments(NewClientSchema)
+@bp.response(201, ClientSchema)
+def create_client(query: Members, body: Members) -> clients.ClientView:
+    """Create a service account; its secret is in the answer, once."""
+    return clients.create_client(current_platform(), _scope(query), **body)
+
+
+@bp.delete("/clients/<string:client_id>")
+@requires(Permission.CLIENTS)
+@bp.arguments(TenantQuerySchema, location="query")
+@bp.response(204)
+def revoke_client(query: Members, client_id: str) -> None:
+    """Revoke a service account and its tokens at once."""
+    clients.revoke_client(current_platform(), _scope(query), client_id)
+
+
+@bp.get("/limits")
+@requires(Permission.LIMITS_READ)
+@bp.arguments(TenantQuerySchema, location="query")
+@bp.response(200, LimitsSchema)
+def show_limits(query: Members) -> plans.LimitsView:
+    """Show the limits in force for the tenant and its models."""
+    return plans.show_limits(current_platform(), _scope(query))
+
+
+@bp.patch("/limits")
+@requires(Permission.LIMITS_WRITE)
+@bp.arguments(TenantQuerySchema, location="query")
+@bp.arguments(LimitsChangeSchema)
+@bp.response(200, LimitsSchema)
+def set_limits(query: Members, body: Members) -> plans.LimitsView:
+    """Set limits of a tenant or of one model; for operators."""
+    return plans.set_limits(
+        current_platform(), _scope(query), model=body.get("model"), values=body["limits"]
+    )
+
+
+@bp.get("/usage")
+@requires(Permission.USAGE)
+@bp.arguments(UsageQuerySchema, location="query")
+@bp.response(200, UsageSchema(many=True))
+def show_usage(query: Members) -> list[usage.UsageView]:
+    """Show what the tenant consumed: requests, rows and compute time."""
+    return usage.show_usage(
+        current_platform(),
+        _scope(query),
+        since=query.get("since"),
+        until=query.get("until"),
+        by=query["by"],
+    )
+
+
+@bp.get("/audit")
+@requires(Permission.AUDIT)
+@bp.arguments(TenantPageSchema, location="query")
+@bp.response(200, AuditSchema(many=True))
+def list_audit(query: Members) -> Any:
+    """List the tenant's audit records, the newest first, a page at a time."""
+    return _with_next(audit.list_records(current_platform(), _scope(query), **_paging(query)))
+
+
+def _scope(query: Members) -> Scope:
+    return tenants.scope_for(current_platform(), current_scope(), query.get("tenant"))
+
+
+def _paging(query: Members) -> Members:
+    return {"cursor": query.get("cursor"), "limit": query["limit"]}
+
+
+def _with_next(page: Any) -> Any:
+    """The page's items, with the address of the next page in a Link header (RFC 8288)."""
+    items = list(page.items)
+    if page.next is None:
+        return items
+    arguments = {**flask.request.args.to_dict(), "cursor": page.next}
+    address = flask.url_for(flask.request.endpoint or "", **arguments)
+    return items, {"Link": f'<{address}>; rel="next"'}

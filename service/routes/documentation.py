@@ -1,0 +1,68 @@
+"""The OpenAPI document and an interactive page, every asset of it served from here."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+import flask
+from flask_smorest import current_api
+
+from service.parsing import Blueprint
+from service.security import public
+
+bp = Blueprint("documentation", __name__, description="The API's own description.")
+
+ASSETS: Final = ("swagger-ui.css", "swagger-ui-bundle.js", "swagger-ui-standalone-preset.js")
+PAGE: Final = """<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><title>Sallyport API</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="docs/swagger-ui.css"></head>
+<body><div id="api"></div>
+<script src="docs/swagger-ui-bundle.js"></script>
+<script src="docs/page.js"></script></body>
+</html>
+"""
+SCRIPT: Final = """SwaggerUIBundle({url: "/openapi.json", dom_id: "#api", deepLinking: true,
+  validatorUrl: null, persistAuthorization: false});
+"""
+# Swagger UI sets styles from its script and embeds its icons as data: addresses.
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+
+
+@bp.get("/openapi.json")
+@bp.doc(tags=["documentation"])
+@bp.alt_response(200, success=True, description="This document.")
+@public
+def openapi() -> flask.Response:
+    """Give the OpenAPI 3.1 document of the whole API."""
+    return flask.jsonify(current_api.spec.to_dict())
+
+
+@bp.get("/docs")
+@bp.alt_response(200, success=True, description="An interactive page of this API.")
+@public
+def page() -> flask.Response:
+    """Show the interactive page."""
+    response = flask.Response(PAGE, mimetype="text/html")
+    response.headers["Content-Security-Policy"] = POLICY
+    return response
+
+
+@bp.get("/docs/<string:asset>")
+@bp.alt_response(200, success=True, description="A script or style of the page.")
+@public
+def asset(asset: str) -> flask.Response:
+    """Serve one of the page's own scripts and styles."""
+    if asset == "page.js":
+        return flask.Response(SCRIPT, mimetype="text/javascript")
+    if asset not in ASSETS:
+        flask.abort(404)
+    folder = Path(str(files("flask_swagger_ui"))) / "dist"
+    return flask.send_from_directory(folder, asset, max_age=3600)

@@ -1,0 +1,27 @@
+"""What a tenant serves, as its members see it."""
+
+from __future__ import annotations
+
+from auth.permissions import Permission
+from service.operations import models
+from service.parsing import Blueprint
+from service.schemas import ModelDetailSchema, ModelSchema
+from service.security import current_platform, current_scope, requires
+
+bp = Blueprint("models", __name__, url_prefix="/models", description="Models and versions.")
+
+
+@bp.get("")
+@requires(Permission.MODELS_READ)
+@bp.response(200, ModelSchema(many=True))
+def list_models() -> list[models.ModelView]:
+    """List the models that the caller may see."""
+    return models.list_models(current_platform(), current_scope())
+
+
+@bp.get("/<string:model>")
+@requires(Permission.MODELS_READ)
+@bp.response(200, ModelDetailSchema)
+def show_model(model: str) -> models.ModelDetail:
+    """Show one model: its versions, and what its champion takes and gives."""
+    return models.show_model(current_platform(), current_scope(), model)

@@ -1,0 +1,183 @@
+"""Who is calling, and whether this endpoint is theirs: decided before any view runs.
+
+Every view carries `@requires(...)` or `@public`; one that carries neither is refused. Access
+tokens are verified by `auth.tokens`; flask-jwt-extended binds that to the request, and a verified
+token is remembered under the epoch until it expires (architecture.md, invariant 3).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar, cast
+
+import flask
+import structlog
+from flask import g, request
+from flask_jwt_extended import JWTManager, get_current_user, verify_jwt_in_request
+
+from auth.permissions import PER_MODEL, Permission
+from auth.scope import Scope
+from service.bootstrap import Platform
+from service.errors import CredentialsAmbiguous, CredentialsMissing
+from service.operations import sessions
+
+EXTENSION: Final = "sallyport"
+SCOPE: Final = "sallyport.scope"
+CERTIFICATE: Final = "sallyport.client_certificate"  # set by the mutual-TLS listener alone
+BEARER: Final = re.compile(r"bearer +([^\s,]+) *", re.IGNORECASE)
+
+View = TypeVar("View", bound=Callable[..., Any])
+log = structlog.get_logger("sallyport.security")
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may call an endpoint: anyone, or whoever has the permission."""
+
+    permission: Permission | None
+
+
+PUBLIC: Final = Access(None)
+
+
+def public(view: View) -> View:
+    """Open an endpoint to everybody."""
+    view.access = PUBLIC  # type: ignore[attr-defined]
+    return view
+
+
+def requires(permission: Permission) -> Callable[[View], View]:
+    """Open an endpoint to principals that have the permission, on the model in its path if any."""
+
+    def mark(view: View) -> View:
+        view.access = Access(permission)  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+def register(app: flask.Flask, platform: Platform) -> None:
+    """Put authentication and authorisation in front of every endpoint of the application."""
+    app.extensions[EXTENSION] = platform
+    app.config.update(
+        JWT_ALGORITHM=platform.settings.signing_algorithm,
+        JWT_TOKEN_LOCATION=["headers"],
+        JWT_DECODE_ISSUER=platform.settings.issuer,
+        JWT_DECODE_AUDIENCE=platform.settings.audience,
+    )
+    manager = StrictJWTManager(app, platform=platform)
+    manager.user_lookup_loader(lambda _header, claims: claims[SCOPE])
+
+
+def current_platform() -> Platform:
+    """The platform behind the application that handles this request."""
+    return cast(Platform, flask.current_app.extensions[EXTENSION])  # noqa: TID251
+
+
+def current_scope() -> Scope:
+    """The scope of this request's principal; only behind `@requires`."""
+    return cast(Scope, g.scope)
+
+
+def authenticated_scope() -> Scope:
+    """The caller's scope on an endpoint that is public because it takes several credentials."""
+    g.scope = g.scope or _authenticate()
+    return cast(Scope, g.scope)
+
+
+def recognise() -> None:
+    """Remember who is calling if the token was verified before and nothing changed since."""
+    token = bearer_token()
+    known = current_platform().caches.callers.get(token) if token else None
+    g.scope = known[0] if known else None
+
+
+def authorise() -> None:
+    """Let the request through to its view, or refuse it."""
+    if request.endpoint is None:
+        return  # 404 and 405 are the router's to say
+    access = access_of(flask.current_app, request.endpoint)  # noqa: TID251
+    if access is None:
+        log.error("endpoint without an access rule", endpoint=request.endpoint)
+        flask.abort(404)
+    _refuse_tokens_in_the_open()
+    if access.permission is None:
+        return
+    g.scope = g.scope or _authenticate()
+    _require(g.scope, access.permission, (request.view_args or {}).get("model"))
+
+
+def access_of(app: flask.Flask, endpoint: str) -> Access | None:
+    """The access rule that the endpoint's view carries."""
+    return getattr(app.view_functions.get(endpoint), "access", None)
+
+
+def basic_credentials() -> tuple[str, str] | None:
+    """The identifier and secret of HTTP Basic credentials (RFC 7617), if the request has any."""
+    scheme, _, rest = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        decoded = base64.b64decode(rest.strip(), validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    name, separator, word = decoded.partition(":")
+    return (name, word) if separator else None
+
+
+def bearer_token() -> str | None:
+    """The bearer token of the request, if it has one; the scheme's case does not matter."""
+    match = BEARER.fullmatch(request.headers.get("Authorization", ""))
+    return match[1] if match else None
+
+
+def _require(scope: Scope, permission: Permission, model: str | None) -> None:
+    # Without a model in the path the operation checks the one that the body names.
+    held = {grant.permission for grant in scope.principal.grants}
+    if permission in PER_MODEL and model is None and permission in held:
+        return
+    scope.require(permission, model)
+
+
+def _authenticate() -> Scope:
+    token, certificate = bearer_token(), request.environ.get(CERTIFICATE)
+    if certificate is not None:
+        if token is not None:
+            raise CredentialsAmbiguous("send a client certificate or a token, not both")
+        return sessions.identify_certificate(current_platform(), certificate)
+    if token is None:
+        raise CredentialsMissing
+    request.environ["HTTP_AUTHORIZATION"] = f"Bearer {token}"  # as flask-jwt-extended spells it
+    verify_jwt_in_request(locations=["headers"])
+    return cast(Scope, get_current_user())
+
+
+def _refuse_tokens_in_the_open() -> None:
+    # RFC 6750, section 5.3: addresses end up in logs and histories.
+    if "access_token" in request.args:
+        raise CredentialsAmbiguous("a token may not be part of the address")
+    if len(request.headers.getlist("Authorization")) > 1:
+        raise CredentialsAmbiguous("send one Authorization header")
+
+
+class StrictJWTManager(JWTManager):
+    """flask-jwt-extended with our reader of tokens in place of its own.
+
+    Its own asks for header and key separately, accepts tokens without `exp` or `jti`, and answers
+    500 when a key is missing (security.md, section 1). tests/service/test_security.py pins the
+    method that this replaces.
+    """
+
+    def __init__(self, app: flask.Flask, *, platform: Platform) -> None:
+        self._platform = platform
+        super().__init__(app)
+
+    def _decode_jwt_from_config(
+        self, encoded_token: str, csrf_value: str | None = None, allow_expired: object = None
+    ) -> dict[str, Any]:
+        scope = sessions.identify(self._platform, encoded_token)
+        return {"sub": scope.principal.id, "type": "access", SCOPE: scope}

@@ -1,0 +1,68 @@
+"""What a worker does beside answering: follow the epoch, keep usage, retire what has expired."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from service.bootstrap import Platform
+from service.operations import maintenance
+
+EPOCH_SECONDS: Final = 1.0
+TICKS_PER_FLUSH: Final = 5
+TICKS_PER_TIDY: Final = 600
+
+log = structlog.get_logger("sallyport.upkeep")
+
+
+class Upkeep:
+    """A daemon thread; of all workers of an instance one at a time holds the lock and tidies."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
+        self._lock: int | None = None
+
+    def start(self) -> None:
+        """Begin in the background."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End and flush once more."""
+        self._stop.set()
+        self._thread.join()
+        self._attempt(maintenance.flush_usage)
+
+    def _run(self) -> None:
+        tick = 0
+        while not self._stop.wait(EPOCH_SECONDS):
+            tick += 1
+            self._attempt(maintenance.follow_epoch)
+            if tick % TICKS_PER_FLUSH == 0 and self._leads():
+                self._attempt(maintenance.flush_usage)
+            if tick % TICKS_PER_TIDY == 1 and self._leads():
+                self._attempt(maintenance.tidy)
+
+    def _attempt(self, work: Callable[[Platform], None]) -> None:
+        # The next tick tries again; a store that is down must not end the upkeep of the rest.
+        try:
+            work(self._platform)
+        except Exception:
+            log.exception("upkeep failed", work=work.__name__)
+
+    def _leads(self) -> bool:
+        """Hold the instance's lock; the kernel frees it when its holder dies."""
+        if self._lock is None:
+            path = self._platform.settings.state / "upkeep.lock"
+            self._lock = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
