@@ -31,6 +31,12 @@ MOST_RSA_BITS: Final = 4096
 LEAST_RSA_EXPONENT: Final = 65537
 CURVES: Final = (ec.SECP256R1, ec.SECP384R1)
 WEAK_HASHES: Final = (hashes.MD5, hashes.SHA1)
+UNREADABLE: Final = (
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
 Extension = TypeVar("Extension", bound=x509.ExtensionType)
 
 
@@ -72,10 +78,9 @@ def check_loads(path: Path) -> None:
 def _read_chain(pem: bytes) -> tuple[x509.Certificate, ...]:
     try:
         chain = x509.load_pem_x509_certificates(pem[:MOST_BYTES])
-        for certificate in chain:  # the library reads them lazily: let it object here
-            certificate.public_key()
-            certificate.extensions  # noqa: B018
-    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
+        for certificate in chain:
+            _read_whole(certificate)
+    except UNREADABLE as error:
         raise CertificateRefused(
             f"the certificate file is not readable as PEM: {error}",
             "Give a file with BEGIN CERTIFICATE, leaf first (fullchain.pem)",
@@ -86,6 +91,15 @@ def _read_chain(pem: bytes) -> tuple[x509.Certificate, ...]:
             "Give the leaf and the certificates between it and the root",
         )
     return tuple(chain)
+
+
+def _read_whole(certificate: x509.Certificate) -> None:
+    """Read every part that is used later: the library is lazy, and objects only then."""
+    certificate.public_key()
+    _ = certificate.extensions
+    _ = certificate.signature_hash_algorithm
+    _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    _ = certificate.subject.rfc4514_string(), certificate.issuer.rfc4514_string()
 
 
 def _read_key(pem: bytes, passphrase: bytes | None) -> PrivateKey:

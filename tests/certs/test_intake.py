@@ -16,6 +16,10 @@ from hypothesis import strategies as st
 from certs.authority import Authority
 from certs.contexts import client_context, server_context
 from certs.errors import CertificateRefused
+from certs.installed import ServerFiles
+from certs.intake import check_loads
+from certs.pairs import Pair
+from tests.certs import old_certificate
 from tests.certs.conftest import Clock, MakeAuthority
 from tests.certs.outside import Key, Leaf, Outside, key_pem, p256, pem, rsa_key
 from tests.certs.wire import shake_hands
@@ -132,6 +136,21 @@ def test_an_expired_intermediate_is_refused(
     refused("Outside Intermediate expired", cert, key_pem(leaf.key))
 
 
+def test_a_sha1_signature_is_refused(refused: Callable[..., None]) -> None:
+    refused("is signed with sha1", old_certificate.CERTIFICATE, old_certificate.KEY)
+
+
+def test_a_file_that_the_tls_stack_does_not_take_is_never_pointed_at(
+    authority: Authority, folder: Path, outside: Outside
+) -> None:
+    leaf = Leaf()
+    pair = Pair((outside.leaf(leaf),), p256())
+    before = sorted(folder.iterdir()), authority.server_file
+    with pytest.raises(CertificateRefused, match="KEY_VALUES_MISMATCH"):
+        ServerFiles(folder).install(pair, "imported", check=check_loads)
+    assert (sorted(folder.iterdir()), authority.server_file) == before
+
+
 def test_a_wildcard_covers_one_label(make_authority: MakeAuthority, outside: Outside) -> None:
     leaf = Leaf(names=("*.sallyport.example",))
     cert, key = outside.fullchain(leaf), key_pem(leaf.key)
@@ -158,7 +177,7 @@ def good_texts(outside: Outside) -> tuple[bytes, bytes]:
 
 
 @settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(in_key=st.booleans(), place=st.floats(0, 1, exclude_max=True), flip=st.integers(1, 255))
 def test_a_damaged_file_is_refused_or_is_still_a_matching_pair(
