@@ -1,0 +1,221 @@
+"""Between the server and the WSGI application: reads whole bodies, then calls in bounded threads.
+
+A thread that waits for a client's bytes is lost to everyone else, so a body is read on the event
+loop, within bounds of size, time and memory, and the application sees only complete requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import logging
+import secrets
+import sys
+from collections.abc import AsyncIterable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final
+from wsgiref.types import WSGIApplication, WSGIEnvironment
+
+from service.errors import BUSY, BY_STATUS, INTERNAL, MEDIA_TYPE, Problem, describe
+
+log = logging.getLogger(__name__)
+
+FIRST_BODY_SECONDS: Final = 15.0
+LEAST_BODY_BYTES_PER_SECOND: Final = 16 * 1024
+BODIES_IN_MEMORY: Final = 16
+WAITING_CALLS: Final = 512
+CLIENT_CERTIFICATE: Final = "sallyport.client_certificate"
+
+Headers = list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A complete HTTP answer."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+class RequestRefused(Exception):
+    """Raised when a request is refused before the application sees it."""
+
+    def __init__(self, problem: Problem, detail: str) -> None:
+        self.problem = problem
+        super().__init__(detail)
+
+    def answer(self) -> Answer:
+        """Return the problem document; where the body is unread, the connection ends after it."""
+        request_id = secrets.token_hex(16)
+        body = describe(self.problem, self, request_id)
+        headers = [
+            ("content-type", MEDIA_TYPE),
+            ("cache-control", "no-store"),
+            ("x-request-id", request_id),
+        ]
+        if self.problem is BUSY:
+            headers.append(("retry-after", "1"))
+        return Answer(self.problem.status, headers, json.dumps(body).encode())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """The head of a request, as either server hands it over; header names are lower-case."""
+
+    method: str
+    path: str
+    query: str
+    version: str
+    client: tuple[str, str]
+    server: tuple[str, str]
+    host: str | None
+    headers: Sequence[tuple[str, str]]
+    certificate: bytes | None = None
+
+    def header(self, name: str) -> str | None:
+        """Return the first value of a header."""
+        return next((value for key, value in self.headers if key == name), None)
+
+    @property
+    def may_have_body(self) -> bool:
+        """Whether there may be something to read."""
+        framed = self.header("content-length") or self.header("transfer-encoding")
+        return self.method not in ("GET", "HEAD") or framed is not None
+
+
+class Gateway:
+    """Answers requests with a WSGI application."""
+
+    def __init__(self, application: WSGIApplication, *, threads: int, max_body_bytes: int) -> None:
+        self._application = application
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="call")
+        self._most_calls = threads + WAITING_CALLS
+        self._calls = 0
+        self._max_body_bytes = max_body_bytes
+        self._buffered = 0
+
+    async def answer(self, request: Request, body: AsyncIterable[bytes]) -> Answer:
+        """Read the body, call the application, and return its whole answer."""
+        received = bytearray()
+        try:
+            if request.may_have_body:
+                await self._read(request, body, received)
+            return await self._call(request, received)
+        except RequestRefused as refusal:
+            return refusal.answer()
+        finally:
+            self._buffered -= len(received)
+
+    async def _read(
+        self, request: Request, body: AsyncIterable[bytes], received: bytearray
+    ) -> None:
+        self._refuse_declared(request.header("content-length"))
+        try:
+            async with asyncio.timeout(FIRST_BODY_SECONDS) as limit:
+                start = limit.when() or 0.0
+                async for chunk in body:
+                    self._admit(len(received) + len(chunk), len(chunk))
+                    received += chunk
+                    # A slow line is served, one that trickles is not.
+                    limit.reschedule(start + len(received) / LEAST_BODY_BYTES_PER_SECOND)
+        except TimeoutError:
+            raise RequestRefused(
+                BY_STATUS[408], "the body did not arrive in time; send it again"
+            ) from None
+
+    def _refuse_declared(self, declared: str | None) -> None:
+        if declared is not None and int(declared) > self._max_body_bytes:
+            raise self._too_large()
+
+    def _admit(self, size: int, added: int) -> None:
+        if size > self._max_body_bytes:
+            raise self._too_large()
+        if self._buffered + added > BODIES_IN_MEMORY * self._max_body_bytes:
+            raise RequestRefused(BUSY, "too many bodies are on their way")
+        self._buffered += added
+
+    def _too_large(self) -> RequestRefused:
+        return RequestRefused(BY_STATUS[413], f"a body has at most {self._max_body_bytes} bytes")
+
+    async def _call(self, request: Request, body: bytearray) -> Answer:
+        if self._calls >= self._most_calls:
+            raise RequestRefused(BUSY, "too many requests are waiting")
+        self._calls += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._pool, self._run, environ_of(request, body))
+        finally:
+            self._calls -= 1
+
+    def _run(self, environ: WSGIEnvironment) -> Answer:
+        try:
+            return run_wsgi(self._application, environ)
+        except Exception:
+            log.exception("the application raised")
+            return RequestRefused(INTERNAL, "the application raised").answer()
+
+
+def run_wsgi(application: WSGIApplication, environ: WSGIEnvironment) -> Answer:
+    """Call a WSGI application and collect its whole answer."""
+    started: list[tuple[str, Headers]] = []
+    written: list[bytes] = []
+
+    def start_response(status: str, headers: Headers, exc_info: Any = None) -> Any:
+        started[:] = [(status, headers)]
+        return written.append
+
+    parts: Iterable[bytes] = application(environ, start_response)
+    try:
+        written.extend(parts)
+    finally:
+        if hasattr(parts, "close"):
+            parts.close()
+    status, headers = started[0]
+    return Answer(int(status.split(" ", 1)[0]), headers, b"".join(written))
+
+
+def environ_of(request: Request, body: bytes | bytearray) -> WSGIEnvironment:
+    """Translate a request to PEP 3333.
+
+    No header reaches a key without the prefix HTTP_, so none can claim a client certificate.
+    """
+    environ: WSGIEnvironment = {
+        "REQUEST_METHOD": request.method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": request.path.encode().decode("latin-1"),
+        "QUERY_STRING": request.query,
+        "SERVER_PROTOCOL": f"HTTP/{request.version}",
+        "SERVER_NAME": request.server[0],
+        "SERVER_PORT": request.server[1],
+        "REMOTE_ADDR": request.client[0],
+        "REMOTE_PORT": request.client[1],
+        "CONTENT_LENGTH": str(len(body)),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "https",
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.input_terminated": True,
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+    }
+    if request.certificate is not None:
+        environ[CLIENT_CERTIFICATE] = request.certificate
+    if request.host:
+        environ["HTTP_HOST"] = request.host
+    _add_headers(environ, request.headers)
+    return environ
+
+
+def _add_headers(environ: WSGIEnvironment, headers: Iterable[tuple[str, str]]) -> None:
+    for name, value in headers:
+        # `X_Name` and `X-Name` would share a variable: a client could speak as a proxy.
+        if "_" in name or name == "content-length":
+            continue
+        key = name.upper().replace("-", "_")
+        key = key if key == "CONTENT_TYPE" else f"HTTP_{key}"
+        separator = "; " if key == "HTTP_COOKIE" else ","
+        environ[key] = f"{environ[key]}{separator}{value}" if key in environ else value

@@ -1,0 +1,287 @@
+"""The supervisor: holds the listeners, keeps the programs alive, reloads and drains them.
+
+The listening sockets belong to it alone: a program that dies or is replaced leaves its queue of
+connections to the next one, so a restart refuses nobody.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import logging
+import os
+import resource
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, fields
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from config.settings import PREFIX, Settings
+from service.processes import Child, Post, Signals, fork, reap
+
+log = logging.getLogger(__name__)
+
+BACKLOG: Final = 4096
+PID_FILE: Final = "serve.pid"
+# A program bounds its own drain; the supervisor's bound is for the program that does not.
+DRAIN_MARGIN_SECONDS: Final = 2.0
+ROOT: Final = Path(__file__).resolve().parent.parent
+ONE_THREAD_PER_POOL: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+class ServingError(Exception):
+    """The root of what stops the platform from serving."""
+
+
+class AlreadyServed(ServingError):
+    """Raised when another supervisor serves this instance."""
+
+    def __init__(self, instance: Path, pid: int) -> None:
+        self.pid = pid
+        super().__init__(
+            f"{instance} is served already, by process {pid}; "
+            "stop that one first, or choose another --instance"
+        )
+
+
+class AddressUnavailable(ServingError):
+    """Raised when the listening address cannot be had."""
+
+    def __init__(self, host: str, port: int, error: OSError) -> None:
+        reasons = {
+            errno.EADDRINUSE: "is in use; stop what listens there, or choose another --port",
+            errno.EACCES: "needs a privilege; choose a --port above 1023",
+            errno.EADDRNOTAVAIL: "is no address of this machine; choose another --host",
+        }
+        reason = reasons.get(error.errno or 0, f"cannot be listened on: {error.strerror or error}")
+        super().__init__(f"{host} port {port} {reason}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """A program under supervision: its command line, and where it listens, if it does.
+
+    It is given `--listener`, `--ready` (write a byte when serving) and `--lifeline` (readable
+    when the supervisor is gone) with the numbers of the descriptors that it inherits.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    host: str = ""
+    port: int | None = None
+
+
+def programs_of(
+    settings: Settings, *, application: str = "service.app:create_application"
+) -> tuple[Program, ...]:
+    """Return the programs that the settings ask for."""
+    python = (sys.executable, "-P", "-m")  # -P: never import from the current folder
+    web = Program(
+        name="web",
+        argv=(*python, "service.workers", "--application", application),
+        host=settings.host,
+        port=settings.port,
+    )
+    if not settings.client_certificate_port:
+        return (web,)
+    mutual_tls = Program(
+        name="mutual-tls",
+        argv=(*python, "service.mutual_tls", "--application", application),
+        host=settings.host,
+        port=settings.client_certificate_port,
+    )
+    return (web, mutual_tls)
+
+
+class Supervisor:
+    """Runs programs until it is told to stop: SIGTERM drains, SIGHUP reloads, twice kills."""
+
+    def __init__(self, settings: Settings, programs: Iterable[Program]) -> None:
+        self._settings = settings
+        self._programs = tuple(programs)
+        self._posts: list[Post] = []
+        self.ports: dict[str, int] = {}
+
+    def run(self, *, on_ready: Callable[[], None] = lambda: None) -> None:
+        """Serve until stopped; raises ServingError if it cannot begin.
+
+        `on_ready` is called once, when every worker of every program serves; `ports` then tells
+        the real port of each program.
+        """
+        with ExitStack() as stack:
+            stack.enter_context(_only_one(self._settings))
+            listeners = {p.name: stack.enter_context(_listen(p)) for p in self._programs}
+            self.ports = {
+                name: sock.getsockname()[1] for name, sock in listeners.items() if sock is not None
+            }
+            lifeline, held = os.pipe()
+            stack.callback(os.close, lifeline)
+            stack.callback(os.close, held)
+            _raise_descriptor_limit()
+            signals = Signals((signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD))
+            stack.callback(signals.close)
+            environment = environment_of(self._settings)
+            self._posts = [
+                Post(
+                    program.name,
+                    partial(_start, program, listeners[program.name], lifeline, environment),
+                    drain_seconds=self._settings.drain_seconds + DRAIN_MARGIN_SECONDS,
+                )
+                for program in self._programs
+            ]
+            self._keep(signals, on_ready)
+
+    def _keep(self, signals: Signals, on_ready: Callable[[], None]) -> None:
+        announced = stopping = False
+        while True:
+            pauses = [pause for post in self._posts if (pause := post.tick()) is not None]
+            if stopping and not any(post.children for post in self._posts):
+                return
+            if not announced and not stopping and all(post.serves for post in self._posts):
+                announced = True
+                on_ready()
+            awaited = [ready for post in self._posts for ready in post.listens_to]
+            for number in signals.wait(awaited, min(pauses, default=None)):
+                stopping = self._obey(number, stopping=stopping)
+            reap(self._posts)
+
+    def _obey(self, number: int, *, stopping: bool) -> bool:
+        if number == signal.SIGHUP:
+            log.info("reloading")
+            for post in self._posts:
+                post.replace()
+        elif number in (signal.SIGTERM, signal.SIGINT):
+            for post in self._posts:
+                post.kill() if stopping else post.stop()
+            return True
+        return stopping
+
+
+def signal_reload(settings: Settings) -> bool:
+    """Have the supervisor of this instance reload its programs; False if none runs."""
+    pid = serving_pid(settings)
+    if pid is None:
+        return False
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGHUP)
+        return True
+    return False
+
+
+def serving_pid(settings: Settings) -> int | None:
+    """Return the process id of the supervisor that serves this instance, if one does."""
+    try:
+        descriptor = os.open(settings.state / PID_FILE, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _read_pid(descriptor)
+    finally:
+        os.close(descriptor)
+    return None
+
+
+@contextmanager
+def _only_one(settings: Settings) -> Any:
+    """Hold the instance's lock; the kernel frees it however this process ends."""
+    settings.state.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(settings.state / PID_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pid = _read_pid(descriptor)
+        os.close(descriptor)
+        raise AlreadyServed(settings.instance, pid) from None
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.ftruncate(descriptor, 0)
+        os.close(descriptor)
+
+
+def _read_pid(descriptor: int) -> int:
+    text = os.pread(descriptor, 32, 0).strip()
+    return int(text) if text.isdigit() else 0
+
+
+@contextmanager
+def _listen(program: Program) -> Any:
+    if program.port is None:
+        yield None
+        return
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            program.host, program.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise AddressUnavailable(program.host, program.port, error) from error
+    with listener:
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(BACKLOG)
+        except OSError as error:
+            raise AddressUnavailable(program.host, program.port, error) from error
+        yield listener
+
+
+def environment_of(settings: Settings) -> Mapping[str, str]:
+    """Return this process's environment with the settings that the command line changed.
+
+    A program reads its settings again when it starts. Secrets are not copied: they come from
+    where this process had them.
+    """
+    environment = dict(os.environ)
+    for setting in fields(settings):
+        value = getattr(settings, setting.name)
+        if not setting.repr or value == setting.default:
+            continue
+        name = f"{PREFIX}{setting.name.upper()}"
+        environment.pop(f"{name}_FILE", None)
+        environment[name] = ",".join(value) if isinstance(value, tuple) else str(value)
+    for pool in ONE_THREAD_PER_POOL:
+        environment.setdefault(pool, "1")
+    path = environment.get("PYTHONPATH", "")
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), path)))
+    return environment
+
+
+def _start(
+    program: Program,
+    listener: socket.socket | None,
+    lifeline: int,
+    environment: Mapping[str, str],
+) -> Child:
+    return fork(partial(_become, program, listener, lifeline, environment), leads_group=True)
+
+
+def _become(
+    program: Program,
+    listener: socket.socket | None,
+    lifeline: int,
+    environment: Mapping[str, str],
+    ready: int,
+) -> None:
+    inherited = {"ready": ready, "lifeline": lifeline}
+    if listener is not None:
+        inherited["listener"] = listener.fileno()
+    for descriptor in inherited.values():
+        os.set_inheritable(descriptor, True)
+    options = [word for name, fd in inherited.items() for word in (f"--{name}", str(fd))]
+    argv = [*program.argv, *options]
+    os.execve(argv[0], argv, dict(environment))  # noqa: S606 - that there is no shell is the point
+
+
+def _raise_descriptor_limit() -> None:
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

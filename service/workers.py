@@ -1,0 +1,225 @@
+"""The web program: a warm parent and the workers it forks, all on one inherited listener.
+
+The parent imports the application's modules once and opens nothing; a worker is a fork of it and
+so starts in milliseconds. granian's worker serves TLS and HTTP; its own process manager is not
+used, because it ends the server when workers die in quick succession and listens once per worker,
+which loses queued connections. See docs/decisions/0003-serving.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib
+import logging
+import os
+import resource
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+from wsgiref.types import WSGIApplication
+
+from granian import _futures, _granian
+from granian.http import HTTP1Settings, HTTP2Settings
+
+from config.logging import configure_logging
+from config.settings import Settings, load_settings
+from service.gateway import Gateway, Request
+from service.processes import Child, Post, Signals, fork, reap, still_open
+
+BACKLOG: Final = 4096
+MOST_CONNECTIONS: Final = 8192
+DESCRIPTORS_KEPT: Final = 512
+HEADER_SECONDS: Final = 10
+HEADER_BYTES: Final = 64 * 1024
+STREAMS: Final = 100
+# What a handshake and the first request may take when the worker that accepted it retires.
+SETTLING_SECONDS: Final = 0.5
+
+# granian's type stub lags behind its constructors' arguments.
+engine: Any = _granian
+futures: Any = _futures
+
+Factory = Callable[[Settings], WSGIApplication]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inherited:
+    """What the supervisor hands to a program: descriptors, and what to serve."""
+
+    listener: int
+    ready: int
+    lifeline: int
+    application: str
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Serve until told to stop."""
+    inherited = _parse(arguments)
+    settings = load_settings()
+    configure_logging(settings.log_level, settings.log_format)
+    logging.getLogger("_granian").setLevel(logging.WARNING)  # a line for each failed handshake
+    factory = load_factory(inherited.application)
+    posts = [
+        Post(
+            f"worker {number + 1}",
+            partial(_start, settings, inherited, factory),
+            drain_seconds=settings.drain_seconds,
+        )
+        for number in range(settings.workers)
+    ]
+    _keep(posts, inherited)
+
+
+def load_factory(application: str) -> Factory:
+    """Import `module:function`."""
+    module, _, name = application.partition(":")
+    factory: Factory = getattr(importlib.import_module(module), name)
+    return factory
+
+
+def _parse(arguments: Sequence[str]) -> Inherited:
+    parser = argparse.ArgumentParser(prog="service.workers")
+    for name in ("listener", "ready", "lifeline"):
+        parser.add_argument(f"--{name}", type=int, required=True)
+    parser.add_argument("--application", required=True)
+    return Inherited(**vars(parser.parse_args(arguments)))
+
+
+def _keep(posts: list[Post], inherited: Inherited) -> None:
+    signals = Signals((signal.SIGTERM, signal.SIGINT, signal.SIGCHLD))
+    announced = stopping = False
+    os.set_blocking(inherited.lifeline, False)
+    while True:
+        pauses = [post.tick() for post in posts]
+        if stopping and not any(post.children for post in posts):
+            return
+        if not announced and all(post.serves for post in posts):
+            announced = bool(os.write(inherited.ready, b"1"))
+        awaited = [fd for post in posts for fd in post.listens_to]
+        received = signals.wait(
+            [inherited.lifeline, *awaited], min((p for p in pauses if p is not None), default=None)
+        )
+        if not still_open(inherited.lifeline):
+            _abandon(posts)
+        reap(posts)
+        if not stopping and {signal.SIGTERM, signal.SIGINT} & set(received):
+            stopping = True
+            for post in posts:
+                post.stop()
+
+
+def _abandon(posts: list[Post]) -> None:
+    for post in posts:
+        post.kill()
+    os._exit(1)
+
+
+def _start(settings: Settings, inherited: Inherited, factory: Factory) -> Child:
+    return fork(partial(_work, settings, inherited, factory), leads_group=False)
+
+
+def _work(settings: Settings, inherited: Inherited, factory: Factory, ready: int) -> None:
+    """Be a worker: load the application, serve, and return when drained."""
+    gateway = Gateway(
+        factory(settings), threads=settings.threads, max_body_bytes=settings.max_body_bytes
+    )
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    drained = asyncio.Event()
+    stop = engine.WorkerSignal()
+    stop.add_cb(lambda: loop.call_soon_threadsafe(drained.set))
+    calls = futures._future_watcher_wrapper(partial(_answer, gateway))
+    scheduler = futures._new_cbscheduler(loop, calls, impl_asyncio=True)
+    _worker(settings, inherited.listener).serve_str(scheduler, loop, stop)
+
+    def retire(_number: int, _frame: object) -> None:
+        _stop_accepting(inherited.listener)
+        loop.call_soon_threadsafe(loop.call_later, SETTLING_SECONDS, stop.set)
+
+    # Not loop.add_signal_handler: under load its pipe is full and the signal is lost.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, retire)
+    os.write(ready, b"1")
+    loop.run_until_complete(drained.wait())
+
+
+async def _answer(gateway: Gateway, scope: Any, protocol: Any) -> None:
+    request = Request(
+        method=scope.method,
+        path=scope.path,
+        query=scope.query_string,
+        version=scope.http_version,
+        client=_address(scope.client),
+        server=_address(scope.server),
+        host=scope.authority,
+        headers=scope.headers.items(),
+    )
+    answer = await gateway.answer(request, protocol)
+    protocol.response_bytes(answer.status, answer.headers, answer.body)
+
+
+def _address(text: str) -> tuple[str, str]:
+    host, _, port = text.rpartition(":")
+    return host.strip("[]"), port
+
+
+def _stop_accepting(listener: int) -> None:
+    """Put a socket that nobody can reach in the place of the listener.
+
+    granian stops accepting only by dropping what it has accepted: handshakes under way, and
+    connections whose first request is on the wire. So it goes on, and is given nothing new.
+    """
+    with socket.socket(socket.AF_UNIX) as unreachable:
+        unreachable.bind("")  # Linux: a free name in the abstract namespace
+        unreachable.listen(0)
+        unreachable.setblocking(False)
+        os.dup2(unreachable.fileno(), listener)
+
+
+def _worker(settings: Settings, listener: int) -> Any:
+    # The file and not the link to it: granian reads it twice, and a renewal moves the link.
+    pem = str((settings.instance / "certs" / "server.pem").resolve(strict=True))
+    # rustls offers TLS 1.3, and of TLS 1.2 only the six ECDHE suites with AES-GCM or
+    # ChaCha20-Poly1305: Mozilla's intermediate profile without its DHE suites.
+    least = "tls1.3" if settings.tls_profile == "modern" else "tls1.2"
+    return engine.RSGIWorker(
+        worker_id=1,
+        sock=(None, engine.SocketHolder(listener, False, BACKLOG)),
+        ipc=None,
+        threads=1,
+        blocking_threads=16,
+        backpressure=_connections(),
+        http_mode="auto",
+        http1_opts=HTTP1Settings(
+            header_read_timeout=HEADER_SECONDS * 1000, max_buffer_size=HEADER_BYTES
+        ),
+        http2_opts=HTTP2Settings(
+            max_concurrent_streams=STREAMS,
+            max_headers_size=HEADER_BYTES,
+            keep_alive_interval=20_000,
+            keep_alive_timeout=10,
+        ),
+        ssl_enabled=True,
+        ssl_cert=pem,
+        ssl_key=pem,
+        ssl_protocol_min=least,
+        ssl_crl=[],
+        metrics=(None, None),
+    )
+
+
+def _connections() -> int:
+    """Return how many connections a worker may hold open with the descriptors it has."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    free = MOST_CONNECTIONS if hard == resource.RLIM_INFINITY else hard - DESCRIPTORS_KEPT
+    return max(128, min(MOST_CONNECTIONS, free))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
