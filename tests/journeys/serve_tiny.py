@@ -1,0 +1,29 @@
+"""Serves the tiny application under the real supervisor: `python -m tests.journeys.serve_tiny`."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+
+from config.logging import configure_logging
+from config.settings import load_settings
+from service.supervisor import ServingError, Supervisor, programs_of
+
+APPLICATION = "tests.journeys.tiny_application:create_application"
+
+
+def main() -> None:
+    """Serve the instance that the environment names; say the ports when ready."""
+    settings = load_settings()
+    configure_logging(settings.log_level, settings.log_format)
+    supervisor = Supervisor(settings, programs_of(settings, application=APPLICATION))
+    try:
+        supervisor.run(on_ready=lambda: click.echo(json.dumps(supervisor.ports)))
+    except ServingError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()
