@@ -127,7 +127,7 @@ class Plans:
         for name, value in values.items():
             stored = _checked_name(name, model)
             _store(session, (scope.tenant_id, model or "", stored), _checked_value(name, value))
-        session.flush()
+            session.flush()  # a limit may be named twice, under its two names
         return self.effective(session, scope.tenant_id)
 
     def show(self, session: Session, scope: Scope) -> tuple[LimitSetting, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -302,6 +303,28 @@ def test_last_admin_stays(cast: Cast, last: str, role: Role) -> None:
         assert cast.accounts.set_role(session, cast[last], last, chief).role == chief
         cast.accounts.enable(session, cast[last], "barred")
         assert cast.accounts.disable(session, cast[last], last).state == "disabled"
+
+
+def test_two_admins_who_bar_each_other_at_once_do_not_both_succeed(cast: Cast) -> None:
+    with cast.database.write() as session:
+        cast.accounts.set_role(session, cast["ada"], "ben", Role.ADMIN)
+    together = threading.Barrier(2)
+    outcomes: list[str] = []
+
+    def bar(username: str) -> None:
+        together.wait(30)
+        try:
+            with cast.database.write() as session:
+                outcomes.append(cast.accounts.disable(session, cast["ada"], username).state)
+        except LastAdmin:
+            outcomes.append("last admin")
+
+    threads = [threading.Thread(target=bar, args=(name,)) for name in ("ada", "ben")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ["disabled", "last admin"]
 
 
 def test_users_are_listed_in_pages(cast: Cast) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from auth.errors import LimitRefused, NameMalformed, NotFound
@@ -126,6 +126,14 @@ def test_deleted_tenant_has_no_limits(cast: Cast) -> None:
 
 
 @settings(max_examples=60, deadline=None)
+@example(
+    changes=[
+        ("linear", {"model_requests_per_minute": 1}),
+        ("linear", {"model_requests_per_minute": None, "requests_per_minute": 1}),
+    ],
+    others=[],
+    plan="free",
+)
 @given(changes=CHANGES, others=CHANGES, plan=st.sampled_from(PLANS))
 def test_last_setting_wins_and_only_in_its_own_tenant(
     plain: Database,
