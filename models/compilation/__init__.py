@@ -1,0 +1,43 @@
+"""Engines: what answers in place of a model's own library, where it is proven to agree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Unsuitable:
+    """The normal refusal of an engine: the reason why it cannot take an estimator."""
+
+    reason: str
+
+
+class Predictor(Protocol):
+    """An opened model."""
+
+    def predict(self, features: NDArray[np.float64]) -> NDArray[Any]:
+        """Answer each row of a C-contiguous matrix, in the dtype of the model's own answers."""
+        ...
+
+
+class Engine(Protocol):
+    """Takes estimators apart into plain arrays, and answers from such arrays.
+
+    An engine is one module here and one line in `models.engines`. It imports no machine-learning
+    library when it is imported or loads arrays, since it runs inside web workers.
+    """
+
+    name: str
+
+    def compile(self, estimator: object) -> Mapping[str, NDArray[Any]] | Unsuitable:
+        """Return the arrays that answer like the estimator, or why there are none."""
+        ...
+
+    def load(self, arrays: Mapping[str, NDArray[Any]]) -> Predictor:
+        """Open arrays; raises ArraysMalformed unless they mean a model of this engine."""
+        ...
