@@ -1,0 +1,29 @@
+"""Which releases of a library may open what another release has saved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib.metadata import version
+
+from models.errors import LibraryVersionRefused
+
+
+def running_version(library: str) -> str:
+    """The version of an installed distribution."""
+    return version(library)
+
+
+def refuse_other_versions(library: str, saved: Iterable[str]) -> None:
+    """Raise LibraryVersionRefused unless every version is ours, up to the last part.
+
+    scikit-learn promises nothing about files between releases; between two of the same minor
+    version the attributes of estimators do not change.
+    """
+    running = running_version(library)
+    for other in saved:
+        if _minor(other) != _minor(running):
+            raise LibraryVersionRefused(library, other, running)
+
+
+def _minor(text: str) -> list[str]:
+    return text.split(".")[:2]

@@ -1,0 +1,89 @@
+"""The demo model, tenants that own models, and real stores for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LinearRegression
+
+from config.database import Database
+from config.sealing import Sealer
+from models.artefacts import FolderStore
+from models.intake import Prepared, import_file
+from models.records import ModelRow
+from models.registry import Registry
+from tests.models.files import skops_bytes
+
+MANIFEST_KEY = bytes(range(32))
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """What this package sees of a scope."""
+
+    tenant_id: str
+
+
+@pytest.fixture
+def acme() -> Tenant:
+    """A tenant."""
+    return Tenant("tnt_acme")
+
+
+@pytest.fixture
+def globex() -> Tenant:
+    """Another tenant."""
+    return Tenant("tnt_globex")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """An empty store with the tables of models."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'sallyport.db'}"
+    else:
+        try:
+            url = str(request.getfixturevalue("postgresql_url"))
+        except pytest.FixtureLookupError:
+            pytest.skip("no PostgreSQL fixture")
+    database = Database(url)
+    ModelRow.metadata.drop_all(database.engine)
+    ModelRow.metadata.create_all(database.engine)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def registry() -> Registry:
+    """A register whose clock stands still."""
+    return Registry(lambda _session: MANIFEST_KEY, clock=lambda: 1_700_000_000.0)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FolderStore:
+    """An empty folder of artefacts."""
+    return FolderStore(tmp_path / "artefacts")
+
+
+@pytest.fixture
+def sealer() -> Sealer:
+    """What seals under one tenant's data key."""
+    return Sealer((bytes(32),))
+
+
+@pytest.fixture(scope="session")
+def demo_model() -> Any:
+    """The demo model: y is the sum of both columns."""
+    features = np.array([[1, 2], [2, 4], [3, 6], [4, 8]])
+    return LinearRegression().fit(features, np.array([3, 6, 9, 12]))
+
+
+@pytest.fixture(scope="session")
+def demo(demo_model: Any) -> Prepared:
+    """The demo model, prepared for registration."""
+    return import_file(skops_bytes(demo_model))
