@@ -1,0 +1,271 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from threading import Barrier, Event
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.ensemble import BaggingClassifier, RandomForestClassifier
+
+from config.sealing import Sealer
+from models.artefacts import FolderStore
+from models.errors import ArtefactBroken, PredictionFailed
+from models.estimators import parts_of
+from models.execution.in_process import InProcessExecutor
+from models.intake import Prepared, import_file
+from models.manifest import Manifest
+from models.opening import open_artefact
+from models.versions import Version
+from tests.models.files import skops_bytes
+
+ROW = np.array([[5.0, 10.0]])
+
+
+def _version(prepared: Prepared, id: str = "ver_1", tenant: str = "tnt_acme") -> Version:
+    manifest = Manifest(
+        tenant_id=tenant,
+        model="linear",
+        number=1,
+        created_by="x",
+        created_at=1.0,
+        contents=prepared.contents,
+    )
+    return Version(id, manifest)
+
+
+@dataclass
+class Fetching:
+    """Returns the artefact that was registered, and remembers for whom."""
+
+    artefact: bytes
+    asked: list[tuple[str, str]] = field(default_factory=list)
+
+    def __call__(self, version: Version) -> bytes:
+        """Return the artefact."""
+        self.asked.append((version.tenant_id, version.id))
+        return self.artefact
+
+
+@pytest.fixture
+def fetching(demo: Prepared) -> Fetching:
+    """The demo model's artefact."""
+    return Fetching(demo.artefact)
+
+
+def test_demo_model_answers_exactly_as_scikit_learn(
+    demo: Prepared, demo_model: Any, fetching: Fetching
+) -> None:
+    executor = InProcessExecutor(fetching, open_artefact, budget_bytes=1000)
+    answer = executor.predict(_version(demo), ROW)
+
+    assert answer.tolist() == demo_model.predict(ROW).tolist()
+    assert answer.tolist() == [pytest.approx(15)]
+
+
+def test_version_is_fetched_once_while_it_is_open(demo: Prepared, fetching: Fetching) -> None:
+    executor = InProcessExecutor(fetching, open_artefact, budget_bytes=1000)
+    executor.warm(_version(demo))
+    executor.predict(_version(demo), ROW)
+
+    assert len(fetching.asked) == 1
+
+
+def test_same_artefact_of_two_tenants_is_opened_for_each(
+    demo: Prepared, fetching: Fetching
+) -> None:
+    executor = InProcessExecutor(fetching, open_artefact, budget_bytes=1000)
+    for tenant in ("tnt_acme", "tnt_globex"):
+        executor.predict(_version(demo, tenant=tenant), ROW)
+
+    assert [tenant for tenant, _ in fetching.asked] == ["tnt_acme", "tnt_globex"]
+
+
+def test_another_digest_under_the_same_version_is_opened_anew(
+    demo: Prepared, fetching: Fetching
+) -> None:
+    executor = InProcessExecutor(fetching, open_artefact, budget_bytes=1000)
+    executor.warm(_version(demo))
+    executor.warm(_version(replace(demo, contents=replace(demo.contents, digest="0" * 64))))
+
+    assert len(fetching.asked) == 2
+
+
+def test_least_recently_used_version_is_closed_when_the_budget_is_full(
+    demo: Prepared, fetching: Fetching
+) -> None:
+    executor = InProcessExecutor(fetching, open_artefact, budget_bytes=2 * len(demo.artefact))
+    for id in ("a", "b", "a", "c", "a", "b"):
+        executor.warm(_version(demo, id))
+
+    assert [id for _, id in fetching.asked] == ["a", "b", "c", "b"]
+
+
+def test_version_over_the_budget_is_served_alone(demo: Prepared, fetching: Fetching) -> None:
+    executor = InProcessExecutor(fetching, open_artefact, budget_bytes=1)
+    for id in ("a", "a", "b", "b"):
+        executor.warm(_version(demo, id))
+
+    assert [id for _, id in fetching.asked] == ["a", "b"]
+
+
+def test_forgotten_tenant_is_opened_anew_and_others_are_not(
+    demo: Prepared, fetching: Fetching
+) -> None:
+    executor = InProcessExecutor(fetching, open_artefact, budget_bytes=1000)
+    both = [_version(demo, tenant=tenant) for tenant in ("tnt_acme", "tnt_globex")]
+    for version in both:
+        executor.warm(version)
+    executor.forget("tnt_acme")
+    for version in both:
+        executor.warm(version)
+
+    assert [tenant for tenant, _ in fetching.asked] == ["tnt_acme", "tnt_globex", "tnt_acme"]
+
+
+def test_many_threads_open_a_version_once(demo: Prepared) -> None:
+    start, fetched, release = Barrier(8), [], Event()
+
+    def fetch(version: Version) -> bytes:
+        fetched.append(version.id)
+        release.wait(10)
+        return demo.artefact
+
+    executor = InProcessExecutor(fetch, open_artefact, budget_bytes=1000)
+
+    def ask(_: int) -> list[float]:
+        start.wait(10)
+        release.set()
+        answer: list[float] = executor.predict(_version(demo), ROW).tolist()
+        return answer
+
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(ask, range(8)))
+
+    assert fetched == ["ver_1"]
+    assert answers == [answers[0]] * 8
+
+
+def test_slow_opening_of_one_version_does_not_hold_up_another(demo: Prepared) -> None:
+    started, release = Event(), Event()
+
+    def fetch(version: Version) -> bytes:
+        if version.id == "slow":
+            started.set()
+            assert release.wait(10)
+        return demo.artefact
+
+    executor = InProcessExecutor(fetch, open_artefact, budget_bytes=1000)
+    with ThreadPoolExecutor(1) as threads:
+        slow = threads.submit(executor.warm, _version(demo, "slow"))
+        assert started.wait(10)
+        assert executor.predict(_version(demo, "quick"), ROW).shape == (1,)
+        release.set()
+        slow.result(10)
+
+
+def test_failed_opening_is_told_to_each_and_tried_again(demo: Prepared) -> None:
+    artefacts = iter([b"junk", b"junk", demo.artefact])
+    executor = InProcessExecutor(lambda _: next(artefacts), open_artefact, budget_bytes=1000)
+
+    for _ in range(2):
+        with pytest.raises(ArtefactBroken):
+            executor.predict(_version(demo), ROW)
+    assert executor.predict(_version(demo), ROW).shape == (1,)
+
+
+def test_many_versions_under_a_small_budget_answer_right_from_many_threads(
+    demo: Prepared, fetching: Fetching
+) -> None:
+    executor = InProcessExecutor(fetching, open_artefact, budget_bytes=2 * len(demo.artefact))
+    versions = [_version(demo, f"ver_{n}") for n in range(6)]
+
+    with ThreadPoolExecutor(6) as threads:
+        answers = threads.map(lambda n: executor.predict(versions[n % 6], ROW).tolist(), range(600))
+
+    assert all(answer == [pytest.approx(15)] for answer in answers)
+
+
+def test_failure_within_a_models_library_names_the_model_and_hides_the_input(
+    demo: Prepared, fetching: Fetching
+) -> None:
+    executor = InProcessExecutor(fetching, open_artefact, budget_bytes=1000)
+
+    with pytest.raises(PredictionFailed) as failed:
+        executor.predict(_version(demo), np.ones((1, 3)))
+
+    assert str(failed.value) == "the model 'linear' version 1 failed on this input"
+
+
+def test_native_model_serves_in_one_thread_with_its_own_answers() -> None:
+    random = np.random.default_rng(3)
+    features, labels = random.normal(size=(80, 3)), random.integers(0, 2, 80)
+    forest = BaggingClassifier(
+        RandomForestClassifier(n_estimators=2), n_estimators=2, random_state=0
+    ).fit(features, np.array(["no", "yes"])[labels])
+    expected = forest.predict(features).tolist()
+    for part in [forest, forest.estimator, *forest.estimators_]:
+        part.n_jobs = -1
+    prepared = import_file(skops_bytes(forest))
+
+    predictor: Any = open_artefact(prepared.contents, prepared.artefact)
+
+    assert prepared.contents.engine == "native"
+    assert predictor.predict(features).tolist() == expected
+    jobs = {getattr(part, "n_jobs", 1) for part in parts_of(predictor.estimator)}
+    assert jobs <= {1, None}
+
+
+def test_artefact_is_not_opened_by_another_engine_than_the_manifests(demo: Prepared) -> None:
+    for change in ({"engine": "native"}, {"engine": "x"}, {"artefact_format": "skops"}):
+        contents = replace(demo.contents, **change)  # type: ignore[arg-type]
+        with pytest.raises(ArtefactBroken):
+            open_artefact(contents, demo.artefact)
+
+
+SERVE = """
+import sys
+from pathlib import Path
+import numpy as np
+from config.sealing import Sealer
+from models.artefacts import FolderStore
+from models.execution.in_process import InProcessExecutor
+from models.manifest import read_manifest
+from models.opening import open_artefact
+from models.tensors import read_prediction_request
+from models.bounds import Bounds
+from models.versions import Version
+import models.registry, models.intake
+folder = Path(sys.argv[1])
+text, signature = (folder / "manifest").read_bytes(), (folder / "signature").read_text()
+version = Version("ver_1", read_manifest(text, signature, b"key"))
+store, sealer = FolderStore(folder / "artefacts"), Sealer((bytes(32),))
+executor = InProcessExecutor(lambda v: store.open(v, sealer), open_artefact, budget_bytes=1000)
+bounds = Bounds(max_bytes=100, max_rows=9, max_columns=9, max_depth=3)
+request = read_prediction_request(b'{"features":[5,10]}', bounds)
+print(executor.predict(version, request.features).tolist())
+heavy = {"sklearn", "scipy", "skops", "joblib", "pickle5"} & sys.modules.keys()
+print(sorted(heavy))
+"""
+
+
+def test_worker_that_serves_compiled_models_never_imports_scikit_learn(
+    tmp_path: Path, store: FolderStore, sealer: Sealer, demo: Prepared
+) -> None:
+    from models.manifest import sign
+
+    version = _version(demo)
+    store.put(version, demo.artefact, sealer)
+    text = version.manifest.canonical()
+    (tmp_path / "manifest").write_bytes(text)
+    (tmp_path / "signature").write_text(sign(text, b"key"))
+
+    done = subprocess.run(
+        [sys.executable, "-c", SERVE, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+
+    assert done.stdout.splitlines() == ["[15.0]", "[]"], done.stderr
