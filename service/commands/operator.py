@@ -5,15 +5,14 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from auth.names import PLATFORM_TENANT
-from auth.scope import Scope
-from config import migrations
-from config.logging import configure_logging
 from config.settings import Settings, load_settings
-from service.bootstrap import Platform, assemble
-from service.operations import tenants
+
+if TYPE_CHECKING:
+    from auth.scope import Scope
+    from service.bootstrap import Platform
 
 
 class Operator:
@@ -42,11 +41,27 @@ class Operator:
     @cached_property
     def platform(self) -> Platform:
         """The platform, its database at this release's revision."""
+        # Imported when needed: they take a second that `init --if-absent` should not.
+        from config import migrations
+        from config.logging import configure_logging
+        from service.bootstrap import assemble
+
         configure_logging("warning", "console")
         platform = assemble(self.settings)
         migrations.check(platform.database)
         return platform
 
+    def require_ready(self) -> None:
+        """Raise unless the installation is complete, so that no program starts in vain."""
+        from config import migrations
+
+        migrations.check(self.platform.database)
+        self.platform.authority.describe()
+        self.platform.close()
+        del self.platform
+
     def scope(self, tenant: str = PLATFORM_TENANT) -> Scope:
         """The operator's scope within a tenant."""
+        from service.operations import tenants
+
         return tenants.operator_scope(self.platform, tenant)

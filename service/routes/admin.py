@@ -51,7 +51,8 @@ def list_users(query: Members) -> Any:
 @bp.response(201, UserSchema)
 def create_user(query: Members, body: Members) -> accounts.UserView:
     """Create a user; a generated password is in the answer, once."""
-    return accounts.create_user(current_platform(), _scope(query), **body)
+    narrowing = body.pop("scope", None)
+    return accounts.create_user(current_platform(), _scope(query), narrowing=narrowing, **body)
 
 
 @bp.get("/users/<string:username>")
@@ -98,7 +99,8 @@ def list_clients(query: Members) -> Any:
 @bp.response(201, ClientSchema)
 def create_client(query: Members, body: Members) -> clients.ClientView:
     """Create a service account; its secret is in the answer, once."""
-    return clients.create_client(current_platform(), _scope(query), **body)
+    grants = body.pop("scope")
+    return clients.create_client(current_platform(), _scope(query), grants=grants, **body)
 
 
 @bp.delete("/clients/<string:client_id>")

@@ -1,0 +1,91 @@
+"""manage.py serve"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from config.settings import Settings, load_settings
+from service.commands.operator import Operator
+from service.supervisor import Supervisor, programs_of
+
+PREDICTION = '{"features": [5, 10]}'
+
+
+@click.command()
+@click.option("--host", help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65_535), help="Port; 0 takes a free one.")
+@click.option("--workers", type=click.IntRange(1, 512), help="Web worker processes.")
+@click.pass_obj
+def serve(operator: Operator, host: str | None, port: int | None, workers: int | None) -> None:
+    """Serve HTTPS until stopped: SIGTERM drains, SIGHUP reloads code and certificates."""
+    operator.require_ready()
+    settings = load_settings(operator.instance, host=host, port=port, workers=workers)
+    supervisor = Supervisor(settings, programs_of(settings))
+    supervisor.run(on_ready=lambda: announce(settings, supervisor.ports["web"]))
+
+
+def announce(settings: Settings, port: int) -> None:
+    """Say where the platform is, and for a demo installation how to try it."""
+    url = settings.url if port == settings.port else f"https://localhost:{port}"
+    authority = _short(settings.instance / "certs" / "ca.pem")
+    click.echo(f"Sallyport serves {url}   API: {url}/docs")
+    click.echo(f"CA file          {authority}")
+    demo = settings.instance / "demo.json"
+    if demo.is_file():
+        _show_demo(json.loads(demo.read_text()), settings, url, authority)
+    sys.stdout.flush()
+
+
+def _show_demo(demo: dict[str, Any], settings: Settings, url: str, authority: str) -> None:
+    click.echo(f"Demo accounts    (kept in {_short(settings.instance / 'demo.json')})")
+    for tenant in demo["tenants"]:
+        for user in tenant["users"]:
+            click.echo(
+                f"  tenant {tenant['tenant']:<8} user {user['username']:<5}"
+                f" {user['role']:<10} password {user['password']}"
+            )
+    first = demo["tenants"][0]
+    user = first["users"][0]
+    body = {k: user[k] for k in ("username", "password")} | {"tenant": first["tenant"]}
+    log_in, predict = _commands(url, authority, json.dumps(body))
+    manage = shlex.join([_short(Path(sys.executable)), "manage.py", *_instance_option(settings)])
+    click.echo("\nLog in, predict, rotate the signing keys (paste into another terminal here):\n")
+    click.echo(f"{log_in}\n\n{predict}\n\n{manage} keys rotate\n")
+
+
+def _commands(url: str, authority: str, body: str) -> tuple[str, str]:
+    """Log in and predict with curl, or where there is none with the example's client."""
+    python = shlex.quote(_short(Path(sys.executable)))
+    ca = shlex.quote(authority)
+    if shutil.which("curl") is None:
+        client = f"{python} examples/client.py --url {url} --ca {ca}"
+        return (
+            f"TOKEN=$({client} login {shlex.quote(body)})",
+            f'{client} --token "$TOKEN" predict {shlex.quote(PREDICTION)}',
+        )
+    curl = f"curl -sS --cacert {ca} -H 'Content-Type: application/json'"
+    extract = f"""{python} -c 'import json, sys; print(json.load(sys.stdin)["access_token"])'"""
+    return (
+        f"TOKEN=$({curl} {url}/auth/login -d {shlex.quote(body)} | {extract})",
+        f'{curl} -H "Authorization: Bearer $TOKEN" {url}/predict -d {shlex.quote(PREDICTION)}',
+    )
+
+
+def _instance_option(settings: Settings) -> list[str]:
+    if settings.instance == Path.cwd() / "instance":
+        return []
+    return ["--instance", _short(settings.instance)]
+
+
+def _short(path: Path) -> str:
+    """The path relative to the current folder, where it is below it."""
+    here = Path.cwd()
+    return os.path.relpath(path, here) if path.is_relative_to(here) else str(path)

@@ -1,0 +1,153 @@
+"""Every route, method and kind of caller, generated from the URL map (security.md, section 5)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pytest
+from flask import Flask
+from werkzeug.routing import Rule
+from werkzeug.test import TestResponse
+
+from auth.permissions import PERMISSIONS, Role
+from service.security import Access, access_of
+from tests.house import House
+
+PLACEHOLDERS: Final = {
+    "model": "linear",
+    "username": "nobody",
+    "client_id": "cli_" + "0" * 24,
+    "asset": "page.js",
+}
+ROLES: Final = {
+    "rob": Role.CALLER,
+    "ben": Role.DEVELOPER,
+    "ada": Role.ADMIN,
+    "gail": Role.ADMIN,
+    "olga": Role.OPERATOR,
+}
+# An expired token of an issuer, key and audience that are right cannot be had from outside; a
+# token whose signature is cut stands for every token that does not verify.
+STALE: Final = "eyJhbGciOiJFUzI1NiIsImtpZCI6IngiLCJ0eXAiOiJhdCtqd3QifQ.e30.AA"
+
+
+def routes(app: Flask) -> Iterator[tuple[Rule, str]]:
+    """Every rule with each of its own methods."""
+    for rule in app.url_map.iter_rules():
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+            yield rule, method
+
+
+def path_of(rule: Rule, **values: str) -> str:
+    """The rule's path with something in each of its places."""
+    path = rule.rule
+    for name in rule.arguments:
+        path = path.replace(f"<string:{name}>", values.get(name, PLACEHOLDERS[name]))
+    return path
+
+
+def access(house: House, rule: Rule) -> Access:
+    found = access_of(house.app, rule.endpoint)
+    assert found is not None, f"{rule.endpoint} has no access rule"
+    return found
+
+
+def test_every_endpoint_says_who_may_call_it(house: House) -> None:
+    for rule, _ in routes(house.app):
+        access(house, rule)
+
+
+def test_an_endpoint_that_says_nothing_is_refused(house: House) -> None:
+    house.app._got_first_request = False  # Flask refuses late routes; an attacker's fork would not
+    house.app.add_url_rule("/forgotten", "forgotten", lambda: "secret")
+
+    for client in (house.client.get("/forgotten"), house.olga.get("/forgotten")):
+        assert client.status_code == 404
+        assert b"secret" not in client.data
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": f"Bearer {STALE}"}])
+def test_without_a_valid_token_only_public_endpoints_answer(
+    house: House, headers: dict[str, str]
+) -> None:
+    for rule, method in routes(house.app):
+        response = house.client.open(path_of(rule), method=method, headers=headers)
+        if access(house, rule).permission is None:
+            assert response.status_code != 403, rule
+            assert rule.endpoint == "auth.introspect" or response.status_code != 401, rule
+        else:
+            assert response.status_code == 401, (rule, method)
+            assert response.headers["WWW-Authenticate"].startswith("Bearer realm=")
+            assert ("error" in response.headers["WWW-Authenticate"]) == bool(headers)
+
+
+@pytest.mark.parametrize("username", list(ROLES))
+def test_a_role_reaches_what_the_table_says_and_nothing_else(house: House, username: str) -> None:
+    actor = getattr(house, username)
+    for rule, method in routes(house.app):
+        permission = access(house, rule).permission
+        if permission is None or rule.endpoint == "auth.logout":
+            continue
+        response = actor.call(method, path_of(rule))
+        allowed = permission in PERMISSIONS[ROLES[username]]
+        assert (response.status_code == 403) == (not allowed), (rule, method, response.text)
+        assert response.status_code < 500, (rule, method)
+
+
+OBJECTS: Final = (
+    ("GET", "/admin/users/{}", "rob", "bob", {}),
+    ("PATCH", "/admin/users/{}", "rob", "bob", {"json": {"state": "disabled"}}),
+    ("POST", "/admin/users/{}/reset-password", "rob", "bob", {}),
+    ("GET", "/models/{}", "private", "missing", {}),
+    ("GET", "/admin/users?tenant={}", "acme", "none", {}),
+    ("GET", "/admin/audit?tenant={}", "acme", "none", {}),
+    ("GET", "/admin/usage?tenant={}", "acme", "none", {}),
+    ("GET", "/admin/limits?tenant={}", "acme", "none", {}),
+    ("GET", "/admin/clients?tenant={}", "acme", "none", {}),
+)
+
+
+@pytest.mark.parametrize(("method", "path", "theirs", "nobodys", "options"), OBJECTS)
+def test_another_tenants_object_answers_like_an_absent_one(
+    house: House, method: str, path: str, theirs: str, nobodys: str, options: dict[str, Any]
+) -> None:
+    there = house.gail.call(method, path.format(theirs), **options)
+    absent = house.gail.call(method, path.format(nobodys), **options)
+
+    assert there.status_code == absent.status_code == 404
+    assert same_but_for_the_name(there, theirs) == same_but_for_the_name(absent, nobodys)
+    assert unvarying(there) == unvarying(absent)
+
+
+def test_another_tenants_service_account_answers_like_an_absent_one(house: House) -> None:
+    body = {"name": "robot", "scope": "predict"}
+    made = house.ada.post("/admin/clients", json=body).get_json()
+    absent_id = "cli_" + "f" * 24
+
+    there = house.gail.call("DELETE", f"/admin/clients/{made['id']}")
+    absent = house.gail.call("DELETE", f"/admin/clients/{absent_id}")
+
+    assert there.status_code == absent.status_code == 404
+    assert same_but_for_the_name(there, made["id"]) == same_but_for_the_name(absent, absent_id)
+
+
+def test_a_prediction_never_uses_another_tenants_model(house: House) -> None:
+    assert house.gail.predict([5, 10], model="linear").status_code == 200
+    answer = house.gail.predict([5, 10], model="private")
+    absent = house.gail.predict([5, 10], model="missing")
+
+    assert answer.status_code == absent.status_code == 404
+    assert same_but_for_the_name(answer, "private") == same_but_for_the_name(absent, "missing")
+
+
+def same_but_for_the_name(response: TestResponse, name: str) -> str:
+    body = response.get_json()
+    del body["request_id"]
+    return json.dumps(body).replace(f"'{name}'", "'*'")
+
+
+def unvarying(response: TestResponse) -> dict[str, str]:
+    varying = {"X-Request-Id", "RateLimit", "Content-Length"}
+    return {name: value for name, value in response.headers if name not in varying}

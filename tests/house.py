@@ -1,0 +1,149 @@
+"""A whole installation per test, copied from one that is made once, and the people in it.
+
+Acme has Ada (admin), Ben (developer) and Rob (may only call); Globex has Gail; Mallory has no
+account; Olga operates the platform.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from auth.scope import Scope
+from config.settings import Settings, load_settings
+from service.app import create_app
+from service.bootstrap import Platform, assemble
+from service.operations import accounts, tenants
+
+
+@dataclass
+class Actor:
+    """Somebody with an account, who talks to the platform over HTTP."""
+
+    client: FlaskClient
+    tenant: str
+    username: str
+    password: str = field(repr=False)
+    tokens: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def login(self, **members: str) -> TestResponse:
+        """Log in and keep the tokens of a success."""
+        body = {"tenant": self.tenant, "username": self.username, "password": self.password}
+        response = self.client.post("/auth/login", json=body | members)
+        if response.status_code == 200:
+            self.tokens = response.get_json()
+        return response
+
+    @property
+    def token(self) -> str:
+        """The access token, of a login made now if there was none."""
+        if not self.tokens:
+            response = self.login()
+            assert response.status_code == 200, response.text
+        return str(self.tokens["access_token"])
+
+    def call(self, method: str, path: str, **options: Any) -> TestResponse:
+        """Send a request with the access token."""
+        headers = {"Authorization": f"Bearer {self.token}"} | options.pop("headers", {})
+        return self.client.open(path, method=method, headers=headers, **options)
+
+    def get(self, path: str, **options: Any) -> TestResponse:
+        """GET with the access token."""
+        return self.call("GET", path, **options)
+
+    def post(self, path: str, **options: Any) -> TestResponse:
+        """POST with the access token."""
+        return self.call("POST", path, **options)
+
+    def predict(self, features: Any, **members: Any) -> TestResponse:
+        """Predict."""
+        return self.post("/predict", json={"features": features} | members)
+
+
+@dataclass
+class House:
+    """An installation that runs in this process."""
+
+    folder: Path
+    platform: Platform
+    app: Flask
+    actors: dict[str, Actor]
+
+    def __getattr__(self, name: str) -> Actor:
+        if name in self.actors:
+            return self.actors[name]
+        raise AttributeError(name)
+
+    @property
+    def client(self) -> FlaskClient:
+        """A client without an account: Mallory."""
+        return self.app.test_client()
+
+    def operator(self, tenant: str = "platform") -> Scope:
+        """The scope of the command line within a tenant."""
+        return tenants.operator_scope(self.platform, tenant)
+
+    def actor(self, tenant: str, username: str, password: str) -> Actor:
+        """Somebody with a client of their own."""
+        return Actor(self.app.test_client(), tenant, username, password)
+
+
+@pytest.fixture(scope="session")
+def demo_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo installation as `manage.py init --demo` makes it, with Olga added."""
+    from service.operations.installation import initialise
+
+    folder = tmp_path_factory.mktemp("demo") / "instance"
+    list(initialise(folder, demo=True))
+    platform = assemble(load_settings(folder))
+    olga = accounts.create_user(platform, tenants.operator_scope(platform), "olga", "operator")
+    (folder / "olga").write_text(olga.password or "")
+    platform.close()
+    shutil.rmtree(folder / "state", ignore_errors=True)
+    return folder
+
+
+@pytest.fixture
+def demo_instance(demo_template: Path, tmp_path: Path) -> Path:
+    """A copy of the demo installation that the test may change."""
+    folder = tmp_path / "instance"
+    shutil.copytree(demo_template, folder, symlinks=True)
+    return folder
+
+
+@pytest.fixture
+def house_settings(demo_instance: Path) -> Settings:
+    """The settings of this test's installation; a test module may override them."""
+    return load_settings(demo_instance)
+
+
+@pytest.fixture
+def house(house_settings: Settings) -> Iterator[House]:
+    """The demo installation with everybody in it."""
+    platform = assemble(house_settings)
+    app = create_app(house_settings, platform)
+    app.testing = False  # an unforeseen error must become a 500, as it does in production
+    yield House(house_settings.instance, platform, app, _actors(house_settings.instance, app))
+    platform.close()
+
+
+def _actors(folder: Path, app: Flask) -> dict[str, Actor]:
+    demo = json.loads((folder / "demo.json").read_text())
+    actors = {
+        user["username"]: Actor(
+            app.test_client(), tenant["tenant"], user["username"], user["password"]
+        )
+        for tenant in demo["tenants"]
+        for user in tenant["users"]
+    }
+    password = (folder / "olga").read_text()
+    return actors | {"olga": Actor(app.test_client(), "platform", "olga", password)}
