@@ -31,7 +31,6 @@ from certs.authority import Authority
 from config.counters import Counters, Seed
 from config.counters.embedded import EmbeddedCounters
 from config.counters.guarded import GuardedCounters
-from config.counters.shared import SharedCounters
 from config.database import Database
 from config.epoch import Epoch, EpochCache
 from config.sealing import Sealer
@@ -214,12 +213,16 @@ def _counters(settings: Settings, telemetry: Telemetry, seed: Seed) -> Counters:
         log.warning("the counter store decides again" if shared else "limits are counted locally")
 
     telemetry.counters_shared.set(1)
-    store: Counters = (
-        SharedCounters(settings.counters_url, seed=seed)
-        if settings.counters_url
-        else EmbeddedCounters(settings.state / "counters.lmdb", seed=seed)
-    )
+    store = _counter_store(settings, seed)
     return GuardedCounters(store, workers=settings.workers, on_mode=on_mode, seed=seed)
+
+
+def _counter_store(settings: Settings, seed: Seed) -> Counters:
+    if not settings.counters_url:
+        return EmbeddedCounters(settings.state / "counters.lmdb", seed=seed)
+    from config.counters.shared import SharedCounters  # its library is slow to import
+
+    return SharedCounters(settings.counters_url, seed=seed)
 
 
 def _seed(database: Database, usage: UsageLedger) -> Seed:

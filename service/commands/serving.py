@@ -8,15 +8,18 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 import click
 
 from config.settings import Settings, load_settings
 from service.commands.operator import Operator
+from service.operations import demonstration
 from service.supervisor import Supervisor, programs_of
 
-PREDICTION = '{"features": [5, 10]}'
+HTTPS: Final = 443
+PREDICTION: Final = '{"features": [5, 10]}'
 
 
 @click.command()
@@ -34,14 +37,22 @@ def serve(operator: Operator, host: str | None, port: int | None, workers: int |
 
 def announce(settings: Settings, port: int) -> None:
     """Say where the platform is, and for a demo installation how to try it."""
-    url = settings.url if port == settings.port else f"https://localhost:{port}"
+    url = _address(settings, port)
     authority = _short(settings.instance / "certs" / "ca.pem")
     click.echo(f"Sallyport serves {url}   API: {url}/docs")
     click.echo(f"CA file          {authority}")
     demo = settings.instance / "demo.json"
     if demo.is_file():
-        _show_demo(json.loads(demo.read_text()), settings, url, authority)
+        _show_demo(demonstration.note_address(demo, url), settings, url, authority)
     sys.stdout.flush()
+
+
+def _address(settings: Settings, port: int) -> str:
+    """The public address, unless this server listens on another port of this machine."""
+    public = urlsplit(settings.url)
+    if public.hostname == "localhost" and (public.port or HTTPS) != port:
+        return f"https://localhost:{port}"
+    return settings.url
 
 
 def _show_demo(demo: dict[str, Any], settings: Settings, url: str, authority: str) -> None:
