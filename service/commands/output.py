@@ -16,6 +16,7 @@ from rich.table import Table
 
 View = TypeVar("View", bound=Callable[..., Any])
 STEP_SECONDS: Final = 0.1
+WIDEST: Final = 1000  # a name that is cut or folded cannot be copied; terminals wrap by themselves
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
@@ -45,10 +46,10 @@ def listing(items: Iterable[Any], columns: Sequence[str], *, as_json: bool) -> N
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column.replace("_", " "), overflow="fold")
+        table.add_column(column.replace("_", " "), no_wrap=True, overflow="ignore")
     for row in rows:
         table.add_row(*(readable(column, row.get(column)) for column in columns))
-    Console(soft_wrap=True).print(table)
+    Console(width=WIDEST).print(table)
 
 
 def plain(value: Any) -> dict[str, Any]:
