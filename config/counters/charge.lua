@@ -13,6 +13,8 @@ local today = math.floor(now / DAY)
 
 local function text(number) return string.format('%.0f', number) end
 
+local function kept(wide) return math.ceil(wide * (BUCKETS + 1) / 1000) + 1000 end
+
 local function amounts(key, first, last)
   if last < first then return {} end
   local names = {}
@@ -20,13 +22,19 @@ local function amounts(key, first, last)
   return redis.call('HMGET', key, unpack(names))
 end
 
-local function move(key, state, shift)
+-- The server's clock was set back by more than a window: count on from where it is now, and write
+-- that even if the call is refused, or nobody would be admitted until the old time is reached.
+local function move(key, state, wide, bucket)
+  local shift = bucket - state.newest
   local held = amounts(key, state.oldest, state.newest)
   redis.call('DEL', key)
-  state.oldest, state.newest = state.oldest + shift, state.newest + shift
+  state.oldest, state.newest = state.oldest + shift, bucket
+  redis.call('HSET', key, 'total', text(state.total), 'oldest', text(state.oldest),
+    'newest', text(bucket))
   for i, amount in ipairs(held) do
     if amount then redis.call('HSET', key, text(state.oldest + i - 1), amount) end
   end
+  redis.call('PEXPIRE', key, kept(wide))
 end
 
 local function sliding(key, wide)
@@ -39,7 +47,7 @@ local function sliding(key, wide)
   state.newest = tonumber(head[3])
   if bucket < state.newest then
     if state.newest - bucket >= BUCKETS then
-      move(key, state, bucket - state.newest)
+      move(key, state, wide, bucket)
     end
     bucket = state.newest
   end
@@ -68,7 +76,7 @@ local function write(key, state, wide)
   redis.call('HINCRBY', key, text(state.bucket), text(state.pending))
   redis.call('HSET', key, 'total', text(state.total + state.pending),
     'oldest', text(state.oldest), 'newest', text(state.bucket))
-  redis.call('PEXPIRE', key, math.ceil(wide * (BUCKETS + 1) / 1000) + 1000)
+  redis.call('PEXPIRE', key, kept(wide))
 end
 
 local function give_back(key, state, wide, amount)
@@ -119,7 +127,14 @@ for i, base in ipairs(KEYS) do
   if mode == 'charge' or mode == 'record' then state.pending = state.pending + amount end
   if wide == 0 then reset = DAY - now % DAY
   elseif total > 0 or state.pending > 0 then reset = freed_at(key, state, 1) * wide - now end
-  answers[i] = {text(math.max(0, left)), text(reset), text(wait)}
+  answers[i] = {math.max(0, left), text(reset), text(wait), amount}
+end
+
+for _, answer in ipairs(answers) do
+  if mode == 'charge' and not allowed and answer[3] == '0' then
+    answer[1] = answer[1] + answer[4] -- it could have been made, but was not
+  end
+  answer[1], answer[4] = text(answer[1]), nil
 end
 
 for key, state in pairs(states) do

@@ -103,8 +103,20 @@ def decide(
         reset.append(outcome[1])
         waits.append(outcome[2])
     longest = max(waits, default=0.0)
+    if longest and write:
+        remaining = _uncharged(charges, remaining, waits)
     violated = charges[waits.index(longest)] if longest else None
     return Verdict(tuple(charges), violated, tuple(remaining), tuple(reset), longest, moment.at)
+
+
+def _uncharged(
+    charges: Sequence[Charge], remaining: Sequence[int], waits: Sequence[float]
+) -> list[int]:
+    """What is left when the charges that could have been made are not."""
+    return [
+        left if wait else left + charge.amount
+        for charge, left, wait in zip(charges, remaining, waits, strict=True)
+    ]
 
 
 @lru_cache(maxsize=65_536)

@@ -39,10 +39,7 @@ def read(record: bytes | None, micros: int, wide: int) -> Window:
     if record is None:
         return Window(0, bucket, bucket, wide, b"")
     total, newest, _ = _HEAD.unpack_from(record)
-    if bucket < newest:
-        if newest - bucket >= BUCKETS:  # the clock was set back: count on from here
-            return _moved(Window(total, bucket, newest, wide, record[_HEAD.size :]))
-        bucket = newest
+    bucket = max(bucket, newest)  # a reading taken before another process charged
     start = _HEAD.size
     while start < len(record):
         low, amount = _PART.unpack_from(record, start)
@@ -125,11 +122,3 @@ def over_by(record: bytes) -> int:
     """The moment from which nothing of the record counts any more, in microseconds."""
     head: tuple[int, int, int] = _HEAD.unpack_from(record)
     return (head[1] + BUCKETS) * head[2]
-
-
-def _moved(window: Window) -> Window:
-    shift = window.bucket - window.newest
-    parts = b"".join(
-        _PART.pack((low + shift) & _LOW, held) for low, held in _PART.iter_unpack(window.parts)
-    )
-    return window._replace(newest=window.bucket, parts=parts)
