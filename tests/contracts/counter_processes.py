@@ -1,0 +1,51 @@
+"""What the processes do that the tests of counters start."""
+
+from __future__ import annotations
+
+import time
+from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+from config.counters import Charge, Counters
+from config.counters.embedded import EmbeddedCounters
+from config.counters.shared import SharedCounters
+
+PATIENT_SECONDS = 5.0  # of a test on a busy machine, where the product gives up sooner
+
+
+def opened(where: str, lease: float = 120.0) -> Counters:
+    """The store that a URL or a path names, as another process opens it."""
+    if where.startswith("redis://"):
+        return SharedCounters(where, timeout=PATIENT_SECONDS, lease=lease)
+    return EmbeddedCounters(Path(where))
+
+
+def charge_often(where: str, times: int, limit: int, told: Connection) -> None:
+    """Charge one window and tell how often it was admitted."""
+    counters = opened(where)
+    charge = Charge(("tenant", "acme"), 1, limit, 3600.0, "requests")
+    told.send(sum(counters.charge([charge]).allowed for _ in range(times)))
+    counters.close()
+
+
+def arrive(
+    where: str, times: list[float], each: int, limit: int, together: Barrier, told: Connection
+) -> None:
+    """Arrive `each` times at every simulated time, and tell how many were admitted when."""
+    counters = opened(where)
+    charges = [Charge(("tenant", "acme"), 1, limit, 60.0, "requests")]
+    admitted = []
+    for now in times:
+        together.wait()  # the simulated clock is one for all
+        admitted.append(sum(counters.charge(charges, now=now).allowed for _ in range(each)))
+    told.send(admitted)
+    counters.close()
+
+
+def hold(where: str, places: int, lease: float, told: Connection) -> None:
+    """Take places and keep them until killed."""
+    counters = opened(where, lease)
+    told.send([counters.enter(("tenant", "acme"), 2, "holder") for _ in range(places)])
+    while True:
+        time.sleep(60)
