@@ -1,0 +1,231 @@
+"""The number that guards every cache."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from config.database import Base, Database
+from config.epoch import Epoch, EpochCache, EpochRow
+from tests.auth.clock import Clock
+
+NOW = 1_800_000_000.0
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    url = f"sqlite:///{tmp_path / 'sallyport.db'}"
+    if request.param == "postgresql":
+        url = str(request.getfixturevalue("postgresql_url"))
+    database = Database(url)
+    Base.metadata.drop_all(database.engine, [Base.metadata.tables["epoch"]])
+    Base.metadata.create_all(database.engine, [Base.metadata.tables["epoch"]])
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "epoch.lmdb"
+
+
+@pytest.fixture
+def epoch(database: Database, path: Path) -> Iterator[Epoch]:
+    epoch = Epoch(database, path, clock=lambda: NOW)
+    yield epoch
+    epoch.close()
+
+
+def change(epoch: Epoch, database: Database) -> None:
+    with database.write() as session:
+        epoch.raise_in(session)
+
+
+def test_a_change_is_seen_once_it_is_published(epoch: Epoch, database: Database) -> None:
+    before = epoch.current()
+    change(epoch, database)
+    assert epoch.current() == before
+
+    epoch.publish()
+
+    assert epoch.current() > before
+
+
+def test_a_change_that_rolls_back_is_never_published(epoch: Epoch, database: Database) -> None:
+    before = epoch.current()
+    with suppress(InterruptedError), database.write() as session:
+        epoch.raise_in(session)
+        raise InterruptedError
+
+    assert epoch.publish() == before
+
+
+def test_a_crash_before_publishing_is_made_up_by_refreshing(
+    epoch: Epoch, database: Database, path: Path
+) -> None:
+    before = epoch.current()
+    change(epoch, database)
+    epoch.close()
+
+    after = Epoch(database, path)
+
+    assert after.current() == before
+    assert after.refresh() > before
+    assert after.current() > before
+    after.close()
+
+
+def test_another_machine_follows_by_refreshing(
+    epoch: Epoch, database: Database, tmp_path: Path
+) -> None:
+    other = Epoch(database, tmp_path / "other" / "epoch.lmdb")
+    assert other.current() == epoch.current()
+    change(epoch, database)
+    epoch.publish()
+
+    other.refresh()
+
+    assert other.current() == epoch.current()
+    other.close()
+
+
+def test_a_restored_database_still_counts_above_what_was_seen(
+    database: Database, path: Path
+) -> None:
+    clock = Clock(NOW)
+    epoch = Epoch(database, path, clock=clock)
+    for _ in range(5):
+        change(epoch, database)
+    seen = epoch.publish()
+    with database.write() as session:
+        session.merge(EpochRow(id=1, value=3))
+    assert epoch.refresh() == epoch.current() == seen
+
+    clock.advance(1)
+    change(epoch, database)
+
+    assert epoch.publish() == epoch.current() > seen
+    epoch.close()
+
+
+def test_without_its_copy_the_number_comes_from_the_database(
+    database: Database, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    epoch = Epoch(database, tmp_path / "file" / "epoch.lmdb", clock=lambda: NOW)
+    before = epoch.current()
+    change(epoch, database)
+
+    assert epoch.current() > before
+    epoch.close()
+
+
+def test_a_lost_copy_is_made_anew(epoch: Epoch, database: Database, path: Path) -> None:
+    change(epoch, database)
+    before = epoch.publish()
+    shutil.rmtree(path)
+    epoch.close()
+
+    assert epoch.current() == before
+
+
+def test_changes_at_once_all_count(epoch: Epoch, database: Database) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: change(epoch, database), range(12)))
+
+    assert epoch.publish() == int(NOW * 1e6) + 11
+
+
+def test_an_entry_stands_until_the_epoch_moves(epoch: Epoch, database: Database) -> None:
+    cache: EpochCache[str, int] = EpochCache(epoch, capacity=2)
+    assert cache.fetch("limit", lambda: 1) == 1
+    assert cache.fetch("limit", lambda: 2) == 1
+    assert cache.get("limit") == 1
+    change(epoch, database)
+    epoch.publish()
+
+    assert cache.get("limit") is None
+    assert cache.fetch("limit", lambda: 2) == 2
+
+
+def test_what_was_loaded_while_a_change_committed_is_not_kept(
+    epoch: Epoch, database: Database
+) -> None:
+    cache: EpochCache[str, str] = EpochCache(epoch, capacity=2)
+
+    def load() -> str:
+        change(epoch, database)
+        epoch.publish()
+        cache.fetch("plan", lambda: "read after it")  # another thread sees the new epoch first
+        return "read before the change"
+
+    assert cache.fetch("limit", load) == "read before the change"
+    assert cache.get("limit") is None
+    assert cache.get("plan") == "read after it"
+
+
+def test_the_least_recently_used_entry_makes_room(epoch: Epoch) -> None:
+    cache: EpochCache[str, int] = EpochCache(epoch, capacity=2)
+    for key in ("a", "b", "a", "c"):
+        cache.fetch(key, lambda: 1)
+
+    assert [cache.get(key) for key in "abc"] == [1, None, 1]
+
+
+def test_an_entry_can_expire_by_itself(epoch: Epoch) -> None:
+    clock = Clock(NOW)
+    cache: EpochCache[str, float] = EpochCache(epoch, capacity=2, clock=clock)
+    cache.fetch("token", lambda: NOW + 10, expires=lambda until: until)
+    clock.advance(9.9)
+    assert cache.get("token") is not None
+    clock.advance(0.1)
+
+    assert cache.get("token") is None
+
+
+def test_an_error_of_loading_is_not_kept(epoch: Epoch) -> None:
+    cache: EpochCache[str, int] = EpochCache(epoch, capacity=2)
+    with pytest.raises(ZeroDivisionError):
+        cache.fetch("limit", lambda: 1 // 0)
+
+    assert cache.fetch("limit", lambda: 2) == 2
+
+
+@settings(
+    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(readers=st.integers(1, 3), changes=st.integers(1, 15))
+def test_nothing_stale_is_served_after_a_publication(
+    epoch: Epoch, database: Database, readers: int, changes: int
+) -> None:
+    cache: EpochCache[str, int] = EpochCache(epoch, capacity=4)
+    truth = published = 0
+    over = threading.Event()
+
+    def read() -> list[tuple[int, int]]:
+        seen = []
+        while not over.is_set():
+            least = published
+            seen.append((cache.fetch("limit", lambda: truth), least))
+        return seen
+
+    with ThreadPoolExecutor(readers) as pool:
+        running = [pool.submit(read) for _ in range(readers)]
+        for _ in range(changes):
+            with database.write() as session:
+                epoch.raise_in(session)
+                truth += 1  # stands for the commit
+            epoch.publish()
+            published = truth
+        over.set()
+
+    assert all(value >= least for future in running for value, least in future.result())
+    assert cache.fetch("limit", lambda: truth) == truth
