@@ -38,7 +38,7 @@ HEADER_SECONDS: Final = 10
 HEADER_BYTES: Final = 64 * 1024
 STREAMS: Final = 100
 # What a handshake and the first request may take when the worker that accepted it retires.
-SETTLING_SECONDS: Final = 0.5
+SETTLING_SECONDS: Final = 1.0
 
 # granian's type stub lags behind its constructors' arguments.
 engine: Any = _granian
@@ -124,10 +124,12 @@ def _start(settings: Settings, inherited: Inherited, factory: Factory) -> Child:
 
 
 def _work(settings: Settings, inherited: Inherited, factory: Factory, ready: int) -> None:
-    """Be a worker: load the application, serve, and return when drained."""
-    gateway = Gateway(
-        factory(settings), threads=settings.threads, max_body_bytes=settings.max_body_bytes
-    )
+    """Be a worker: load the application, serve, and return when drained.
+
+    An application with a `close` is told when the last request is answered.
+    """
+    application = factory(settings)
+    gateway = Gateway(application, threads=settings.threads, max_body_bytes=settings.max_body_bytes)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     drained = asyncio.Event()
@@ -146,6 +148,7 @@ def _work(settings: Settings, inherited: Inherited, factory: Factory, ready: int
         signal.signal(number, retire)
     os.write(ready, b"1")
     loop.run_until_complete(drained.wait())
+    getattr(application, "close", lambda: None)()
 
 
 async def _answer(gateway: Gateway, scope: Any, protocol: Any) -> None:

@@ -35,11 +35,14 @@ class Outcome:
 
 
 @contextmanager
-def arrivals(served: Served, *, per_second: float) -> Iterator[Outcome]:
-    """Open connections at a rate, one request each, until the end of the block."""
+def arrivals(served: Served, *, per_second: float, hesitation: float = 0.0) -> Iterator[Outcome]:
+    """Open connections at a rate, one request each, until the end of the block.
+
+    Clients hesitate before the handshake and before the request, as those far away do.
+    """
     outcome, over = Outcome(), threading.Event()
     thread = threading.Thread(
-        target=lambda: asyncio.run(_arrive(served, per_second, outcome, over))
+        target=lambda: asyncio.run(_arrive(served, per_second, hesitation, outcome, over))
     )
     thread.start()
     try:
@@ -50,25 +53,31 @@ def arrivals(served: Served, *, per_second: float) -> Iterator[Outcome]:
 
 
 async def _arrive(
-    served: Served, per_second: float, outcome: Outcome, over: threading.Event
+    served: Served,
+    per_second: float,
+    hesitation: float,
+    outcome: Outcome,
+    over: threading.Event,
 ) -> None:
     context = client_context(served.instance / "certs" / "ca.pem")
     start, count = time.monotonic(), 0
     async with asyncio.TaskGroup() as group:
         while not over.is_set():
-            group.create_task(_once(served.port, context, outcome))
+            group.create_task(_once(served.port, context, hesitation, outcome))
             count += 1
             await asyncio.sleep(max(0.0, start + count / per_second - time.monotonic()))
 
 
-async def _once(port: int, context: ssl.SSLContext, outcome: Outcome) -> None:
+async def _once(port: int, context: ssl.SSLContext, hesitation: float, outcome: Outcome) -> None:
     stage = "connect"
     try:
         async with asyncio.timeout(10):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             stage = "handshake"
+            await asyncio.sleep(hesitation)
             await writer.start_tls(context, server_hostname="localhost")
             stage = "request"
+            await asyncio.sleep(hesitation)
             writer.write(REQUEST)
             _head, _, body = (await reader.read()).partition(b"\r\n\r\n")
             writer.close()

@@ -21,7 +21,10 @@ def instance(tmp_path: Path) -> Path:
 def test_reloads_under_new_connections_fail_none_and_show_the_new_certificate(
     instance: Path,
 ) -> None:
-    with serving(instance) as served, arrivals(served, per_second=100) as outcome:
+    with (
+        serving(instance) as served,
+        arrivals(served, per_second=100, hesitation=0.1) as outcome,
+    ):
         for _ in range(3):
             before, web = served.certificate(), served.web
             authority(instance).renew(force=True)
