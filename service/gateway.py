@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from wsgiref.types import WSGIApplication, WSGIEnvironment
 
-from service.errors import BUSY, BY_STATUS, INTERNAL, MEDIA_TYPE, Problem, describe
+from service.errors import BAD_REQUEST, BUSY, BY_STATUS, INTERNAL, MEDIA_TYPE, Problem, describe
 
 log = logging.getLogger(__name__)
 
@@ -125,6 +125,10 @@ class Gateway:
             raise RequestRefused(
                 BY_STATUS[408], "the body did not arrive in time; send it again"
             ) from None
+        # granian ends the iteration in the same way when the client goes away.
+        declared = request.header("content-length")
+        if declared is not None and int(declared) != len(received):
+            raise RequestRefused(BAD_REQUEST, "the body ended before its declared length")
 
     def _refuse_declared(self, declared: str | None) -> None:
         if declared is not None and int(declared) > self._max_body_bytes:
@@ -206,7 +210,9 @@ def environ_of(request: Request, body: bytes | bytearray) -> WSGIEnvironment:
         environ[CLIENT_CERTIFICATE] = request.certificate
     if request.host:
         environ["HTTP_HOST"] = request.host
-    _add_headers(environ, request.headers)
+    # RFC 9112 section 3.2.2: the authority of the target outranks the Host header.
+    named = [h for h in request.headers if h[0] != "host" or not request.host]
+    _add_headers(environ, named)
     return environ
 
 

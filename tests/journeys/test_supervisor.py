@@ -40,6 +40,7 @@ def test_answers_over_tls(served: Served) -> None:
     assert answer["environ"]["QUERY_STRING"] == "x=1"
     assert answer["environ"]["HTTP_X_TWO"] == "words"
     assert answer["environ"]["REMOTE_ADDR"] == "127.0.0.1"
+    assert answer["environ"]["HTTP_HOST"] == f"127.0.0.1:{served.port}"
 
 
 def test_a_header_cannot_pose_as_another_or_as_a_certificate(served: Served) -> None:
@@ -89,6 +90,18 @@ def test_the_modern_profile_refuses_tls_1_2(served: Served) -> None:
         pytest.raises(ssl.SSLError),
     ):
         context.wrap_socket(plain, server_hostname="localhost")
+
+
+def test_the_intermediate_profile_serves_tls_1_2(instance: Path) -> None:
+    context = client_context(instance / "certs" / "ca.pem")
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+
+    with (
+        serving(instance, TLS_PROFILE="intermediate", WORKERS=1) as served,
+        socket.create_connection(("127.0.0.1", served.port), timeout=5) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as secured,
+    ):
+        assert secured.version() == "TLSv1.2"
 
 
 def test_a_second_supervisor_of_an_instance_is_refused(served: Served) -> None:
