@@ -323,6 +323,19 @@ def test_part_that_is_not_one_plain_object_is_refused(
     refuse(signed(parts[0], parts[1]))
 
 
+def test_part_that_is_nested_deeply_is_refused_before_it_is_parsed() -> None:
+    refuse(signed(HEADER, "[" * 17), "nested")
+    refuse(signed('{"a":' * 500, PAYLOAD), "nested")
+
+
+def test_genuine_token_of_more_than_4_kib_is_refused() -> None:
+    text = json.dumps(PAYLOAD)
+    longest = signed(HEADER, text + " " * ((4096 - len(signed(HEADER, text))) * 3 // 4 - 3))
+    assert 4080 < len(longest) <= 4096
+    assert read(longest) == CLAIMS
+    refuse(signed(HEADER, text + " " * 2800), "4 KiB")
+
+
 @pytest.mark.parametrize("text", ['{"x":{"y":1,"y":2}}', '{"x":[{"y":1,"y":1}]}'])
 def test_duplicate_member_is_refused_at_any_depth(text: str) -> None:
     refuse(signed(HEADER, text), "duplicate")

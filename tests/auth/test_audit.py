@@ -317,6 +317,29 @@ def test_whole_store_put_back_shows_only_against_a_head_noted_outside(
     assert broken_at(database, trail, noted) == 3
 
 
+def test_record_of_another_history_does_not_fit_into_this_one(
+    database: Database, trail: AuditTrail
+) -> None:
+    fill(database, trail, 2)
+    with database.write() as session:  # a genuine third record, of a history that is given up
+        trail.append(session, actor="user:ada@acme", tenant_id=ACME, action="x", subject="y")
+        third = session.get_one(AuditRow, 3)
+        values = {name: getattr(third, name) for name in COLUMNS}
+        head = session.get_one(SealedSecretRow, HEAD).sealed
+        session.rollback()
+    append(database, trail, 3)
+    with database.write() as session:
+        after = session.get_one(SealedSecretRow, HEAD).sealed
+        session.get_one(SealedSecretRow, HEAD).sealed = head
+    assert broken_at(database, trail) == 3
+    with database.write() as session:
+        session.get_one(SealedSecretRow, HEAD).sealed = after
+    append(database, trail, 4)
+    with database.write() as session:
+        session.execute(update(AuditRow).where(AuditRow.sequence == 3).values(values))
+    assert broken_at(database, trail) == 4
+
+
 def test_head_noted_earlier_is_still_in_a_chain_that_grew(
     database: Database, trail: AuditTrail
 ) -> None:
