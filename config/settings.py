@@ -121,7 +121,8 @@ def load_settings(instance: Path | None = None, **overrides: Any) -> Settings:
     folder = (instance or Path(os.environ.get(f"{PREFIX}INSTANCE", "instance"))).absolute()
     values = {f.name: _read(env, f.name, f.default) for f in fields(Settings)[2:]}
     values |= {name: value for name, value in overrides.items() if value is not None}
-    return Settings(instance=folder, master_keys=_master_keys(env, folder), **values)
+    keys = values.pop("master_keys", None) or _master_keys(env, folder)
+    return Settings(instance=folder, master_keys=keys, **values)
 
 
 def _read(env: FileAwareEnv, name: str, default: Any) -> Any:
@@ -152,7 +153,13 @@ def _master_keys(env: FileAwareEnv, instance: Path) -> tuple[bytes, ...]:
             f"no master key, and no file {path}",
             "Run: manage.py init, or set the variable (or its _FILE)",
         )
-    return tuple(_decode_master_key(part) for part in text.replace("\n", ",").split(",") if part)
+    return decode_master_keys(text)
+
+
+def decode_master_keys(text: str) -> tuple[bytes, ...]:
+    """Read master keys as the variable or a file gives them; raises ConfigurationError."""
+    parts = [part for part in text.replace("\n", ",").split(",") if part.strip()]
+    return tuple(_decode_master_key(part) for part in parts or [""])
 
 
 def _decode_master_key(text: str) -> bytes:

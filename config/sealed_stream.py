@@ -1,0 +1,121 @@
+"""Sealing of long streams, whose parts can be neither altered, reordered, repeated nor cut off.
+
+The construction is STREAM (Hoang, Reyhanitabar, Rogaway, Vizar 2015, as in age): AES-256-GCM over
+parts of one size, each under its number as the nonce, the last one marked. The key belongs to one
+stream: HKDF-SHA-256 of the master key with a random salt, so that numbers may start from zero.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import IO, Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from config.errors import SealBroken
+
+MAGIC: Final = b"sallyport sealed stream 1\n"
+SALT_BYTES: Final = 32
+KEY_BYTES: Final = 32
+TAG_BYTES: Final = 16
+PART_BYTES: Final = 256 * 1024
+HEADER_BYTES: Final = len(MAGIC) + SALT_BYTES
+
+
+class SealedWriter:
+    """Seals what is written into a file; only after `finish` can it be opened."""
+
+    def __init__(self, file: IO[bytes], master_key: bytes, *, purpose: str) -> None:
+        salt = os.urandom(SALT_BYTES)
+        self.name = salt.hex()
+        self._file = file
+        self._header = MAGIC + salt
+        self._cipher = AESGCM(_derive(master_key, salt, purpose))
+        self._pending = bytearray()
+        self._number = 0
+        file.write(self._header)
+
+    def write(self, data: bytes) -> None:
+        """Append data."""
+        self._pending += data
+        # One part is held back: whether it is the last is not known yet.
+        while len(self._pending) > PART_BYTES:
+            self._seal(PART_BYTES, last=False)
+
+    def finish(self) -> None:
+        """Write the last part."""
+        self._seal(len(self._pending), last=True)
+
+    def _seal(self, size: int, *, last: bool) -> None:
+        part = bytes(self._pending[:size])
+        del self._pending[:size]
+        nonce = _nonce(self._number, last=last)
+        self._file.write(self._cipher.encrypt(nonce, part, self._header))
+        self._number += 1
+
+
+class SealedReader:
+    """Opens a sealed stream; every byte it returns is authentic and in its place."""
+
+    def __init__(self, file: IO[bytes], master_keys: tuple[bytes, ...], *, purpose: str) -> None:
+        self._file = file
+        self._header = file.read(HEADER_BYTES)
+        if len(self._header) != HEADER_BYTES or not self._header.startswith(MAGIC):
+            raise SealBroken("the header")
+        salt = self._header[len(MAGIC) :]
+        self.name = salt.hex()
+        self._ciphers = [AESGCM(_derive(key, salt, purpose)) for key in master_keys]
+        self._next = self._read_part()
+        self._opened = b""
+        self._position = 0
+        self._number = 0
+        self._ended = False
+
+    def read(self, size: int) -> bytes:
+        """Return exactly so many bytes; raises SealBroken where the stream is not as written."""
+        while len(self._opened) - self._position < size:
+            if self._ended:
+                raise SealBroken("the end of the stream")
+            self._opened = self._opened[self._position :] + self._open_part()
+            self._position = 0
+        self._position += size
+        return self._opened[self._position - size : self._position]
+
+    def finish(self) -> None:
+        """Raise SealBroken unless everything has been read."""
+        if self._position != len(self._opened) or not self._ended:
+            raise SealBroken("what follows the end")
+
+    @property
+    def offset(self) -> int:
+        """How many bytes of the file have been read."""
+        return self._file.tell()
+
+    def _open_part(self) -> bytes:
+        sealed, self._next = self._next, self._read_part()
+        self._ended = not self._next
+        nonce = _nonce(self._number, last=self._ended)
+        for cipher in self._ciphers:
+            try:
+                part = cipher.decrypt(nonce, sealed, self._header)
+            except (InvalidTag, ValueError):
+                continue
+            self._ciphers = [cipher]
+            self._number += 1
+            return part
+        raise SealBroken(f"part {self._number + 1}")
+
+    def _read_part(self) -> bytes:
+        return self._file.read(PART_BYTES + TAG_BYTES)
+
+
+def _derive(master_key: bytes, salt: bytes, purpose: str) -> bytes:
+    info = b"sallyport " + purpose.encode()
+    return HKDF(SHA256(), length=KEY_BYTES, salt=salt, info=info).derive(master_key)
+
+
+def _nonce(number: int, *, last: bool) -> bytes:
+    return number.to_bytes(11) + bytes([last])
