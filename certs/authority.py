@@ -90,6 +90,13 @@ class Authority:
         """Say whether less than a third of the lifetime is left; raises CertificateMissing."""
         return needs_renewal(self._server.read().certificate, now=self._clock())
 
+    def check(self) -> None:
+        """Open everything that there must be; raises one of this package's errors or SealBroken."""
+        with locked(self._folder):
+            path = self._server.path()
+            self._open()
+            check_loads(path)
+
     def renew(self, *, force: bool = False) -> Renewal:
         """Replace the server certificate and the revocation list where their time has come.
 

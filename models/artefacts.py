@@ -30,6 +30,10 @@ class ArtefactStore(Protocol):
         """Return exactly the bytes that were registered; raises ArtefactMissing or -Broken."""
         ...
 
+    def holds(self, version: Version) -> bool:
+        """Say whether a version's artefact is there, without opening it."""
+        ...
+
     def delete(self, version: Version) -> None:
         """Remove a version's artefact, if it is there."""
         ...
@@ -73,6 +77,10 @@ class FolderStore:
             raise ArtefactBroken(_name(version), "its seal is broken") from error
         _check_digest(version, artefact)
         return artefact
+
+    def holds(self, version: Version) -> bool:
+        """Say whether the file is there."""
+        return self._path(version).is_file()
 
     def delete(self, version: Version) -> None:
         """Remove the file."""
