@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
-import certs.errors as certs_errors
-import models.errors as models_errors
-
 import auth.errors as auth_errors
+import certs.errors as certs_errors
 import config.errors as config_errors
+import models.errors as models_errors
 
 MEDIA_TYPE: Final = "application/problem+json"
 URN: Final = "urn:sallyport:problem:"
@@ -115,6 +115,56 @@ class TooBusy(ServiceError):
     def __init__(self, what: str, retry_after: float) -> None:
         self.retry_after = retry_after
         super().__init__(f"{what}; try again in {retry_after:.0f} s")
+
+
+class InstanceExists(ServiceError):
+    """Raised when an installation would be made where there is one."""
+
+    def __init__(self, instance: Path) -> None:
+        super().__init__(
+            f"{instance} holds an installation already, which was left as it is; "
+            "choose another --instance, or give --if-absent"
+        )
+
+
+class InstanceUnfinished(ServiceError):
+    """Raised when an installation was begun by a command that was interrupted."""
+
+    def __init__(self, instance: Path, command: str) -> None:
+        super().__init__(
+            f"{instance} is incomplete: `manage.py {command}` was interrupted; run it again"
+        )
+
+
+class RestoreRefused(ServiceError):
+    """Raised when a backup would be restored over something else."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(
+            f"{where} is not empty, and was left as it is; "
+            "restore into an empty --instance folder and an empty database"
+        )
+
+
+class BackupExists(ServiceError):
+    """Raised when a backup would replace a file."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} exists; choose another name, or give --overwrite")
+
+
+class BackupBroken(ServiceError):
+    """Raised when a file is no backup that opens here, whole and unaltered."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(f"{path} was not restored: {problem}")
+
+
+class BackupDisturbed(ServiceError):
+    """Raised when tenants were deleted again and again while a backup was made."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} was not made: what it should hold went away; run it again")
 
 
 BAD_REQUEST: Final = Problem(400, "bad-request", "The request is malformed")

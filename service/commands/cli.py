@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 import click
-from sqlalchemy.exc import SQLAlchemyError
 
 from service.commands.operator import Operator
-from service.errors import is_refusal
 
 # Loaded when named, so that `manage.py users list` does not import what only `serve` needs.
 COMMANDS: Final = {
@@ -49,21 +47,35 @@ class LazyGroup(click.Group):
         loaded = importlib.import_module(f"service.commands.{module}")
         return cast(click.Command, getattr(loaded, attribute))
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the root's own options."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            raise _in_one_line(error) from error
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; what the platform foresaw becomes one line and exit code 1."""
         try:
             return super().invoke(ctx)
-        except SQLAlchemyError as error:
-            reason = str(getattr(error, "orig", error)).splitlines()[0]
-            raise click.ClickException(
-                f"the database does not do as asked: {reason}; run: manage.py doctor"
-            ) from error
-        except (OSError, Exception) as error:
-            if isinstance(error, OSError):
-                raise click.ClickException(f"{error.filename or ''}: {error.strerror}") from error
-            if is_refusal(error):
-                raise click.ClickException(str(error)) from error
-            raise
+        except click.UsageError as error:
+            raise _in_one_line(error) from error
+        except Exception as error:
+            # Imported when needed: it knows every package's errors.
+            from service.commands.refusals import explain
+
+            line = explain(error)
+            if line is None:
+                raise
+            raise click.ClickException(line) from error
+
+
+def _in_one_line(error: click.UsageError) -> click.UsageError:
+    """The same refusal without the usage above it; a group alone still shows its help."""
+    if error.ctx is None or isinstance(error, click.exceptions.NoArgsIsHelpError):
+        return error
+    message = " ".join(error.format_message().split())
+    return click.UsageError(f"{message} See: {error.ctx.command_path} --help")
 
 
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

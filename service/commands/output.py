@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
@@ -11,7 +12,7 @@ from typing import Any, Final, TypeVar
 import click
 import orjson
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -60,7 +61,7 @@ def plain(value: Any) -> dict[str, Any]:
 
 def readable(name: str, value: Any) -> str:
     """One member as people read it: times as dates, absent as a dash."""
-    if value is None or value == "":
+    if value is None or value in ("", []):
         return "-"
     if isinstance(value, float) and (name.endswith("_at") or name in TIMES):
         return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M:%S")
@@ -79,11 +80,19 @@ def progress(description: str) -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+        TaskProgressColumn(),
         TimeRemainingColumn(),
         console=Console(stderr=True),
         transient=True,
     )
+
+
+@contextmanager
+def advancing(description: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar while the block runs; it is moved by calls with how much is done, and of what."""
+    with progress(description) as bar:
+        task = bar.add_task(description, total=1)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def wait(description: str, seconds: float) -> None:
