@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import getpass
+from collections.abc import Iterator
+
+from sqlalchemy.orm import Session
 
 from auth.errors import NotFound
 from auth.names import PLATFORM_TENANT
 from auth.permissions import Grant, Permission, Role, grants_of_role
-from auth.rows import Page
+from auth.rows import Page, everything
 from auth.scope import Principal, Scope
 from auth.tenants import Tenant
 from service.bootstrap import Platform
@@ -20,8 +23,13 @@ def operator_scope(platform: Platform, tenant: str = PLATFORM_TENANT) -> Scope:
     Being able to read the master key is the operator's proof; the system's user is the name.
     """
     with platform.database.read() as session:
-        home = platform.tenants.find(session, PLATFORM_TENANT)
-        target = platform.tenants.find(session, tenant)
+        return operator_within(platform, session, tenant)
+
+
+def operator_within(platform: Platform, session: Session, tenant: str = PLATFORM_TENANT) -> Scope:
+    """The operator's scope as a transaction sees the tenants."""
+    home = platform.tenants.find(session, PLATFORM_TENANT)
+    target = platform.tenants.find(session, tenant)
     name = getpass.getuser()
     grants = grants_of_role(Role.OPERATOR) | {Grant(Permission.PREDICT)}
     principal = Principal("operator", f"cli_{name}", name, home.id, home.name, grants)
@@ -37,6 +45,13 @@ def scope_for(platform: Platform, scope: Scope, tenant: str | None) -> Scope:
     with platform.database.read() as session:
         target = platform.tenants.find(session, tenant)
     return scope.within(target.id, target.name)
+
+
+def every_tenant(platform: Platform, session: Session, scope: Scope) -> Iterator[Scope]:
+    """The operator's scope in each tenant in turn."""
+    scope.require(Permission.TENANTS)
+    for tenant in everything(lambda after: platform.tenants.list(session, after=after)):
+        yield scope.within(tenant.id, tenant.name)
 
 
 def create_tenant(platform: Platform, scope: Scope, name: str, plan: str) -> Tenant:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
@@ -12,8 +13,10 @@ from auth.permissions import Permission
 from auth.rows import everything
 from auth.scope import Scope
 from auth.usage import Dimension
+from config.errors import CounterStoreDown
 from service.bootstrap import Platform
 from service.operations.maintenance import flush_usage
+from service.operations.tenants import every_tenant
 
 DEFAULT_DAYS: Final = 30
 
@@ -22,6 +25,17 @@ DEFAULT_DAYS: Final = 30
 class UsageView:
     """The sums of one tenant, user, model or day."""
 
+    key: str
+    requests: int
+    rows: int
+    compute_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class TenantUsageView:
+    """The sums of one tenant, user, model or day, and whose they are."""
+
+    tenant: str
     key: str
     requests: int
     rows: int
@@ -38,13 +52,47 @@ def show_usage(
 ) -> list[UsageView]:
     """The tenant's usage between two days (UTC, both included), grouped."""
     scope.require(Permission.USAGE)
+    with suppress(CounterStoreDown):  # what is flushed so far is still worth showing
+        flush_usage(platform)
+    with platform.database.read() as session:
+        return _sums(platform, session, scope, _span(platform, since, until), by)
+
+
+def show_all_usage(
+    platform: Platform,
+    scope: Scope,
+    *,
+    since: date | None = None,
+    until: date | None = None,
+    by: Dimension = "tenant",
+) -> list[TenantUsageView]:
+    """Every tenant's usage between two days, for operators."""
+    scope.require(Permission.USAGE)
+    with suppress(CounterStoreDown):  # what is flushed so far is still worth showing
+        flush_usage(platform)
+    span = _span(platform, since, until)
+    with platform.database.read() as session:
+        return [
+            TenantUsageView(inside.tenant, view.key, view.requests, view.rows, view.compute_ms)
+            for inside in every_tenant(platform, session, scope)
+            for view in _sums(platform, session, inside, span, by)
+        ]
+
+
+def _span(platform: Platform, since: date | None, until: date | None) -> tuple[str, str]:
     today = datetime.fromtimestamp(platform.clock(), UTC).date()
     last = until or today
     first = since or last - timedelta(days=DEFAULT_DAYS)
-    flush_usage(platform)
-    with platform.database.read() as session:
-        sums = platform.usage.usage(session, scope, first.isoformat(), last.isoformat(), by=by)
-        names = _names(platform, session, scope) if by == "user" else {}
+    return first.isoformat(), last.isoformat()
+
+
+def _sums(
+    platform: Platform, session: Session, scope: Scope, span: tuple[str, str], by: Dimension
+) -> list[UsageView]:
+    sums = platform.usage.usage(session, scope, *span, by=by)
+    names = {scope.tenant_id: scope.tenant}
+    if by == "user":
+        names |= _names(platform, session, scope)
     return [
         UsageView(names.get(s.key, s.key), s.requests, s.rows, s.compute_us / 1000) for s in sums
     ]
