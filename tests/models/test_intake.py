@@ -504,3 +504,15 @@ def test_model_that_answers_another_number_of_rows_is_refused() -> None:
 
     with pytest.raises(EstimatorRefused, match="once for each row"):
         _convert(Grumpy().fit(FEATURES, FEATURES[:, 0]), lambda _stage, _note: None)
+
+
+def test_native_artefact_is_not_served_by_another_release_of_its_library() -> None:
+    prepared = import_file(skops_bytes(DecisionTreeClassifier().fit(FEATURES, LABELS)))
+    older = with_schema(prepared.artefact, _as_if_saved_by_an_older_release)
+
+    with pytest.raises(LibraryVersionRefused, match=r"1\.2\.0"):
+        open_artefact(prepared.contents, older)
+
+
+def _as_if_saved_by_an_older_release(schema: dict[str, Any]) -> None:
+    schema["content"]["content"]["_sklearn_version"]["content"] = '"1.2.0"'
