@@ -12,8 +12,9 @@ import json
 import logging
 import secrets
 import sys
-from collections.abc import AsyncIterable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 from wsgiref.types import WSGIApplication, WSGIEnvironment
@@ -26,6 +27,7 @@ FIRST_BODY_SECONDS: Final = 15.0
 LEAST_BODY_BYTES_PER_SECOND: Final = 16 * 1024
 BODIES_IN_MEMORY: Final = 16
 WAITING_CALLS: Final = 512
+DISCARD_SECONDS: Final = 5.0
 CLIENT_CERTIFICATE: Final = "sallyport.client_certificate"
 
 Headers = list[tuple[str, str]]
@@ -97,7 +99,7 @@ class Gateway:
         self._max_body_bytes = max_body_bytes
         self._buffered = 0
 
-    async def answer(self, request: Request, body: AsyncIterable[bytes]) -> Answer:
+    async def answer(self, request: Request, body: AsyncIterator[bytes]) -> Answer:
         """Read the body, call the application, and return its whole answer."""
         received = bytearray()
         try:
@@ -105,12 +107,14 @@ class Gateway:
                 await self._read(request, body, received)
             return await self._call(request, received)
         except RequestRefused as refusal:
+            if request.version == "2":
+                await _discard(body)
             return refusal.answer()
         finally:
             self._buffered -= len(received)
 
     async def _read(
-        self, request: Request, body: AsyncIterable[bytes], received: bytearray
+        self, request: Request, body: AsyncIterator[bytes], received: bytearray
     ) -> None:
         self._refuse_declared(request.header("content-length"))
         try:
@@ -162,6 +166,14 @@ class Gateway:
             return RequestRefused(INTERNAL, "the application raised").answer()
 
 
+async def _discard(body: AsyncIterator[bytes]) -> None:
+    """Read on for a moment: an HTTP/2 stream whose body is left unread is reset, answer and all."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DISCARD_SECONDS):
+            async for _chunk in body:
+                pass
+
+
 def run_wsgi(application: WSGIApplication, environ: WSGIEnvironment) -> Answer:
     """Call a WSGI application and collect its whole answer."""
     started: list[tuple[str, Headers]] = []
@@ -178,7 +190,8 @@ def run_wsgi(application: WSGIApplication, environ: WSGIEnvironment) -> Answer:
         if hasattr(parts, "close"):
             parts.close()
     status, headers = started[0]
-    return Answer(int(status.split(" ", 1)[0]), headers, b"".join(written))
+    body = b"" if environ["REQUEST_METHOD"] == "HEAD" else b"".join(written)
+    return Answer(int(status.split(" ", 1)[0]), headers, body)
 
 
 def environ_of(request: Request, body: bytes | bytearray) -> WSGIEnvironment:

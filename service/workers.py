@@ -17,7 +17,7 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -162,8 +162,13 @@ async def _answer(gateway: Gateway, scope: Any, protocol: Any) -> None:
         host=scope.authority,
         headers=scope.headers.items(),
     )
-    answer = await gateway.answer(request, protocol)
+    answer = await gateway.answer(request, _body(protocol))
     protocol.response_bytes(answer.status, answer.headers, answer.body)
+
+
+async def _body(protocol: Any) -> AsyncIterator[bytes]:
+    async for chunk in protocol:
+        yield chunk
 
 
 def _address(text: str) -> tuple[str, str]:
