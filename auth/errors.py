@@ -145,7 +145,7 @@ class RoleRefused(AuthError):
         self.role = role
         self.tenant = tenant
         super().__init__(
-            f"the tenant {tenant!r} has no role {role!r}; choose one of {', '.join(allowed)}"
+            f"the tenant {tenant!r} has no role {str(role)!r}; choose one of {', '.join(allowed)}"
         )
 
 

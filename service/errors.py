@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
+
 import auth.errors as auth_errors
 import certs.errors as certs_errors
 import config.errors as config_errors
@@ -41,7 +44,9 @@ class InputMalformed(ServiceError):
 
     def __init__(self, problems: Mapping[str, str]) -> None:
         self.problems = dict(problems)
-        super().__init__("; ".join(f"{where}: {what}" for where, what in problems.items()))
+        super().__init__(
+            "; ".join(f"{at}: {what}" if at else what for at, what in problems.items())
+        )
 
 
 class MediaTypeRefused(ServiceError):
@@ -178,11 +183,19 @@ INVALID_TOKEN: Final = Problem(
 )
 UNAVAILABLE: Final = Problem(503, "unavailable", "Not available for the moment", tells=False)
 BUSY: Final = Problem(503, "busy", "Too busy for the moment")
+TOO_LARGE: Final = Problem(413, "too-large", "The request is too large")
+MEDIA_TYPE_REFUSED: Final = Problem(
+    415, "unsupported-media-type", "The content type is not read here"
+)
+WRONG_CREDENTIALS: Final = Problem(
+    401, "wrong-credentials", "The credentials are wrong", "invalid_grant"
+)
 
 TABLE: Final[Mapping[type[Exception], Problem]] = {
     InputMalformed: INPUT,
     models_errors.InputRefused: INPUT,
-    MediaTypeRefused: Problem(415, "unsupported-media-type", "The content type is not read here"),
+    models_errors.InputTooLarge: TOO_LARGE,
+    MediaTypeRefused: MEDIA_TYPE_REFUSED,
     CredentialsMissing: UNAUTHENTICATED,
     CredentialsAmbiguous: Problem(
         400, "ambiguous-credentials", "Give credentials once", "invalid_request"
@@ -195,9 +208,8 @@ TABLE: Final[Mapping[type[Exception], Problem]] = {
     RateLimited: Problem(429, "rate-limited", "A limit is reached"),
     TooBusy: BUSY,
     auth_errors.TokenRefused: INVALID_TOKEN,
-    auth_errors.CredentialsWrong: Problem(
-        401, "wrong-credentials", "The credentials are wrong", "invalid_grant"
-    ),
+    auth_errors.CredentialsWrong: WRONG_CREDENTIALS,
+    auth_errors.OneTimeCodeWrong: WRONG_CREDENTIALS,
     auth_errors.RefreshRefused: Problem(
         401, "invalid-refresh-token", "The refresh token is not valid", "invalid_grant", tells=False
     ),
@@ -205,16 +217,39 @@ TABLE: Final[Mapping[type[Exception], Problem]] = {
         403, "insufficient-scope", "This is not permitted", "insufficient_scope"
     ),
     auth_errors.NotFound: NOT_FOUND,
+    auth_errors.GrantsExceeded: Problem(403, "grants-exceeded", "More is given than may be"),
     auth_errors.NameTaken: CONFLICT,
+    auth_errors.LastAdmin: CONFLICT,
+    auth_errors.PlatformTenantFixed: CONFLICT,
+    auth_errors.SecondFactorConflict: CONFLICT,
+    auth_errors.ScopeTooLong: CONFLICT,
     auth_errors.NameMalformed: INPUT,
     auth_errors.PasswordRefused: INPUT,
+    auth_errors.RoleRefused: INPUT,
+    auth_errors.PlanUnknown: INPUT,
+    auth_errors.LimitRefused: INPUT,
+    auth_errors.ExpiryRefused: INPUT,
+    auth_errors.HashingBusy: Problem(503, "busy", "Too busy for the moment", tells=False),
+    auth_errors.KeyRingEmpty: UNAVAILABLE,
+    auth_errors.KeyUnusable: UNAVAILABLE,
     auth_errors.ScopeMalformed: Problem(
         400, "invalid-scope", "The scope is malformed", "invalid_scope"
     ),
     auth_errors.KeyNotReady: CONFLICT,
     models_errors.ModelNotFound: NOT_FOUND,
+    models_errors.PredictionFailed: Problem(500, "prediction-failed", "The model failed on this"),
+    OperationalError: UNAVAILABLE,
+    PoolExhausted: UNAVAILABLE,
     config_errors.CounterStoreDown: UNAVAILABLE,
     certs_errors.CertificateError: CONFLICT,
+}
+
+FIELDS: Final[Mapping[type[Exception], str]] = {
+    auth_errors.PasswordRefused: "/password",
+    auth_errors.RoleRefused: "/role",
+    auth_errors.ScopeMalformed: "/scope",
+    auth_errors.ExpiryRefused: "/expires_in",
+    auth_errors.PlanUnknown: "/plan",
 }
 
 # The platform's own statuses that no domain error stands behind (werkzeug's routing and parsing).
@@ -225,9 +260,10 @@ BY_STATUS: Final[Mapping[int, Problem]] = {
     405: Problem(405, "method-not-allowed", "The method is not offered here"),
     406: Problem(406, "not-acceptable", "No representation fits what is accepted"),
     408: Problem(408, "timeout", "The request took too long to arrive"),
-    413: Problem(413, "too-large", "The request is too large"),
+    413: TOO_LARGE,
     414: Problem(414, "uri-too-long", "The address is too long"),
-    415: Problem(415, "unsupported-media-type", "The content type is not read here"),
+    415: MEDIA_TYPE_REFUSED,
+    416: Problem(416, "range-not-satisfiable", "The asset has no such part"),
     431: Problem(431, "headers-too-large", "The headers are too large"),
     500: INTERNAL,
     503: UNAVAILABLE,
@@ -269,7 +305,7 @@ def describe(problem: Problem, error: Exception | None, request_id: str) -> dict
         body |= _facts(error)
     if problem.oauth_error:
         body["error"] = problem.oauth_error
-        body["error_description"] = body.get("detail", problem.title)
+        body["error_description"] = problem.title  # RFC 6749: ASCII without quotes
     return body
 
 
@@ -281,4 +317,19 @@ def _facts(error: Exception) -> dict[str, Any]:
         return {"errors": [{"pointer": error.path, "detail": error.problem}]}
     if isinstance(error, RateLimited):
         return {"violated_policies": [error.violated]}
-    return {}
+    where = _field(error)
+    return {} if where is None else {"errors": [{"pointer": where, "detail": str(error)}]}
+
+
+def _field(error: Exception) -> str | None:
+    """The field that an error of the inside is about, as the requests call it."""
+    if isinstance(error, auth_errors.NameMalformed):
+        return {"user": "/username", "model": "/model"}.get(error.kind, "/name")
+    if isinstance(error, auth_errors.LimitRefused):
+        return f"/limits/{step(error.name)}"
+    return FIELDS.get(type(error))
+
+
+def step(name: str) -> str:
+    """A member's name as a step of a JSON pointer (RFC 6901, section 3), cut to a length."""
+    return name[:64].replace("~", "~0").replace("/", "~1")

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from auth.accounts import User
-from auth.errors import CredentialsWrong, PermissionMissing
+from auth.errors import CredentialsWrong, PasswordRefused, PermissionMissing
 from auth.permissions import Permission, Role, format_scope, parse_scope
 from auth.rows import Page
 from auth.scope import Scope
 from service.bootstrap import Platform
+from service.errors import InputMalformed
 from service.operations.guesses import charged_guess
 from service.operations.recording import Act, recorded
 
@@ -124,7 +125,12 @@ def change_password(
         if not proof.matched:
             raise CredentialsWrong
     words = (scope.tenant, scope.principal.name)
-    prepared = platform.hasher.prepare(new_password, has_otp=candidate.has_otp, context_words=words)
+    try:
+        prepared = platform.hasher.prepare(
+            new_password, has_otp=candidate.has_otp, context_words=words
+        )
+    except PasswordRefused as error:
+        raise InputMalformed({"/new_password": error.reason}) from error
     with recorded(platform, scope, Permission.ACCOUNT, "users.change-password") as act:
         act.subject = scope.principal.name
         user = platform.accounts.change_password(act.session, scope, proof, prepared)

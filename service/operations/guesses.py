@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from auth.errors import HashingBusy
 from auth.names import lookup_name
 from config.counters import Charge
 from service.bootstrap import Platform
@@ -29,13 +31,31 @@ def charged_guess(platform: Platform, tenant: str, username: str, address: str) 
             raise TooBusy("logins are closed while attempts cannot be counted", RETRY_WHEN_DOWN)
         platform.telemetry.logins.labels("limited").inc()
         raise RateLimited("login", verdict.retry_after)
-    yield
+    try:
+        yield
+    except HashingBusy:
+        platform.counters.refund(verdict)  # nothing was judged
+        raise
     platform.counters.refund(verdict)
+
+
+def counted_address(address: str) -> str:
+    """What an address counts as: of IPv6 the /64, for whoever has one address has 2^64."""
+    if ":" not in address:
+        return address
+    try:
+        parsed = ipaddress.IPv6Address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.IPv6Network((parsed, 64), strict=False))
 
 
 def _charges(platform: Platform, tenant: str, username: str, address: str) -> list[Charge]:
     settings = platform.settings
     account = (lookup_name(tenant), lookup_name(username))
+    address = counted_address(address)
     return [
         _charge("login-pair", (*account, address), settings.login_attempts_per_minute, MINUTE),
         _charge("login-account", account, settings.login_account_attempts_per_hour, HOUR),

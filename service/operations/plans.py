@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from auth.errors import LimitRefused
 from auth.permissions import Permission
-from auth.plans import TenantLimits
+from auth.plans import LIMITS, MODEL_LIMITS, TenantLimits
 from auth.scope import Scope
 from service.bootstrap import Platform
 from service.operations.recording import recorded
@@ -33,6 +34,9 @@ def set_limits(
     platform: Platform, scope: Scope, *, values: Mapping[str, int | None], model: str | None = None
 ) -> LimitsView:
     """Set limits of the tenant or of one model; None goes back to the plan's."""
+    unknown = next((name for name in values if name not in {**LIMITS, **MODEL_LIMITS}), None)
+    if unknown is not None:
+        raise LimitRefused(unknown, f"the limits are {', '.join(LIMITS)}")
     with recorded(platform, scope, Permission.LIMITS_WRITE, "limits.set", scope.tenant) as act:
         act.details |= {"model": model, "limits": dict(values)}
         return _view(scope, platform.plans.set(act.session, scope, model=model, **values))
