@@ -11,10 +11,12 @@ import marshmallow as ma
 from flask_smorest import Blueprint as SmorestBlueprint
 from webargs.flaskparser import FlaskParser
 
-from service.errors import InputMalformed, MediaTypeRefused
+from service.errors import InputMalformed, MediaTypeRefused, step
 
 MAX_CONTROL_BYTES: Final = 64 * 1024  # no control-plane request is larger; predictions are not
 MAX_DEPTH: Final = 8
+# What marshmallow puts between the name of a field and what is wrong with it.
+BETWEEN: Final = frozenset({"_schema", "key", "value"})
 
 
 class StrictParser(FlaskParser):
@@ -39,6 +41,7 @@ class StrictParser(FlaskParser):
         """The request's form fields; RFC 6749, section 3.2: none may be repeated."""
         if req.mimetype != "application/x-www-form-urlencoded":
             raise MediaTypeRefused(req.mimetype or "none", "application/x-www-form-urlencoded")
+        refuse_encodings(req)
         if (req.content_length or 0) > MAX_CONTROL_BYTES:
             flask.abort(413)
         _refuse_repeats(req.form)
@@ -66,14 +69,24 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
 
 def read_body(request: flask.Request, limit: int) -> bytes:
     """The whole body; aborts with 413 before more than `limit` bytes are read."""
+    refuse_encodings(request)
     request.max_content_length = limit
     return request.get_data(cache=False)
+
+
+def refuse_encodings(request: flask.Request) -> None:
+    """Refuse a body in a content coding; none is decoded here, so that none can be a bomb."""
+    coding = request.headers.get("Content-Encoding", "identity")
+    if coding.lower() != "identity":
+        raise MediaTypeRefused(f"(coded as {coding})", "the body as it is")
 
 
 def read_json(body: bytes) -> Any:
     """A JSON value within MAX_DEPTH, without duplicate members, NaN or Infinity."""
     try:
-        value = json.loads(body, object_pairs_hook=_unique_members, parse_constant=_refuse_constant)
+        # Decoded first: json.loads would take UTF-16 and UTF-32 bytes as well.
+        text = body.decode()
+        value = json.loads(text, object_pairs_hook=_unique_members, parse_constant=_refuse_constant)
         depth = _depth(value)
     except RecursionError:
         depth = MAX_DEPTH + 1
@@ -81,7 +94,17 @@ def read_json(body: bytes) -> Any:
         raise InputMalformed({"": "the body is not JSON"}) from error
     if depth > MAX_DEPTH:
         raise InputMalformed({"": f"the body nests deeper than {MAX_DEPTH}"})
+    if "\\u" in text:
+        _refuse_halves(value)
     return value
+
+
+def _refuse_halves(value: Any) -> None:
+    """Half a surrogate pair is no character: neither an answer nor a database could hold it."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise InputMalformed({"": "a text holds half of a surrogate pair"}) from error
 
 
 def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -89,7 +112,9 @@ def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) != len(pairs):
         names = [name for name, _ in pairs]
         repeated = next(name for name in names if names.count(name) > 1)
-        raise InputMalformed({f"/{repeated}": "given twice"})
+        # One that is no character is named as it was written.
+        written = repeated.encode(errors="backslashreplace").decode()
+        raise InputMalformed({f"/{step(written)}": "given twice"})
     return members
 
 
@@ -108,12 +133,13 @@ def _depth(value: Any) -> int:
 def _refuse_repeats(values: Any) -> None:
     for name, given in values.lists():
         if len(given) > 1:
-            raise InputMalformed({f"/{name}": "given twice"})
+            raise InputMalformed({f"/{step(name)}": "given twice"})
 
 
 def _flatten(messages: Any, path: str) -> Iterator[tuple[str, str]]:
     if isinstance(messages, dict):
         for name, inner in messages.items():
-            yield from _flatten(inner, path if name == "_schema" else f"{path}/{name}")
+            inner_path = path if name in BETWEEN else f"{path}/{step(str(name))}"
+            yield from _flatten(inner, inner_path)
     else:
         yield path, " ".join(str(message).rstrip(".") for message in messages).lower()
