@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import flask
@@ -24,7 +24,8 @@ from config.counters import Charge, Usage, Verdict
 from config.counters.limits_storage import SCHEME, charge_of
 from service.bootstrap import Platform
 from service.errors import Policy, RateLimited
-from service.security import View, access_of, current_platform
+from service.operations.guesses import counted_address
+from service.security import View, current_platform
 
 MINUTE: Final = 60.0
 DAY: Final = 86_400.0
@@ -33,7 +34,7 @@ DAY: Final = 86_400.0
 def register(app: flask.Flask, platform: Platform) -> None:
     """Count by address from here on; to be registered after what recognises known tokens."""
     limiter = Limiter(
-        key_func=client_address,
+        key_func=lambda: counted_address(client_address()),
         application_limits=[f"{platform.settings.address_requests_per_minute}/minute"],
         request_identifier=lambda: request.endpoint or "unrouted",  # 404 and 405 count too
         strategy="moving-window",
@@ -58,12 +59,12 @@ def client_address() -> str:
 
 
 def charge_request() -> None:
-    """Count a known caller's request, unless its view charges rows along with it."""
-    if g.scope is None or request.endpoint is None:
-        return
-    view = flask.current_app.view_functions[request.endpoint]  # noqa: TID251
-    access = access_of(flask.current_app, request.endpoint)  # noqa: TID251
-    if access and access.permission and not getattr(view, "charges_itself", False):
+    """Count a known caller's request, unless its view charges rows along with it.
+
+    Also where no view is or everybody may go: the count by address leaves known callers out.
+    """
+    view = flask.current_app.view_functions.get(request.endpoint or "")  # noqa: TID251
+    if g.scope is not None and not getattr(view, "charges_itself", False):
         charge(g.scope, None, rows=0)
 
 
@@ -118,7 +119,9 @@ def _refuse_address(breached: RequestLimit) -> flask.Response:
     """Say exactly when the address is admitted again; flask-limiter itself rounds down."""
     limit = breached.limit
     charge = charge_of(breached.key, limit.amount, limit.get_expiry(), 1)
-    raise RateLimited("address", current_platform().counters.peek([charge]).retry_after)
+    verdict = current_platform().counters.peek([replace(charge, policy="address")])
+    g.policies = _policies(verdict)
+    raise RateLimited("address", verdict.retry_after)
 
 
 def _charge(
