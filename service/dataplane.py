@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from flask import g, request
 from numpy.typing import NDArray
@@ -18,15 +18,19 @@ from numpy.typing import NDArray
 from auth.scope import Scope
 from config.counters import Usage
 from models.bounds import Bounds
-from models.errors import InputRefused, ModelNotFound
 from models.tensors import PredictionRequest
 from models.versions import Version
 from service import limits
 from service.bootstrap import Platform
+from service.errors import MediaTypeRefused
 from service.operations import predictions
 from service.parsing import read_body
 from service.security import current_platform, current_scope
 
+# Absent, or what curl (a form) and browsers (text) say of a body that nobody described.
+SENT_BY_DEFAULT: Final = frozenset(
+    {"application/json", "", "application/x-www-form-urlencoded", "text/plain"}
+)
 Decode = Callable[[bytes, Bounds], PredictionRequest]
 
 
@@ -52,16 +56,23 @@ def predict(decode: Decode) -> Answer:
 
 
 def _admit(platform: Platform, scope: Scope, decode: Decode) -> tuple[PredictionRequest, Version]:
-    """Decode and resolve, then charge once; what cannot be read or found is charged as well."""
+    """Decode and resolve, then charge once; what is refused before that is charged as well."""
     try:
+        _require_text(request.mimetype)
         call = decode(read_body(request, platform.settings.max_body_bytes), platform.bounds)
         version = predictions.resolve(platform, scope, call.model, call.version)
-    except (InputRefused, ModelNotFound):
+    except Exception:
         limits.charge(scope, None, rows=0)
         raise
     limits.charge(scope, version.model, rows=len(call.features))
     version.signature.check(call.features)
     return call, version
+
+
+def _require_text(media_type: str) -> None:
+    """Refuse what says that it is no JSON; what the body is decides its bytes alone."""
+    if media_type not in SENT_BY_DEFAULT and not media_type.endswith("+json"):
+        raise MediaTypeRefused(media_type, "application/json")
 
 
 def _usage(scope: Scope, version: Version, rows: int, seconds: float) -> Usage:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import flask
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from auth.permissions import Permission
+from models.errors import InputRefused
 from models.tensors import read_prediction_request
 from service import dataplane
 from service.limits import charges_itself
@@ -30,9 +35,26 @@ def predict() -> flask.Response:
     """Predict one row or many with a model of the caller's tenant."""
     answer = dataplane.predict(read_prediction_request)
     body = {
-        "prediction": answer.prediction,
+        "prediction": _plain(answer.prediction),
         "model": answer.version.model,
         "version": answer.version.number,
     }
     encoded = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
     return flask.Response(encoded, mimetype="application/json")
+
+
+def _plain(prediction: NDArray[Any]) -> NDArray[Any] | list[Any]:
+    """The answers as orjson takes them; raises InputRefused at one that JSON cannot hold."""
+    if prediction.dtype.kind == "f":
+        _refuse_infinite(prediction)
+        if prediction.dtype == np.float64 and prediction.flags.c_contiguous:
+            return prediction
+    answers: list[Any] = prediction.tolist()
+    return answers
+
+
+def _refuse_infinite(prediction: NDArray[Any]) -> None:
+    finite = np.isfinite(prediction)
+    if not finite.all():
+        row = int(np.argwhere(~finite)[0][0])
+        raise InputRefused(f"/features/{row}", "the model's answer to it is not a finite number")
