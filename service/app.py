@@ -50,6 +50,7 @@ def create_app(settings: Settings, platform: Platform | None = None) -> flask.Fl
         MAX_CONTENT_LENGTH=settings.max_body_bytes,
         MAX_FORM_MEMORY_SIZE=64 * 1024,
         PROPAGATE_EXCEPTIONS=False,
+        PROVIDE_AUTOMATIC_OPTIONS=False,  # no page of another origin is served: 405
     )
     if settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies)  # type: ignore[method-assign]
@@ -94,7 +95,9 @@ def record(response: flask.Response) -> flask.Response:
     """Count and log the answer; who asked appears as an opaque identifier."""
     telemetry = security.current_platform().telemetry
     endpoint, seconds = request.endpoint or "unrouted", time.perf_counter() - g.started
-    telemetry.requests.labels(endpoint, request.method, str(response.status_code)).inc()
+    # A method that nothing here has may be any word, and each would be kept for ever.
+    method = request.method if request.endpoint else "any"
+    telemetry.requests.labels(endpoint, method, str(response.status_code)).inc()
     telemetry.request_seconds.labels(endpoint).observe(seconds)
     scope = g.get("scope")
     log.debug(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import Final
 
 import flask
 import orjson
@@ -11,6 +13,7 @@ from flask import g, request
 from flask_smorest import Api
 from werkzeug.exceptions import HTTPException
 
+from auth.errors import HashingBusy
 from service.errors import (
     BAD_REQUEST,
     BY_STATUS,
@@ -27,6 +30,8 @@ from service.security import current_platform
 
 log = structlog.get_logger("sallyport.faults")
 REALM = 'realm="sallyport"'
+# Endpoints of OAuth 2.0: whatever is wrong with a request has a name there (RFC 6749, section 5.2).
+OAUTH: Final = frozenset({"auth.token", "auth.revoke", "auth.introspect"})
 
 
 class ProblemApi(Api):  # type: ignore[misc]
@@ -62,18 +67,36 @@ def _answer_domain(error: Exception) -> flask.Response:
     elif not problem.tells:
         log.info("refused", problem=problem.name, reason=str(error))
     response = _answer(problem, error)
-    if isinstance(error, RateLimited | TooBusy) and math.isfinite(error.retry_after):
+    seconds = _retry_after(error)
+    if seconds is not None and math.isfinite(seconds):
         # Rounded up: a caller that comes back then must not be too early.
-        response.headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+        response.headers["Retry-After"] = str(max(1, math.ceil(seconds)))
     return response
 
 
+def _retry_after(error: Exception) -> float | None:
+    if isinstance(error, HashingBusy):
+        return error.seconds
+    return error.retry_after if isinstance(error, RateLimited | TooBusy) else None
+
+
 def _answer(problem: Problem, error: Exception | None) -> flask.Response:
+    problem = _as_oauth(problem) if request.endpoint in OAUTH else problem
     current_platform().telemetry.refusals.labels(problem.name).inc()
     body = describe(problem, error, g.get("request_id", ""))
     response = flask.Response(orjson.dumps(body), problem.status, content_type=MEDIA_TYPE)
     _challenge(response, problem)
     return response
+
+
+def _as_oauth(problem: Problem) -> Problem:
+    """The problem as RFC 6749, section 5.2 has it: of these, only a wrong client is a 401."""
+    if problem.oauth_error == "invalid_grant":
+        return replace(problem, status=400)
+    unnamed = 400 <= problem.status < 500 and problem.status not in (401, 403, 429)
+    if problem.oauth_error is None and unnamed:
+        return replace(problem, oauth_error="invalid_request")
+    return problem
 
 
 def _challenge(response: flask.Response, problem: Problem) -> None:

@@ -28,6 +28,8 @@ from service.operations import sessions
 EXTENSION: Final = "sallyport"
 SCOPE: Final = "sallyport.scope"
 CERTIFICATE: Final = "sallyport.client_certificate"  # set by the mutual-TLS listener alone
+# RFC 9110, section 5.3: of a repeated header a server may hand over one, joined by commas.
+SEVERAL: Final = re.compile(r"(bearer|basic) +[^,]*,.*", re.IGNORECASE)
 BEARER: Final = re.compile(r"bearer +([^\s,]+) *", re.IGNORECASE)
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -91,7 +93,7 @@ def authenticated_scope() -> Scope:
 
 def recognise() -> None:
     """Remember who is calling if the token was verified before and nothing changed since."""
-    token = bearer_token()
+    token = None if CERTIFICATE in request.environ else bearer_token()
     known = current_platform().caches.callers.get(token) if token else None
     g.scope = known[0] if known else None
 
@@ -160,7 +162,7 @@ def _refuse_tokens_in_the_open() -> None:
     # RFC 6750, section 5.3: addresses end up in logs and histories.
     if "access_token" in request.args:
         raise CredentialsAmbiguous("a token may not be part of the address")
-    if len(request.headers.getlist("Authorization")) > 1:
+    if SEVERAL.fullmatch(request.headers.get("Authorization", "")):
         raise CredentialsAmbiguous("send one Authorization header")
 
 

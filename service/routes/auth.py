@@ -6,7 +6,7 @@ from typing import Any
 
 from auth.permissions import Permission
 from auth.scope import Scope
-from service.errors import ClientRefused, CredentialsAmbiguous, GrantUnsupported
+from service.errors import ClientRefused, CredentialsAmbiguous, GrantUnsupported, InputMalformed
 from service.limits import client_address
 from service.operations import accounts, sessions
 from service.parsing import Blueprint
@@ -24,6 +24,7 @@ from service.schemas import (
 from service.security import (
     authenticated_scope,
     basic_credentials,
+    bearer_token,
     current_platform,
     current_scope,
     public,
@@ -67,11 +68,11 @@ def logout() -> None:
 @bp.response(200, TokenSchema)
 def token(form: Members) -> sessions.Tokens:
     """Give a service account a token, or refresh one (OAuth 2.0, RFC 6749)."""
+    client = _client(form)
     if form["grant_type"] == "refresh_token":
-        return sessions.refresh(current_platform(), form.get("refresh_token", ""))
+        return sessions.refresh(current_platform(), _required(form, "refresh_token"))
     if form["grant_type"] != "client_credentials":
         raise GrantUnsupported(form["grant_type"])
-    client = _client(form)
     if client is None:
         raise ClientRefused
     return sessions.grant(current_platform(), client, form.get("scope"))
@@ -117,7 +118,13 @@ def otp(body: Members) -> accounts.OtpState:
 def _client(form: Members) -> Scope | None:
     """The service account whose credentials the request carries, if it carries any."""
     basic, named = basic_credentials(), "client_id" in form or "client_secret" in form
-    if basic and named:
-        raise CredentialsAmbiguous("send client credentials once, as Basic or in the form")
+    if named and (basic or bearer_token()):
+        raise CredentialsAmbiguous("send credentials once, in the header or in the form")
     credentials = (form.get("client_id", ""), form.get("client_secret", "")) if named else basic
     return sessions.identify_client(current_platform(), *credentials) if credentials else None
+
+
+def _required(form: Members, name: str) -> str:
+    if name not in form:
+        raise InputMalformed({f"/{name}": "missing"})
+    return str(form[name])
