@@ -14,6 +14,7 @@ from service.operations import audit as operations
 
 COLUMNS = ("sequence", "at", "actor", "action", "subject", "outcome", "details")
 PAGE = 1000
+MOST = 10**9
 
 
 @click.group()
@@ -23,7 +24,7 @@ def audit() -> None:
 
 @audit.command("list")
 @click.option("--tenant", "-t", help="One tenant; all without it.")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
+@click.option("--limit", type=click.IntRange(1, MOST), default=50, show_default=True)
 @json_option
 @click.pass_obj
 def list_(operator: Operator, tenant: str | None, limit: int, *, as_json: bool) -> None:

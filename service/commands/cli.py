@@ -48,7 +48,10 @@ class LazyGroup(click.Group):
         return cast(click.Command, getattr(loaded, attribute))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the root's own options."""
+        """Read the root's own options; names and paths are text, so every word must be."""
+        for word in args:
+            if not _is_text(word):
+                raise click.UsageError(f"{ascii(word)} is not UTF-8.")
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
@@ -68,6 +71,15 @@ class LazyGroup(click.Group):
             if line is None:
                 raise
             raise click.ClickException(line) from error
+
+
+def _is_text(word: str) -> bool:
+    """Say whether the system could decode the word; what it could not would reach the database."""
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _in_one_line(error: click.UsageError) -> click.UsageError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, is_dataclass
+from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
@@ -55,8 +55,9 @@ def listing(items: Iterable[Any], columns: Sequence[str], *, as_json: bool) -> N
 
 def plain(value: Any) -> dict[str, Any]:
     """The members of a dataclass or mapping, ready for JSON."""
-    members = asdict(value) if is_dataclass(value) and not isinstance(value, type) else dict(value)
-    return {name: _simple(member) for name, member in members.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        value = {member.name: getattr(value, member.name) for member in fields(value)}
+    return {str(name): _simple(member) for name, member in value.items()}
 
 
 def readable(name: str, value: Any) -> str:
@@ -108,8 +109,8 @@ def wait(description: str, seconds: float) -> None:
 def _simple(value: Any) -> Any:
     if isinstance(value, frozenset | set):
         return sorted(map(str, value))
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return [_simple(member) for member in value]
-    if isinstance(value, Mapping):
-        return {str(key): _simple(member) for key, member in value.items()}
+    if isinstance(value, Mapping) or is_dataclass(value):
+        return plain(value)
     return value
