@@ -274,6 +274,11 @@ def test_unknown_claim_is_refused(claim: str) -> None:
     refuse(signed(HEADER, {**PAYLOAD, claim: "x"}), "not known")
 
 
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+def test_constant_that_json_does_not_have_is_refused(number: str) -> None:
+    refuse(signed(HEADER, json.dumps({**PAYLOAD, "exp": "@"}).replace('"@"', number)), "not JSON")
+
+
 @pytest.mark.parametrize("claim", ["exp", "iat", "nbf"])
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400", "-0.5", "1" * 3000])
 def test_number_that_is_no_time_is_refused(claim: str, number: str) -> None:
@@ -419,6 +424,7 @@ def es256_signatures() -> dict[str, bytes]:
         "DER": encode_dss_signature(r, s),
         "leading zeros": zero[:1] + raw[:32] + zero[:1] + raw[32:],
         "longer": raw + b"\0",
+        "zero before s": raw[:32] + zero[:1] + raw[32:],
         "shorter": raw[:63],
         "empty halves": zero + zero,
         "zero r": zero + raw[32:],

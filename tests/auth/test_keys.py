@@ -180,10 +180,12 @@ def test_revoked_key_stays_revoked(
     old = rotate(database, ring).old
     with database.write() as session:
         ring.revoke(session, old)
+    revoked_at = clock()
     clock.advance(settings.retired_span)
     with database.write() as session:
         ring.expire(session)
         again = ring.revoke(session, old)
+        assert session.get_one(SigningKeyRow, old).revoked_at == revoked_at
     assert again.was == "revoked"
     assert states(database, ring)[old] == "revoked"
 
@@ -272,6 +274,19 @@ def test_eight_emergency_rotations_at_once_happen_one_after_another(
     assert len({rotation.old for rotation in rotations}) == 8
     assert sorted(states(database, ring).values()) == ["active", "next", *["retired"] * 8]
     assert sign_and_verify(database, ring)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_rotation_sees_the_keys_of_now_not_those_its_session_read_before(
+    database: Database, ring: KeyRing
+) -> None:
+    with database.write() as session:
+        rows = session.scalars(select(SigningKeyRow)).all()  # held, so that they stay in memory
+        first = rotate(database, ring, emergency=True)
+        second = ring.rotate(session, emergency=True)
+        assert {row.kid for row in rows} == {first.old, first.new}
+    assert second.old == first.new
+    assert sorted(states(database, ring).values()) == ["active", "next", "retired", "retired"]
 
 
 def test_eight_first_uses_at_once_make_one_active_key(
