@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import secrets
 import time
-from typing import Any, Final
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 import flask
 import structlog
 from flask import g, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from config import migrations
 from config.logging import configure_logging
 from config.settings import Settings
 from service import faults, limits, security
 from service.bootstrap import Platform, assemble
+from service.description import ProblemApi
 from service.protocols import predict
 from service.routes import admin, auth, discovery, documentation, health, models
 from service.upkeep import Upkeep
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 BLUEPRINTS: Final = (
     auth.bp,
@@ -31,12 +38,32 @@ BLUEPRINTS: Final = (
 log = structlog.get_logger("sallyport.requests")
 
 
-def create_application(settings: Settings) -> flask.Flask:
-    """The application of one web worker, with its upkeep running."""
+@dataclass(frozen=True, slots=True)
+class Served:
+    """The application of one web worker, with its upkeep running until `close`."""
+
+    app: flask.Flask
+    upkeep: Upkeep
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        return self.app(environ, start_response)
+
+    def close(self) -> None:
+        """End the upkeep after the last answer."""
+        self.upkeep.stop()
+
+
+def create_application(settings: Settings) -> Served:
+    """The application of one web worker; raises if the installation is unfit to serve."""
     configure_logging(settings.log_level, settings.log_format)
     platform = assemble(settings)
-    Upkeep(platform).start()
-    return create_app(settings, platform)
+    migrations.check(platform.database)
+    platform.authority.describe()
+    platform.signer()
+    upkeep = Upkeep(platform)
+    upkeep.start()
+    return Served(create_app(settings, platform), upkeep)
 
 
 def create_app(settings: Settings, platform: Platform | None = None) -> flask.Flask:
@@ -63,24 +90,10 @@ def create_app(settings: Settings, platform: Platform | None = None) -> flask.Fl
     app.before_request(limits.charge_request)
     for finish in (record, harden, limits.tell):
         app.after_request(finish)
-    api = faults.ProblemApi(app, spec_kwargs=description(settings))
+    api = ProblemApi(app, settings)
     for blueprint in BLUEPRINTS:
         api.register_blueprint(blueprint)
     return app
-
-
-def description(settings: Settings) -> dict[str, Any]:
-    """What the OpenAPI document says of the whole API."""
-    bearer = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
-    return {
-        "info": {
-            "description": "A secured, multi-tenant prediction platform.",
-            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
-        },
-        "servers": [{"url": settings.url}],
-        "components": {"securitySchemes": {"bearer": bearer}},
-        "security": [{"bearer": []}],
-    }
 
 
 def begin() -> None:

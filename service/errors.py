@@ -122,6 +122,15 @@ class TooBusy(ServiceError):
         super().__init__(f"{what}; try again in {retry_after:.0f} s")
 
 
+class NotReady(ServiceError):
+    """Raised when something that predictions stand on does not answer."""
+
+    def __init__(self, checks: Mapping[str, str]) -> None:
+        self.checks = dict(checks)
+        failing = ", ".join(name for name, state in checks.items() if state != "ok")
+        super().__init__(f"not ready: {failing}")
+
+
 class InstanceExists(ServiceError):
     """Raised when an installation would be made where there is one."""
 
@@ -207,6 +216,7 @@ TABLE: Final[Mapping[type[Exception], Problem]] = {
     ScopeRefused: Problem(400, "invalid-scope", "More is asked than may be", "invalid_scope"),
     RateLimited: Problem(429, "rate-limited", "A limit is reached"),
     TooBusy: BUSY,
+    NotReady: Problem(503, "not-ready", "Not ready to serve"),
     auth_errors.TokenRefused: INVALID_TOKEN,
     auth_errors.CredentialsWrong: WRONG_CREDENTIALS,
     auth_errors.OneTimeCodeWrong: WRONG_CREDENTIALS,
@@ -317,6 +327,8 @@ def _facts(error: Exception) -> dict[str, Any]:
         return {"errors": [{"pointer": error.path, "detail": error.problem}]}
     if isinstance(error, RateLimited):
         return {"violated_policies": [error.violated]}
+    if isinstance(error, NotReady):
+        return {"checks": error.checks}
     where = _field(error)
     return {} if where is None else {"errors": [{"pointer": where, "detail": str(error)}]}
 

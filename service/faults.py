@@ -10,7 +10,6 @@ import flask
 import orjson
 import structlog
 from flask import g, request
-from flask_smorest import Api
 from werkzeug.exceptions import HTTPException
 
 from auth.errors import HashingBusy
@@ -25,22 +24,12 @@ from service.errors import (
     describe,
     problem_of,
 )
-from service.schemas import ProblemSchema
 from service.security import current_platform
 
 log = structlog.get_logger("sallyport.faults")
 REALM = 'realm="sallyport"'
 # Endpoints of OAuth 2.0: whatever is wrong with a request has a name there (RFC 6749, section 5.2).
 OAUTH: Final = frozenset({"auth.token", "auth.revoke", "auth.introspect"})
-
-
-class ProblemApi(Api):  # type: ignore[misc]
-    """flask-smorest with our error form in place of its own."""
-
-    ERROR_SCHEMA = ProblemSchema
-
-    def _register_error_handlers(self) -> None:
-        """Leave the handlers of `register` in place."""
 
 
 def register(app: flask.Flask) -> None:

@@ -322,6 +322,53 @@ class AuditSchema(AnswerSchema):
     details = fields.Dict(required=True)
 
 
+TEXT: Final = {"type": "string"}
+
+
+class KeySetSchema(AnswerSchema):
+    """A set of public keys (RFC 7517)."""
+
+    keys = fields.List(fields.Dict(), required=True)
+
+
+class MetadataSchema(AnswerSchema):
+    """What OAuth 2.0 software asks about an authorization server (RFC 8414)."""
+
+    issuer = fields.String(required=True)
+    token_endpoint = fields.String(required=True)
+    revocation_endpoint = fields.String(required=True)
+    introspection_endpoint = fields.String(required=True)
+    jwks_uri = fields.String(required=True)
+    service_documentation = fields.String(required=True)
+    grant_types_supported = fields.List(fields.String(), required=True)
+    response_types_supported = fields.List(fields.String(), required=True)
+    scopes_supported = fields.List(fields.String(), required=True)
+    token_endpoint_auth_methods_supported = fields.List(fields.String(), required=True)
+    revocation_endpoint_auth_methods_supported = fields.List(fields.String(), required=True)
+    introspection_endpoint_auth_methods_supported = fields.List(fields.String(), required=True)
+
+
+class DocumentSchema(AnswerSchema):
+    """An OpenAPI document."""
+
+    openapi = fields.String(required=True)
+    info = fields.Dict(required=True)
+    paths = fields.Dict(required=True)
+
+
+class LiveSchema(AnswerSchema):
+    """The process answers."""
+
+    status = fields.Constant("live", required=True)
+
+
+class ReadySchema(AnswerSchema):
+    """Everything that predictions stand on answers."""
+
+    status = fields.String(required=True)
+    checks = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
+
+
 class ProblemSchema(AnswerSchema):
     """A refusal (RFC 9457)."""
 
@@ -337,3 +384,4 @@ class ProblemSchema(AnswerSchema):
     error = fields.String(metadata={"description": "The OAuth 2.0 error code, where one fits."})
     error_description = fields.String()
     violated_policies = fields.List(fields.String())
+    checks = fields.Dict(keys=fields.String(), values=fields.String())

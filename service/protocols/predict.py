@@ -29,6 +29,7 @@ bp = Blueprint("predict", __name__, description="Predictions.")
     }
 )
 @bp.alt_response(200, schema=PredictionSchema, success=True)
+@bp.alt_response(404, "NOT_FOUND")
 @charges_itself
 @requires(Permission.PREDICT)
 def predict() -> flask.Response:

@@ -49,6 +49,7 @@ def list_users(query: Members) -> Any:
 @bp.arguments(TenantQuerySchema, location="query")
 @bp.arguments(NewUserSchema)
 @bp.response(201, UserSchema)
+@bp.alt_response(409, "CONFLICT")
 def create_user(query: Members, body: Members) -> accounts.UserView:
     """Create a user; a generated password is in the answer, once."""
     narrowing = body.pop("scope", None)
@@ -69,6 +70,7 @@ def show_user(query: Members, username: str) -> accounts.UserView:
 @bp.arguments(TenantQuerySchema, location="query")
 @bp.arguments(UserChangeSchema)
 @bp.response(200, UserSchema)
+@bp.alt_response(409, "CONFLICT")
 def change_user(query: Members, body: Members, username: str) -> accounts.UserView:
     """Change a user's role, or disable or enable the account."""
     return accounts.change_user(current_platform(), _scope(query), username, **body)
@@ -97,6 +99,7 @@ def list_clients(query: Members) -> Any:
 @bp.arguments(TenantQuerySchema, location="query")
 @bp.arguments(NewClientSchema)
 @bp.response(201, ClientSchema)
+@bp.alt_response(409, "CONFLICT")
 def create_client(query: Members, body: Members) -> clients.ClientView:
     """Create a service account; its secret is in the answer, once."""
     grants = body.pop("scope")

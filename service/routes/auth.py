@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
+
+import flask
 
 from auth.permissions import Permission
 from auth.scope import Scope
@@ -34,12 +36,18 @@ from service.security import (
 bp = Blueprint("auth", __name__, url_prefix="/auth", description="Tokens and accounts.")
 
 Members = dict[str, Any]
+CLIENT: Final[list[dict[str, list[str]]]] = [
+    {"basic": []},
+    {},
+]  # or in the form, where OpenAPI knows no credentials
 
 
 @bp.post("/login")
 @public
 @bp.arguments(LoginSchema)
 @bp.response(200, TokenSchema)
+@bp.alt_response(401, "UNAUTHORIZED")
+@bp.alt_response(503, "SERVICE_UNAVAILABLE")
 def login(body: Members) -> sessions.Tokens:
     """Exchange a tenant, username and password for a token pair."""
     return sessions.login(current_platform(), **body, address=client_address())
@@ -49,6 +57,7 @@ def login(body: Members) -> sessions.Tokens:
 @public
 @bp.arguments(RefreshSchema)
 @bp.response(200, TokenSchema)
+@bp.alt_response(401, "UNAUTHORIZED")
 def refresh(body: Members) -> sessions.Tokens:
     """Exchange a refresh token for a new pair; the old one is spent."""
     return sessions.refresh(current_platform(), body["refresh_token"])
@@ -63,9 +72,11 @@ def logout() -> None:
 
 
 @bp.post("/token")
+@bp.doc(security=CLIENT)
 @public
 @bp.arguments(GrantSchema, location="form")
 @bp.response(200, TokenSchema)
+@bp.alt_response(401, "UNAUTHORIZED")
 def token(form: Members) -> sessions.Tokens:
     """Give a service account a token, or refresh one (OAuth 2.0, RFC 6749)."""
     client = _client(form)
@@ -79,18 +90,23 @@ def token(form: Members) -> sessions.Tokens:
 
 
 @bp.post("/revoke")
+@bp.doc(security=CLIENT)
+@bp.alt_response(200, success=True, description="The token is not valid any more.")
+@bp.alt_response(401, "UNAUTHORIZED")
 @public
 @bp.arguments(TokenReferenceSchema, location="form")
-@bp.response(200)
-def revoke(form: Members) -> None:
+def revoke(form: Members) -> flask.Response:
     """End a token (RFC 7009): whoever holds it may, a service account must prove itself."""
     sessions.revoke(current_platform(), form["token"], _client(form))
+    return flask.Response(mimetype="text/plain")
 
 
 @bp.post("/introspect")
+@bp.doc(security=[{"bearer": []}, *CLIENT])
 @public
 @bp.arguments(TokenReferenceSchema, location="form")
 @bp.response(200, IntrospectionSchema)
+@bp.alt_response(401, "UNAUTHORIZED")
 def introspect(form: Members) -> Members:
     """Tell the caller what a token of its own is (RFC 7662)."""
     scope = _client(form) or authenticated_scope()
@@ -110,6 +126,7 @@ def password(body: Members) -> None:
 @requires(Permission.ACCOUNT)
 @bp.arguments(OtpChangeSchema)
 @bp.response(200, OtpSchema)
+@bp.alt_response(409, "CONFLICT")
 def otp(body: Members) -> accounts.OtpState:
     """Enrol, confirm or remove one's own second factor."""
     return accounts.change_otp(current_platform(), current_scope(), client_address(), **body)

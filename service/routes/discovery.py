@@ -9,13 +9,14 @@ import flask
 from auth.permissions import Permission
 from service.operations import keys
 from service.parsing import Blueprint
+from service.schemas import KeySetSchema, MetadataSchema
 from service.security import current_platform, public
 
 bp = Blueprint("discovery", __name__, url_prefix="/.well-known", description="Discovery.")
 
 
 @bp.get("/jwks.json")
-@bp.alt_response(200, success=True, description="The public keys that verify access tokens.")
+@bp.alt_response(200, schema=KeySetSchema, success=True)
 @public
 def jwks() -> flask.Response:
     """Publish the verification keys; the max-age is the one that rotation waits for."""
@@ -26,7 +27,7 @@ def jwks() -> flask.Response:
 
 
 @bp.get("/oauth-authorization-server")
-@bp.alt_response(200, success=True, description="Authorization server metadata.")
+@bp.response(200, MetadataSchema)
 @public
 def metadata() -> dict[str, Any]:
     """Describe the token endpoints to OAuth 2.0 software."""

@@ -10,6 +10,7 @@ import flask
 from flask_smorest import current_api
 
 from service.parsing import Blueprint
+from service.schemas import TEXT, DocumentSchema
 from service.security import public
 
 bp = Blueprint("documentation", __name__, description="The API's own description.")
@@ -37,8 +38,7 @@ POLICY: Final = (
 
 
 @bp.get("/openapi.json")
-@bp.doc(tags=["documentation"])
-@bp.alt_response(200, success=True, description="This document.")
+@bp.alt_response(200, schema=DocumentSchema, success=True)
 @public
 def openapi() -> flask.Response:
     """Give the OpenAPI 3.1 document of the whole API."""
@@ -46,7 +46,7 @@ def openapi() -> flask.Response:
 
 
 @bp.get("/docs")
-@bp.alt_response(200, success=True, description="An interactive page of this API.")
+@bp.alt_response(200, schema=TEXT, content_type="text/html", success=True)
 @public
 def page() -> flask.Response:
     """Show the interactive page."""
@@ -56,7 +56,8 @@ def page() -> flask.Response:
 
 
 @bp.get("/docs/<string:asset>")
-@bp.alt_response(200, success=True, description="A script or style of the page.")
+@bp.alt_response(200, schema=TEXT, content_type="text/javascript", success=True)
+@bp.alt_response(200, schema=TEXT, content_type="text/css", success=True)
 @public
 def asset(asset: str) -> flask.Response:
     """Serve one of the page's own scripts and styles."""

@@ -7,15 +7,17 @@ from typing import Any
 import flask
 
 from auth.permissions import Permission
+from service.errors import NotReady
 from service.operations import health
 from service.parsing import Blueprint
+from service.schemas import TEXT, LiveSchema, ReadySchema
 from service.security import current_platform, public, requires
 
 bp = Blueprint("health", __name__, description="Health and metrics.")
 
 
 @bp.get("/health/live")
-@bp.alt_response(200, success=True, description="The process answers.")
+@bp.response(200, LiveSchema)
 @public
 def live() -> dict[str, Any]:
     """Say that this process answers."""
@@ -23,21 +25,20 @@ def live() -> dict[str, Any]:
 
 
 @bp.get("/health/ready")
-@bp.alt_response(200, success=True, description="Predictions can be served.")
-@bp.alt_response(503, description="A store that predictions need does not answer.")
+@bp.response(200, ReadySchema)
+@bp.alt_response(503, "SERVICE_UNAVAILABLE")
 @public
-def ready() -> tuple[dict[str, Any], int]:
+def ready() -> dict[str, Any]:
     """Say whether the stores answer, so that a load balancer may send requests."""
     checks = health.readiness(current_platform())
-    is_ready = all(checks.values())
     state = {name: "ok" if passed else "failing" for name, passed in checks.items()}
-    return {"status": "ready" if is_ready else "not ready", "checks": state}, (
-        200 if is_ready else 503
-    )
+    if not all(checks.values()):
+        raise NotReady(state)
+    return {"status": "ready", "checks": state}
 
 
 @bp.get("/metrics")
-@bp.alt_response(200, success=True, description="Prometheus text format.")
+@bp.alt_response(200, schema=TEXT, content_type="text/plain", success=True)
 @requires(Permission.METRICS)
 def metrics() -> flask.Response:
     """Give the metrics of all workers; for an operator's service account."""
