@@ -24,6 +24,7 @@ START_SECONDS: Final = 60.0
 QUICK_DEATH_SECONDS: Final = 10.0
 FIRST_BACKOFF_SECONDS: Final = 0.1
 LONGEST_BACKOFF_SECONDS: Final = 5.0
+REFUSED: Final = 78  # EX_CONFIG of sysexits.h: not to be started again as things are
 
 Run = Callable[[int], None]
 
@@ -167,6 +168,7 @@ class Post:
         self.successor: Child | None = None
         self.leaving: list[Child] = []
         self.stopping = False
+        self.last_code: int | None = None
         self._quick_deaths = 0
         self._start_at: float | None = 0.0
 
@@ -226,7 +228,7 @@ class Post:
         if child is None:
             return
         child.bury()
-        code = os.waitstatus_to_exitcode(status)
+        code = self.last_code = os.waitstatus_to_exitcode(status)
         if child in self.leaving:
             self.leaving.remove(child)
         elif child is self.successor:
@@ -242,9 +244,10 @@ class Post:
         exponent = min(self._quick_deaths, 10) - 1
         pause = min(FIRST_BACKOFF_SECONDS * 2.0**exponent, LONGEST_BACKOFF_SECONDS)
         pause = 0.0 if self._quick_deaths <= 1 else pause
-        log.error(
-            "%s: process %d ended with %d, again in %.1f s", self.name, child.pid, code, pause
-        )
+        if code != REFUSED:  # then it has said why
+            log.error(
+                "%s: process %d ended with %d, again in %.1f s", self.name, child.pid, code, pause
+            )
         self._start_at = time.monotonic() + pause
 
     def _promote(self) -> None:

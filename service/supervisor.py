@@ -15,19 +15,19 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from config.settings import PREFIX, Settings
-from service.processes import Child, Post, Signals, fork, reap
+from service.pidfile import PID_FILE, read_pid
+from service.processes import REFUSED, Child, Post, Signals, fork, reap
 
 log = logging.getLogger(__name__)
 
 BACKLOG: Final = 4096
-PID_FILE: Final = "serve.pid"
 # A program bounds its own drain; the supervisor's bound is for the program that does not.
 DRAIN_MARGIN_SECONDS: Final = 2.0
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -60,6 +60,13 @@ class AddressUnavailable(ServingError):
         }
         reason = reasons.get(error.errno or 0, f"cannot be listened on: {error.strerror or error}")
         super().__init__(f"{host} port {port} {reason}")
+
+
+class ProgramRefused(ServingError):
+    """Raised when a program finds the installation unfit to serve, and has said why."""
+
+    def __init__(self) -> None:
+        super().__init__("nothing is served; the line above says why")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +156,9 @@ class Supervisor:
             for number in signals.wait(awaited, min(pauses, default=None)):
                 stopping = self._obey(number, stopping=stopping)
             reap(self._posts)
+            if not announced and any(post.last_code == REFUSED for post in self._posts):
+                # The program has said why; starting it again would say the same.
+                raise ProgramRefused
 
     def _obey(self, number: int, *, stopping: bool) -> bool:
         if number == signal.SIGHUP:
@@ -162,32 +172,6 @@ class Supervisor:
         return stopping
 
 
-def signal_reload(settings: Settings) -> bool:
-    """Have the supervisor of this instance reload its programs; False if none runs."""
-    pid = serving_pid(settings)
-    if pid is None:
-        return False
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGHUP)
-        return True
-    return False
-
-
-def serving_pid(settings: Settings) -> int | None:
-    """Return the process id of the supervisor that serves this instance, if one does."""
-    try:
-        descriptor = os.open(settings.state / PID_FILE, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return _read_pid(descriptor)
-    finally:
-        os.close(descriptor)
-    return None
-
-
 @contextmanager
 def _only_one(settings: Settings) -> Any:
     """Hold the instance's lock; the kernel frees it however this process ends."""
@@ -196,7 +180,7 @@ def _only_one(settings: Settings) -> Any:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        pid = _read_pid(descriptor)
+        pid = read_pid(descriptor)
         os.close(descriptor)
         raise AlreadyServed(settings.instance, pid) from None
     try:
@@ -206,11 +190,6 @@ def _only_one(settings: Settings) -> Any:
     finally:
         os.ftruncate(descriptor, 0)
         os.close(descriptor)
-
-
-def _read_pid(descriptor: int) -> int:
-    text = os.pread(descriptor, 32, 0).strip()
-    return int(text) if text.isdigit() else 0
 
 
 @contextmanager

@@ -12,12 +12,19 @@ import structlog
 
 from service.bootstrap import Platform
 from service.operations import maintenance
+from service.pidfile import signal_reload
 
 EPOCH_SECONDS: Final = 1.0
 TICKS_PER_FLUSH: Final = 5
 TICKS_PER_TIDY: Final = 600
 
 log = structlog.get_logger("sallyport.upkeep")
+
+
+def _renew_certificate(platform: Platform) -> None:
+    """Renew a certificate that is due, and have every listener take it up."""
+    if maintenance.renew_certificate(platform):
+        signal_reload(platform.settings)
 
 
 class Upkeep:
@@ -48,6 +55,7 @@ class Upkeep:
                 self._attempt(maintenance.flush_usage)
             if tick % TICKS_PER_TIDY == 1 and self._leads():
                 self._attempt(maintenance.tidy)
+                self._attempt(_renew_certificate)
 
     def _attempt(self, work: Callable[[Platform], None]) -> None:
         # The next tick tries again; a store that is down must not end the upkeep of the rest.

@@ -26,10 +26,13 @@ from wsgiref.types import WSGIApplication
 from granian import _futures, _granian
 from granian.http import HTTP1Settings, HTTP2Settings
 
+from auth.errors import AuthError
+from certs.errors import CertificateError
+from config.errors import ConfigurationError, DatabaseOutOfDate, SealBroken
 from config.logging import configure_logging
 from config.settings import Settings, load_settings
 from service.gateway import Gateway, Request
-from service.processes import Child, Post, Signals, fork, reap, still_open
+from service.processes import REFUSED, Child, Post, Signals, fork, reap, still_open
 
 BACKLOG: Final = 4096
 MOST_CONNECTIONS: Final = 8192
@@ -45,6 +48,8 @@ engine: Any = _granian
 futures: Any = _futures
 
 Factory = Callable[[Settings], WSGIApplication]
+# What an operator must mend before a worker can serve.
+UNFIT: Final = (ConfigurationError, DatabaseOutOfDate, SealBroken, AuthError, CertificateError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +72,7 @@ def main(arguments: Sequence[str]) -> None:
     posts = [
         Post(
             f"worker {number + 1}",
-            partial(_start, settings, inherited, factory),
+            partial(_start, settings, inherited, factory, speaks=number == 0),
             drain_seconds=settings.drain_seconds,
         )
         for number in range(settings.workers)
@@ -107,6 +112,8 @@ def _keep(posts: list[Post], inherited: Inherited) -> None:
         if not still_open(inherited.lifeline):
             _abandon(posts)
         reap(posts)
+        if not announced and any(post.last_code == REFUSED for post in posts):
+            sys.exit(REFUSED)
         if not stopping and {signal.SIGTERM, signal.SIGINT} & set(received):
             stopping = True
             for post in posts:
@@ -119,8 +126,19 @@ def _abandon(posts: list[Post]) -> None:
     os._exit(1)
 
 
-def _start(settings: Settings, inherited: Inherited, factory: Factory) -> Child:
-    return fork(partial(_work, settings, inherited, factory), leads_group=False)
+def _start(settings: Settings, inherited: Inherited, factory: Factory, *, speaks: bool) -> Child:
+    work = partial(_work, settings, inherited, partial(_load, factory, speaks=speaks))
+    return fork(work, leads_group=False)
+
+
+def _load(factory: Factory, settings: Settings, *, speaks: bool) -> WSGIApplication:
+    """Make the application; an unfit installation is refused in one line, by one worker."""
+    try:
+        return factory(settings)
+    except UNFIT as error:
+        if speaks:
+            sys.stderr.write(f"Error: {error}\n")
+        sys.exit(REFUSED)
 
 
 def _work(settings: Settings, inherited: Inherited, factory: Factory, ready: int) -> None:

@@ -11,7 +11,7 @@ import click
 from service.commands.operator import Operator
 from service.commands.output import json_option, plain, show
 from service.operations import certificates as operations
-from service.supervisor import signal_reload
+from service.pidfile import signal_reload
 
 existing_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 

@@ -35,7 +35,7 @@ def doctor(operator: Operator, *, deep: bool, as_json: bool) -> None:
     """Check the installation; say what is wrong and what to do. Exit code 1 if anything failed."""
     from service.operations import diagnosis
     from service.operations.verdicts import FAILED
-    from service.supervisor import serving_pid
+    from service.pidfile import serving_pid
 
     findings = diagnosis.diagnose(operator.instance, server=serving_pid, deep=deep)
     listing(findings, COLUMNS, as_json=as_json)

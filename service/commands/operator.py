@@ -51,15 +51,6 @@ class Operator:
         migrations.check(platform.database)
         return platform
 
-    def require_ready(self) -> None:
-        """Raise unless the installation is complete, so that no program starts in vain."""
-        from config import migrations
-
-        migrations.check(self.platform.database)
-        self.platform.authority.describe()
-        self.platform.close()
-        del self.platform
-
     def scope(self, tenant: str = PLATFORM_TENANT) -> Scope:
         """The operator's scope within a tenant."""
         from service.operations import tenants

@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 
 import click
 
+from certs.files import PRIVATE, replace
+from config.logging import configure_logging
 from config.settings import Settings, load_settings
 from service.commands.operator import Operator
-from service.operations import demonstration
 from service.supervisor import Supervisor, programs_of
 
 HTTPS: Final = 443
@@ -29,7 +30,7 @@ PREDICTION: Final = '{"features": [5, 10]}'
 @click.pass_obj
 def serve(operator: Operator, host: str | None, port: int | None, workers: int | None) -> None:
     """Serve HTTPS until stopped: SIGTERM drains, SIGHUP reloads code and certificates."""
-    operator.require_ready()
+    configure_logging(operator.settings.log_level, operator.settings.log_format)
     settings = load_settings(operator.instance, host=host, port=port, workers=workers)
     supervisor = Supervisor(settings, programs_of(settings))
     supervisor.run(on_ready=lambda: announce(settings, supervisor.ports["web"]))
@@ -43,8 +44,17 @@ def announce(settings: Settings, port: int) -> None:
     click.echo(f"CA file          {authority}")
     demo = settings.instance / "demo.json"
     if demo.is_file():
-        _show_demo(demonstration.note_address(demo, url), settings, url, authority)
+        _show_demo(_demo_at(demo, url), settings, url, authority)
     sys.stdout.flush()
+
+
+def _demo_at(path: Path, url: str) -> dict[str, Any]:
+    """The demo's file, its address kept true where the server listens elsewhere."""
+    demo: dict[str, Any] = json.loads(path.read_text())
+    if demo["url"] != url:
+        demo["url"] = url
+        replace(path, json.dumps(demo, indent=2).encode() + b"\n", mode=PRIVATE)
+    return demo
 
 
 def _address(settings: Settings, port: int) -> str:

@@ -47,15 +47,6 @@ def add_demo(platform: Platform) -> Iterator[str]:
     yield f"demo accounts: {instance / DEMO}"
 
 
-def note_address(demo: Path, url: str) -> dict[str, Any]:
-    """Keep the address in demo.json true where `serve` listens elsewhere; returns the file."""
-    plan: dict[str, Any] = orjson.loads(demo.read_bytes())
-    if plan["url"] != url:
-        plan["url"] = url
-        _write(demo, plan)
-    return plan
-
-
 def _plan(platform: Platform, path: Path) -> dict[str, Any]:
     """What demo.json will say: kept from an interrupted run, or made now."""
     if path.exists():

@@ -27,3 +27,19 @@ def tidy(platform: Platform) -> None:
     platform.epoch.publish()
     flush_usage(platform)
     platform.usage.forget_flushed(platform.counters)
+
+
+def renew_certificate(platform: Platform) -> bool:
+    """Renew the server's certificate or the revocation list if it is time; say whether it was."""
+    renewal = platform.authority.renew()
+    if renewal.renewed:
+        with platform.database.write() as session:
+            platform.audit.append(
+                session,
+                actor="upkeep",
+                tenant_id=None,
+                action="certs.renew",
+                subject=renewal.certificate.fingerprint,
+                details={"reason": renewal.reason},
+            )
+    return renewal.renewed

@@ -16,7 +16,7 @@ import pytest
 
 from certs.contexts import client_context
 from config.settings import load_settings
-from service.supervisor import serving_pid, signal_reload
+from service.pidfile import serving_pid, signal_reload
 from tests.journeys.served import Served, end, free_port, launch, prepare, serving, until
 
 
