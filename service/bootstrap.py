@@ -160,7 +160,7 @@ def assemble(settings: Settings, clock: Callable[[], float] = time.time) -> Plat
         database=database,
         counters=_counters(settings, telemetry, seed),
         epoch=epoch,
-        caches=_caches(epoch),
+        caches=_caches(epoch, clock),
         authority=Authority(
             settings.instance / "certs",
             sealer=sealer,
@@ -194,14 +194,14 @@ def assemble(settings: Settings, clock: Callable[[], float] = time.time) -> Plat
     )
 
 
-def _caches(epoch: Epoch) -> Caches:
+def _caches(epoch: Epoch, clock: Callable[[], float]) -> Caches:
     return Caches(
-        callers=EpochCache(epoch, capacity=CALLERS),
-        limits=EpochCache(epoch, capacity=TENANTS),
-        versions=EpochCache(epoch, capacity=TENANTS),
-        signers=EpochCache(epoch, capacity=1),
-        verifiers=EpochCache(epoch, capacity=1),
-        key_sets=EpochCache(epoch, capacity=1),
+        callers=EpochCache(epoch, capacity=CALLERS, clock=clock),
+        limits=EpochCache(epoch, capacity=TENANTS, clock=clock),
+        versions=EpochCache(epoch, capacity=TENANTS, clock=clock),
+        signers=EpochCache(epoch, capacity=1, clock=clock),
+        verifiers=EpochCache(epoch, capacity=1, clock=clock),
+        key_sets=EpochCache(epoch, capacity=1, clock=clock),
     )
 
 

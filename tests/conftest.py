@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests import servers
-from tests.house import demo_instance, demo_template, house, house_settings
+from tests.house import demo_instance, demo_template, house, house_settings, shared_house
 
-__all__ = ["demo_instance", "demo_template", "house", "house_settings"]
+__all__ = ["demo_instance", "demo_template", "house", "house_settings", "shared_house"]
 
 
 @pytest.fixture(scope="session")

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from flask import Flask
@@ -23,6 +25,13 @@ from config.settings import Settings, load_settings
 from service.app import create_app
 from service.bootstrap import Platform, assemble
 from service.operations import accounts, tenants
+
+UNHURRIED: Final = {
+    "address_requests_per_minute": 1_000_000,
+    "login_attempts_per_minute": 1_000,
+    "login_account_attempts_per_hour": 100_000,
+    "login_address_attempts_per_minute": 1_000_000,
+}
 
 
 @dataclass
@@ -129,11 +138,33 @@ def house_settings(demo_instance: Path) -> Settings:
 @pytest.fixture
 def house(house_settings: Settings) -> Iterator[House]:
     """The demo installation with everybody in it."""
-    platform = assemble(house_settings)
-    app = create_app(house_settings, platform)
+    with opened(house_settings) as house:
+        yield house
+
+
+@pytest.fixture(scope="module")
+def shared_house(demo_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """One installation for a whole module, whose tests leave each other alone.
+
+    Nobody is held up by the limits for strangers and guesses, so that hundreds of bad requests
+    are each answered for what they are.
+    """
+    folder = tmp_path_factory.mktemp("shared") / "instance"
+    shutil.copytree(demo_template, folder, symlinks=True)
+    with opened(load_settings(folder, **UNHURRIED)) as house:
+        yield house
+
+
+@contextmanager
+def opened(settings: Settings, clock: Callable[[], float] = time.time) -> Iterator[House]:
+    """One worker over an installation; several may be open over the same one."""
+    platform = assemble(settings, clock)
+    app = create_app(settings, platform)
     app.testing = False  # an unforeseen error must become a 500, as it does in production
-    yield House(house_settings.instance, platform, app, _actors(house_settings.instance, app))
-    platform.close()
+    try:
+        yield House(settings.instance, platform, app, _actors(settings.instance, app))
+    finally:
+        platform.close()
 
 
 def _actors(folder: Path, app: Flask) -> dict[str, Actor]:
