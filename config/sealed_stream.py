@@ -79,14 +79,15 @@ class SealedReader:
         while len(self._opened) - self._position < size:
             if self._ended:
                 raise SealBroken("the end of the stream")
-            self._opened = self._opened[self._position :] + self._open_part()
-            self._position = 0
+            self._open_part()
         self._position += size
         return self._opened[self._position - size : self._position]
 
     def finish(self) -> None:
         """Raise SealBroken unless everything has been read."""
-        if self._position != len(self._opened) or not self._ended:
+        if not self._ended:
+            self._open_part()
+        if self._position != len(self._opened):
             raise SealBroken("what follows the end")
 
     @property
@@ -94,7 +95,7 @@ class SealedReader:
         """How many bytes of the file have been read."""
         return self._file.tell()
 
-    def _open_part(self) -> bytes:
+    def _open_part(self) -> None:
         sealed, self._next = self._next, self._read_part()
         self._ended = not self._next
         nonce = _nonce(self._number, last=self._ended)
@@ -105,7 +106,9 @@ class SealedReader:
                 continue
             self._ciphers = [cipher]
             self._number += 1
-            return part
+            self._opened = self._opened[self._position :] + part
+            self._position = 0
+            return
         raise SealBroken(f"part {self._number + 1}")
 
     def _read_part(self) -> bytes:

@@ -148,10 +148,12 @@ def _master_keys(env: FileAwareEnv, instance: Path) -> tuple[bytes, ...]:
     if not text and path.is_file():
         text = path.read_text()
     if not text:
+        is_made = (instance / "certs").exists()  # a new key would open nothing of it
+        remedy = "Put it back" if is_made else "Run: manage.py init"
         raise ConfigurationError(
             f"{PREFIX}MASTER_KEY",
             f"no master key, and no file {path}",
-            "Run: manage.py init, or set the variable (or its _FILE)",
+            f"{remedy}, or set the variable (or its _FILE)",
         )
     return decode_master_keys(text)
 

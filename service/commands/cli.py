@@ -51,7 +51,7 @@ class LazyGroup(click.Group):
         """Read the root's own options; names and paths are text, so every word must be."""
         for word in args:
             if not _is_text(word):
-                raise click.UsageError(f"{ascii(word)} is not UTF-8.")
+                raise click.UsageError(f"{word!a} is not UTF-8.")
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
