@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -35,6 +35,7 @@ BLUEPRINTS: Final = (
     health.bp,
     documentation.bp,
 )
+SLOW_PATHS: Final = frozenset({"/auth/login", "/auth/password", "/auth/otp"})  # they hash
 log = structlog.get_logger("sallyport.requests")
 
 
@@ -43,11 +44,21 @@ class Served:
     """The application of one web worker, with its upkeep running until `close`."""
 
     app: flask.Flask
+    platform: Platform
     upkeep: Upkeep
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         return self.app(environ, start_response)
+
+    def sort(self, path: str, authorization: str | None, address: str) -> tuple[bool, Hashable]:
+        """Whether a call is slow, and whose turn it uses: its tenant's if its token is known.
+
+        Only a verified token says whose it is: a claimed tenant would let anybody take another
+        tenant's turns.
+        """
+        scope = security.known_scope(self.platform, authorization or "")
+        return path in SLOW_PATHS, scope.tenant_id if scope else address
 
     def close(self) -> None:
         """End the upkeep after the last answer."""
@@ -63,7 +74,7 @@ def create_application(settings: Settings) -> Served:
     platform.signer()
     upkeep = Upkeep(platform)
     upkeep.start()
-    return Served(create_app(settings, platform), upkeep)
+    return Served(create_app(settings, platform), platform, upkeep)
 
 
 def create_app(settings: Settings, platform: Platform | None = None) -> flask.Flask:

@@ -12,14 +12,15 @@ import json
 import logging
 import secrets
 import sys
-from collections.abc import AsyncIterator, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 from wsgiref.types import WSGIApplication, WSGIEnvironment
 
 from service.errors import BAD_REQUEST, BUSY, BY_STATUS, INTERNAL, MEDIA_TYPE, Problem, describe
+from service.lanes import Lanes, LanesFull
 
 log = logging.getLogger(__name__)
 
@@ -27,10 +28,15 @@ FIRST_BODY_SECONDS: Final = 15.0
 LEAST_BODY_BYTES_PER_SECOND: Final = 16 * 1024
 BODIES_IN_MEMORY: Final = 16
 WAITING_CALLS: Final = 512
+WAITING_CALLS_EACH: Final = 128
+WAITING_SLOW: Final = 128  # some seconds' worth of password hashes
+WAITING_SLOW_EACH: Final = 32
 DISCARD_SECONDS: Final = 5.0
 CLIENT_CERTIFICATE: Final = "sallyport.client_certificate"
 
 Headers = list[tuple[str, str]]
+# From path, Authorization and client address to whether the call is slow, and whose it is.
+Sort = Callable[[str, str | None, str], tuple[bool, Hashable]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +94,34 @@ class Request:
         return self.method not in ("GET", "HEAD") or framed is not None
 
 
+def by_address(_path: str, _authorization: str | None, address: str) -> tuple[bool, Hashable]:
+    """Sort calls by their client's address alone."""
+    return False, address
+
+
 class Gateway:
     """Answers requests with a WSGI application."""
 
-    def __init__(self, application: WSGIApplication, *, threads: int, max_body_bytes: int) -> None:
+    def __init__(
+        self,
+        application: WSGIApplication,
+        *,
+        threads: int,
+        max_body_bytes: int,
+        slow_threads: int = 1,
+        sort: Sort = by_address,
+    ) -> None:
         self._application = application
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="call")
-        self._most_calls = threads + WAITING_CALLS
-        self._calls = 0
+        self._sort = sort
+        self._lanes = {
+            False: Lanes(
+                "quick", threads=threads, waiting=WAITING_CALLS, waiting_each=WAITING_CALLS_EACH
+            ),
+            # What hashes passwords waits in threads of its own, or it would hold up predictions.
+            True: Lanes(
+                "slow", threads=slow_threads, waiting=WAITING_SLOW, waiting_each=WAITING_SLOW_EACH
+            ),
+        }
         self._max_body_bytes = max_body_bytes
         self._buffered = 0
 
@@ -149,14 +175,13 @@ class Gateway:
         return RequestRefused(BY_STATUS[413], f"a body has at most {self._max_body_bytes} bytes")
 
     async def _call(self, request: Request, body: bytearray) -> Answer:
-        if self._calls >= self._most_calls:
-            raise RequestRefused(BUSY, "too many requests are waiting")
-        self._calls += 1
+        authorization = request.header("authorization")
+        is_slow, lane = self._sort(request.path, authorization, request.client[0])
+        work = partial(self._run, environ_of(request, body))
         try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._pool, self._run, environ_of(request, body))
-        finally:
-            self._calls -= 1
+            return await self._lanes[is_slow].run(lane, work)
+        except LanesFull as error:
+            raise RequestRefused(BUSY, str(error)) from None
 
     def _run(self, environ: WSGIEnvironment) -> Answer:
         try:

@@ -24,7 +24,7 @@ from config.logging import configure_logging
 from config.settings import Settings, load_settings
 from service.gateway import Gateway, Request
 from service.processes import die_with_parent
-from service.workers import SETTLING_SECONDS, Factory, Inherited, load_factory
+from service.workers import SETTLING_SECONDS, Factory, Inherited, gateway_to, load_factory
 
 CERTIFICATE_IN_SCOPE: Final = "sallyport.client_certificate"
 HEADER_BYTES: Final = 16 * 1024
@@ -87,12 +87,7 @@ class Gunicorn(BaseApplication):  # type: ignore[misc]
 
     def load(self) -> Application:
         """Make the application, in the worker."""
-        gateway = Gateway(
-            self._factory(self._settings),
-            threads=self._settings.threads,
-            max_body_bytes=self._settings.max_body_bytes,
-        )
-        return asgi(gateway)
+        return asgi(gateway_to(self._factory(self._settings), self._settings))
 
 
 class CertificateProtocol(ASGIProtocol):  # type: ignore[misc]

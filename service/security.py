@@ -93,9 +93,16 @@ def authenticated_scope() -> Scope:
 
 def recognise() -> None:
     """Remember who is calling if the token was verified before and nothing changed since."""
-    token = None if CERTIFICATE in request.environ else bearer_token()
-    known = current_platform().caches.callers.get(token) if token else None
-    g.scope = known[0] if known else None
+    authorization = request.headers.get("Authorization", "")
+    certified = CERTIFICATE in request.environ
+    g.scope = None if certified else known_scope(current_platform(), authorization)
+
+
+def known_scope(platform: Platform, authorization: str) -> Scope | None:
+    """The scope of a bearer token that was verified in this epoch, if it was."""
+    token = bearer_token(authorization)
+    known = platform.caches.callers.get(token) if token else None
+    return known[0] if known else None
 
 
 def authorise() -> None:
@@ -131,9 +138,11 @@ def basic_credentials() -> tuple[str, str] | None:
     return (name, word) if separator else None
 
 
-def bearer_token() -> str | None:
-    """The bearer token of the request, if it has one; the scheme's case does not matter."""
-    match = BEARER.fullmatch(request.headers.get("Authorization", ""))
+def bearer_token(authorization: str | None = None) -> str | None:
+    """The bearer token of an Authorization header, by default the request's; any case."""
+    if authorization is None:
+        authorization = request.headers.get("Authorization", "")
+    match = BEARER.fullmatch(authorization)
     return match[1] if match else None
 
 
@@ -146,7 +155,10 @@ def _require(scope: Scope, permission: Permission, model: str | None) -> None:
 
 
 def _authenticate() -> Scope:
-    token, certificate = bearer_token(), request.environ.get(CERTIFICATE)
+    token, certificate = (
+        bearer_token(request.headers.get("Authorization", "")),
+        request.environ.get(CERTIFICATE),
+    )
     if certificate is not None:
         if token is not None:
             raise CredentialsAmbiguous("send a client certificate or a token, not both")

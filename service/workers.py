@@ -31,7 +31,7 @@ from certs.errors import CertificateError
 from config.errors import ConfigurationError, DatabaseOutOfDate, SealBroken
 from config.logging import configure_logging
 from config.settings import Settings, load_settings
-from service.gateway import Gateway, Request
+from service.gateway import Gateway, Request, by_address
 from service.processes import REFUSED, Child, Post, Signals, fork, reap, still_open
 
 BACKLOG: Final = 4096
@@ -147,7 +147,7 @@ def _work(settings: Settings, inherited: Inherited, factory: Factory, ready: int
     An application with a `close` is told when the last request is answered.
     """
     application = factory(settings)
-    gateway = Gateway(application, threads=settings.threads, max_body_bytes=settings.max_body_bytes)
+    gateway = gateway_to(application, settings)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     drained = asyncio.Event()
@@ -167,6 +167,17 @@ def _work(settings: Settings, inherited: Inherited, factory: Factory, ready: int
     os.write(ready, b"1")
     loop.run_until_complete(drained.wait())
     getattr(application, "close", lambda: None)()
+
+
+def gateway_to(application: WSGIApplication, settings: Settings) -> Gateway:
+    """A gateway with the settings' bounds; an application may sort its own callers."""
+    return Gateway(
+        application,
+        threads=settings.threads,
+        slow_threads=settings.hashing_parallel + 1,
+        max_body_bytes=settings.max_body_bytes,
+        sort=getattr(application, "sort", by_address),
+    )
 
 
 async def _answer(gateway: Gateway, scope: Any, protocol: Any) -> None:

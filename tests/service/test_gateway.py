@@ -140,3 +140,33 @@ def test_no_header_sets_anything_but_its_own_variable(headers: list[tuple[str, s
     assert {name for name, _value in headers if "_" in name} >= {
         name for name, _value in headers if f"HTTP_{name.upper().replace('-', '_')}" not in environ
     }
+
+
+def test_slow_calls_leave_the_threads_of_quick_ones_free() -> None:
+    held = threading.Event()
+
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/slow":
+            held.wait(10)
+        start_response("200 OK", [])
+        return [b""]
+
+    sorted_by_path = Gateway(
+        application,
+        threads=1,
+        max_body_bytes=1,
+        sort=lambda path, _authorization, address: (path == "/slow", address),
+    )
+
+    async def scenario() -> None:
+        slow = [
+            asyncio.create_task(sorted_by_path.answer(replace(REQUEST, path="/slow"), pieces()))
+            for _ in range(5)
+        ]
+        await asyncio.sleep(0.01)
+        quick = await asyncio.wait_for(sorted_by_path.answer(REQUEST, pieces()), 5)
+        assert quick.status == 200
+        held.set()
+        assert {(await answer).status for answer in slow} == {200}
+
+    asyncio.run(scenario())

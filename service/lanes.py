@@ -1,0 +1,82 @@
+"""Who is served next: of the callers that wait, each in turn.
+
+One queue for all would belong to whoever sends most. Here every caller has a lane of its own, and
+a thread that becomes free takes the next lane's oldest call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Hashable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class LanesFull(Exception):
+    """Raised when the caller's lane, or all lanes together, hold as many calls as may wait."""
+
+    def __init__(self) -> None:
+        super().__init__("too many requests are waiting")
+
+
+class Lanes:
+    """Runs calls in a fixed number of threads; to be used from one event loop alone."""
+
+    def __init__(self, name: str, *, threads: int, waiting: int, waiting_each: int) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._free = threads
+        self._waiting = waiting
+        self._waiting_each = waiting_each
+        self._count = 0
+        self._queues: dict[Hashable, deque[asyncio.Future[None]]] = {}
+        self._turns: deque[Hashable] = deque()
+
+    async def run(self, lane: Hashable, work: Callable[[], T]) -> T:
+        """Return what `work` returns, when it is this lane's turn; raises LanesFull at once."""
+        await self._turn(lane)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        finally:
+            self._pass_on()
+
+    async def _turn(self, lane: Hashable) -> None:
+        if self._free:
+            self._free -= 1
+            return
+        mine = asyncio.get_running_loop().create_future()
+        self._enqueue(lane, mine)
+        try:
+            await mine
+        except asyncio.CancelledError:
+            if mine.done() and not mine.cancelled():
+                self._pass_on()  # the turn had come already: somebody else takes it
+            raise
+
+    def _enqueue(self, lane: Hashable, future: asyncio.Future[None]) -> None:
+        queue = self._queues.get(lane)
+        if self._count >= self._waiting or (queue and len(queue) >= self._waiting_each):
+            raise LanesFull
+        if queue is None:
+            queue = self._queues[lane] = deque()
+            self._turns.append(lane)
+        queue.append(future)
+        self._count += 1
+
+    def _pass_on(self) -> None:
+        """Give the thread to the oldest call of the next lane that still wants it."""
+        while self._turns:
+            lane = self._turns.popleft()
+            queue = self._queues[lane]
+            future = queue.popleft()
+            self._count -= 1
+            if queue:
+                self._turns.append(lane)
+            else:
+                del self._queues[lane]
+            if not future.done():
+                future.set_result(None)
+                return
+        self._free += 1
