@@ -7,11 +7,12 @@ account; Olga operates the platform.
 from __future__ import annotations
 
 import json
+import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -77,6 +78,11 @@ class Actor:
         """Predict."""
         return self.post("/predict", json={"features": features} | members)
 
+    def at(self, worker: House) -> Actor:
+        """The same person with the same tokens, answered by another worker."""
+        assert self.token
+        return replace(self, client=worker.client)
+
 
 @dataclass
 class House:
@@ -100,6 +106,14 @@ class House:
     def operator(self, tenant: str = "platform") -> Scope:
         """The scope of the command line within a tenant."""
         return tenants.operator_scope(self.platform, tenant)
+
+    def robot(self, scope: str = "predict", **members: Any) -> tuple[str, str]:
+        """The identifier and secret of a new service account of Acme."""
+        body = {"name": f"robot-{secrets.token_hex(4)}", "scope": scope} | members
+        response = self.ada.post("/admin/clients", json=body)
+        assert response.status_code == 201, response.text
+        made = response.get_json()
+        return made["id"], made["secret"]
 
     def actor(self, tenant: str, username: str, password: str) -> Actor:
         """Somebody with a client of their own."""

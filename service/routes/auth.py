@@ -26,7 +26,6 @@ from service.schemas import (
 from service.security import (
     authenticated_scope,
     basic_credentials,
-    bearer_token,
     current_platform,
     current_scope,
     public,
@@ -135,7 +134,7 @@ def otp(body: Members) -> accounts.OtpState:
 def _client(form: Members) -> Scope | None:
     """The service account whose credentials the request carries, if it carries any."""
     basic, named = basic_credentials(), "client_id" in form or "client_secret" in form
-    if named and (basic or bearer_token()):
+    if named and "Authorization" in flask.request.headers:
         raise CredentialsAmbiguous("send credentials once, in the header or in the form")
     credentials = (form.get("client_id", ""), form.get("client_secret", "")) if named else basic
     return sessions.identify_client(current_platform(), *credentials) if credentials else None
