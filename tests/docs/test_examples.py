@@ -1,0 +1,60 @@
+"""What the README and the tutorial tell people to paste works as pasted."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.docs.markdown import ROOT, blocks
+from tests.journeys.platform import Running, running
+
+ADDRESS = "https://localhost:8443"
+TUTORIAL = ROOT / "docs" / "tutorial" / "first-prediction.md"
+
+
+@pytest.fixture
+def clone(demo_instance: Path) -> Iterator[Running]:
+    """A served demo installation in a folder that looks like a clone after `make serve`."""
+    folder = demo_instance.parent
+    (folder / ".venv").symlink_to(sys.prefix)
+    for name in ("manage.py", "examples"):
+        (folder / name).symlink_to(ROOT / name)
+    with running(demo_instance) as platform:
+        yield platform
+
+
+@pytest.mark.drill
+def test_the_readme_works_as_pasted(clone: Running) -> None:
+    printed = paste(clone, blocks((ROOT / "README.md").read_text(), "bash"))
+    assert printed.count('"prediction":[15.0]') == 1
+    assert '"prediction": [15.0]' in printed  # by examples/client.py
+    assert "retired" in clone.manage("keys", "list")
+
+
+@pytest.mark.drill
+def test_the_tutorial_works_as_pasted(clone: Running) -> None:
+    printed = paste(clone, blocks(TUTORIAL.read_text(), "bash"))
+    assert '"prediction":[0,2],"model":"iris","version":1' in printed
+    assert "insufficient-scope" in printed
+    assert '"violated_policies":["model_requests_per_minute"]' in printed
+    assert '"prediction":[2]' in printed[printed.index("retired") :], "an old token works on"
+    assert "initech" not in clone.manage("tenants", "list")
+
+
+def paste(clone: Running, shown: list[str]) -> str:
+    """Run the blocks one after another in one shell, in the clone's folder."""
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", "\n".join(shown).replace(ADDRESS, clone.url)],
+        cwd=clone.instance.parent,
+        env=clone.environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
