@@ -348,27 +348,54 @@ def test_no_secret_of_the_installation_is_readable_in_a_backup(
         assert secret.encode() not in content
 
 
-def test_a_backup_is_one_moment_while_others_write(house: House, tmp_path: Path) -> None:
-    """Each restored trail verifies: no record is there without the head that counts it."""
-    path = tmp_path / "backup"
+def back_up_while_others_write(instance: Path, path: Path, **overrides: str) -> None:
+    """Make a backup during which another process adds a tenant at every step."""
+    settings = load_settings(instance, **overrides)
+    written = threading.Semaphore(0)
     stop = threading.Event()
 
     def write() -> None:
-        with closing(assemble(load_settings(house.folder))) as platform:
+        with closing(assemble(settings)) as platform:
             scope = tenants.operator_scope(platform)
             number = 0
             while not stop.is_set():
                 tenants.create_tenant(platform, scope, f"tenant-{number}", "free")
                 number += 1
+                written.release()
+
+    def wait_for_another(_done: int, _total: int) -> None:
+        while written.acquire(blocking=False):
+            pass
+        assert written.acquire(timeout=10)
 
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        backups.backup(house.platform, house.operator(), path)
+        with closing(assemble(settings)) as platform:
+            scope = tenants.operator_scope(platform)
+            backups.backup(platform, scope, path, progress=wait_for_another)
     finally:
         stop.set()
         writer.join()
-    restore(CommandLine(tmp_path / "target"), path, CommandLine(house.folder))
+
+
+def test_a_backup_is_one_moment_while_others_write(
+    peopled: CommandLine, tmp_path: Path, empty: CommandLine
+) -> None:
+    """The restored trail verifies: no record is there without the head that counts it."""
+    path = tmp_path / "backup"
+    back_up_while_others_write(peopled.instance, path)
+    restore(empty, path, peopled)
+
+
+def test_a_backup_of_postgresql_is_one_moment_too(
+    peopled: CommandLine, backup: Path, tmp_path: Path, empty: CommandLine, postgresql_url: str
+) -> None:
+    path, grown = tmp_path / "second", CommandLine(tmp_path / "grown")
+    with fresh_database(postgresql_url) as url:
+        restore(grown, backup, peopled, SALLYPORT_DATABASE_URL=url)
+        back_up_while_others_write(grown.instance, path, database_url=url)
+    restore(empty, path, grown)
 
 
 def test_an_artefact_that_is_missing_stops_the_backup(peopled: CommandLine, tmp_path: Path) -> None:
@@ -468,6 +495,11 @@ def test_any_flipped_bit_of_a_sealed_stream_is_found(bit: int) -> None:
 def test_any_cut_of_a_sealed_stream_is_found(length: int) -> None:
     with pytest.raises(SealBroken):
         opened(STREAM[:length], LENGTH)
+
+
+def test_a_part_that_was_not_the_last_is_not_taken_for_it() -> None:
+    with pytest.raises(SealBroken):
+        opened(STREAM[: HEADER_BYTES + PART], PART_BYTES)
 
 
 def test_parts_of_a_sealed_stream_that_change_places_are_found() -> None:
