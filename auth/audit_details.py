@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from auth.errors import AuditDetailRefused
 
-MOST_CHARACTERS: Final = 160
+MOST_CHARACTERS: Final = 255
 SECRET_NAME: Final = re.compile(
     r"passw|passphrase|secret|token|credential|authori[sz]ation|cookie|bearer|private"
     r"|(?:api|master|data|signing)_?key|recovery_?code|(?:^|_)(?:t|h)?otp(?:_|$)"

@@ -207,9 +207,9 @@ class AuditRow(Base):
     sequence: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     at: Mapped[float] = mapped_column(Double)
     tenant_id: Mapped[str | None] = mapped_column(String(40), index=True)
-    actor: Mapped[str] = mapped_column(String(160))
+    actor: Mapped[str] = mapped_column(String(255))
     action: Mapped[str] = mapped_column(String(64))
-    subject: Mapped[str] = mapped_column(String(160))
+    subject: Mapped[str] = mapped_column(String(255))
     outcome: Mapped[str] = mapped_column(String(16))  # done, refused
     details: Mapped[str] = mapped_column(Text)
     link: Mapped[str] = mapped_column(String(64))  # HMAC-SHA-256 over this record and the last link

@@ -269,10 +269,10 @@ def _record_failure(platform: Platform, tenant: str, username: str, address: str
     with platform.database.write() as session:
         platform.audit.append(
             session,
-            actor=f"anonymous@{address}"[:160],
+            actor=f"anonymous@{address}"[:255],
             tenant_id=_tenant_id(platform, session, tenant),
             action="sessions.login",
-            subject=f"{username}@{tenant}"[:160],
+            subject=f"{username}@{tenant}"[:255],
             outcome="refused",
             details={},
         )

@@ -14,6 +14,7 @@ from config.sealing import Sealer
 from config.settings import Settings
 from tests.auth.cast import PASSWORD, Cast, build_cast
 from tests.auth.clock import Clock
+from tests.servers import emptied
 
 MASTER_KEY = bytes(range(32))
 
@@ -30,9 +31,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def database(database_url: str) -> Iterator[Database]:
     """An empty store with every table."""
     database = Database(database_url)
-    metadata = TenantRow.metadata
-    metadata.drop_all(database.engine)
-    metadata.create_all(database.engine)
+    emptied(database, TenantRow.metadata)
     yield database
     database.close()
 

@@ -18,6 +18,7 @@ from models.intake import Prepared, import_file
 from models.records import ModelRow
 from models.registry import Registry
 from tests.models.files import skops_bytes
+from tests.servers import emptied
 
 MANIFEST_KEY = bytes(range(32))
 
@@ -52,8 +53,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
         except pytest.FixtureLookupError:
             pytest.skip("no PostgreSQL fixture")
     database = Database(url)
-    ModelRow.metadata.drop_all(database.engine)
-    ModelRow.metadata.create_all(database.engine)
+    emptied(database, ModelRow.metadata)
     yield database
     database.close()
 
