@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 MULTIPROCESS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
+PREFIX: Final = "sallyport"
 SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 
 
@@ -17,51 +19,54 @@ class Telemetry:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.requests = Counter(
-            "sallyport_requests",
-            "Requests answered, by endpoint, method and status.",
-            ("endpoint", "method", "status"),
-            registry=self.registry,
+        self.requests = self._counter(
+            "requests", "Requests answered.", "endpoint", "method", "status"
         )
         self.request_seconds = Histogram(
-            "sallyport_request_seconds",
+            f"{PREFIX}_request_seconds",
             "Time from the first byte read by the application to the answer.",
             ("endpoint",),
             buckets=SECONDS,
             registry=self.registry,
         )
-        self.rows = Counter(
-            "sallyport_predicted_rows",
-            "Rows predicted, by engine.",
-            ("engine",),
-            registry=self.registry,
-        )
-        self.refusals = Counter(
-            "sallyport_refusals",
-            "Requests refused, by the problem's type.",
-            ("problem",),
-            registry=self.registry,
-        )
-        self.logins = Counter(
-            "sallyport_logins", "Logins, by outcome.", ("outcome",), registry=self.registry
-        )
-        self.epoch = Gauge(
-            "sallyport_epoch",
-            "The control plane's epoch as the slowest worker sees it.",
-            multiprocess_mode="livemin",
-            registry=self.registry,
-        )
-        self.counters_shared = Gauge(
-            "sallyport_counters_shared",
-            "1 while limits are counted exactly over all workers, 0 on the local share.",
-            multiprocess_mode="livemin",
-            registry=self.registry,
+        self.rows = self._counter("predicted_rows", "Rows predicted.", "engine")
+        self.refusals = self._counter("refusals", "Requests refused.", "problem")
+        self.logins = self._counter("logins", "Logins.", "outcome")
+        self.epoch = self._gauge("epoch", "The epoch as the slowest worker sees it.")
+        self.counters_shared = self._gauge(
+            "counters_shared", "1 while limits are counted over all workers, 0 on the local share."
         )
 
     def exposition(self) -> bytes:
         """The metrics in Prometheus' text format."""
-        if MULTIPROCESS_VARIABLE not in os.environ:
+        folder = os.environ.get(MULTIPROCESS_VARIABLE)
+        if folder is None:
             return generate_latest(self.registry)
+        _forget_dead(Path(folder))
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
+
+    def _counter(self, name: str, description: str, *labels: str) -> Counter:
+        return Counter(f"{PREFIX}_{name}", description, labels, registry=self.registry)
+
+    def _gauge(self, name: str, description: str) -> Gauge:
+        """A gauge that shows the least value of the workers that live."""
+        return Gauge(
+            f"{PREFIX}_{name}", description, multiprocess_mode="livemin", registry=self.registry
+        )
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make the folder that workers share their metrics in, without those of an earlier run."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for file in folder.glob("*.db"):
+        file.unlink(missing_ok=True)
+
+
+def _forget_dead(folder: Path) -> None:
+    """A worker that was killed leaves its gauges; its counters still count."""
+    for file in folder.glob("gauge_live*_*.db"):
+        process = file.stem.rpartition("_")[2]
+        if not Path("/proc", process).exists():
+            file.unlink(missing_ok=True)

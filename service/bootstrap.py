@@ -6,7 +6,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import structlog
@@ -64,7 +64,7 @@ class Caches:
     key_sets: EpochCache[str, dict[str, Any]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Platform:
     """Every part of an installation, in one process."""
 
@@ -91,7 +91,7 @@ class Platform:
     principals: Principals
     clients: Clients
     sessions: Sessions
-    plans: Plans
+    plans: Plans = field(default_factory=Plans)
     usage: UsageLedger
     # what predicts
     registry: Registry
@@ -151,23 +151,16 @@ def assemble(settings: Settings, clock: Callable[[], float] = time.time) -> Plat
     hasher = PasswordHasher(settings)
     otp = Otp(sealer, clock)
     usage = UsageLedger(clock)
-    seed = _seed(database, usage)
     return Platform(
         settings=settings,
         clock=clock,
         holder=f"{socket.gethostname()}:{os.getpid()}",
         telemetry=telemetry,
         database=database,
-        counters=_counters(settings, telemetry, seed),
+        counters=_counters(settings, telemetry, _seed(database, usage)),
         epoch=epoch,
         caches=_caches(epoch, clock),
-        authority=Authority(
-            settings.instance / "certs",
-            sealer=sealer,
-            names=settings.server_names,
-            days=settings.certificate_days,
-            clock=clock,
-        ),
+        authority=_authority(settings, sealer, clock),
         secrets=secrets,
         keys=KeyRing(sealer, settings, clock),
         tokens=AccessTokens(settings),
@@ -181,15 +174,10 @@ def assemble(settings: Settings, clock: Callable[[], float] = time.time) -> Plat
         principals=Principals(clock),
         clients=Clients(clock),
         sessions=Sessions(settings, clock),
-        plans=Plans(),
         usage=usage,
         registry=Registry(lambda session: secrets.get(session, MANIFEST_KEY), clock),
         artefacts=artefacts,
-        executor=InProcessExecutor(
-            _fetch(database, tenants, artefacts),
-            open_artefact,
-            budget_bytes=settings.model_cache_bytes,
-        ),
+        executor=_executor(settings, database, tenants, artefacts),
         bounds=Bounds.of(settings),
     )
 
@@ -235,14 +223,24 @@ def _seed(database: Database, usage: UsageLedger) -> Seed:
     return used
 
 
-def _fetch(
-    database: Database, tenants: Tenants, artefacts: ArtefactStore
-) -> Callable[[Version], bytes]:
-    """Open a version's artefact under its tenant's data key."""
+def _authority(settings: Settings, sealer: Sealer, clock: Callable[[], float]) -> Authority:
+    return Authority(
+        settings.instance / "certs",
+        sealer=sealer,
+        names=settings.server_names,
+        days=settings.certificate_days,
+        clock=clock,
+    )
+
+
+def _executor(
+    settings: Settings, database: Database, tenants: Tenants, artefacts: ArtefactStore
+) -> Executor:
+    """An executor that opens each version's artefact under its tenant's data key."""
 
     def fetch(version: Version) -> bytes:
         with database.read() as session:
             sealer = Sealer((tenants.data_key(session, version),))
         return artefacts.open(version, sealer)
 
-    return fetch
+    return InProcessExecutor(fetch, open_artefact, budget_bytes=settings.model_cache_bytes)

@@ -22,12 +22,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from config.settings import PREFIX, Settings
+from config.telemetry import MULTIPROCESS_VARIABLE, prepare_folder
 from service.pidfile import PID_FILE, read_pid
 from service.processes import REFUSED, Child, Post, Signals, fork, reap
 
 log = logging.getLogger(__name__)
 
 BACKLOG: Final = 4096
+METRICS: Final = "metrics"
 # A program bounds its own drain; the supervisor's bound is for the program that does not.
 DRAIN_MARGIN_SECONDS: Final = 2.0
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -130,6 +132,7 @@ class Supervisor:
             stack.callback(os.close, lifeline)
             stack.callback(os.close, held)
             _raise_descriptor_limit()
+            prepare_folder(self._settings.state / METRICS)
             signals = Signals((signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD))
             stack.callback(signals.close)
             environment = environment_of(self._settings)
@@ -228,6 +231,7 @@ def environment_of(settings: Settings) -> Mapping[str, str]:
         name = f"{PREFIX}{setting.name.upper()}"
         environment.pop(f"{name}_FILE", None)
         environment[name] = ",".join(value) if isinstance(value, tuple) else str(value)
+    environment[MULTIPROCESS_VARIABLE] = str(settings.state / METRICS)
     for pool in ONE_THREAD_PER_POOL:
         environment.setdefault(pool, "1")
     path = environment.get("PYTHONPATH", "")

@@ -96,7 +96,7 @@ def test_a_role_reaches_what_the_table_says_and_nothing_else(house: House, usern
         assert response.status_code < 500, (rule, method)
 
 
-OBJECTS: Final = (
+OBJECTS: Final[tuple[tuple[str, str, str, str, dict[str, Any]], ...]] = (
     ("GET", "/admin/users/{}", "rob", "bob", {}),
     ("PATCH", "/admin/users/{}", "rob", "bob", {"json": {"state": "disabled"}}),
     ("POST", "/admin/users/{}/reset-password", "rob", "bob", {}),
