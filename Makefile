@@ -6,6 +6,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: serve test check format lock clean
 
+# Packages are compiled when they are first imported: most of what they hold never is.
 serve: $(VENV)/.runtime  ## serve https://localhost:8443; the first call prepares instance/
 	@$(BIN)/python manage.py init --demo --if-absent
 	@exec $(BIN)/python manage.py serve
@@ -31,11 +32,11 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.runtime: requirements.lock | $(BIN)/python
-	$(PIP) install --require-hashes -r requirements.lock
+	$(PIP) install --no-compile --require-hashes -r requirements.lock
 	@touch $@
 
 $(VENV)/.development: requirements-dev.lock $(VENV)/.runtime
-	$(PIP) install --require-hashes -r requirements-dev.lock
+	$(PIP) install --no-compile --require-hashes -r requirements-dev.lock
 	@touch $@
 
 clean:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Engine, MetaData, create_engine, event, make_url
@@ -37,6 +38,12 @@ class Database:
         self.url = make_url(url)
         self.dialect = self.url.get_backend_name()
         self.engine = _sqlite_engine(url) if self.dialect == "sqlite" else _server_engine(url)
+
+    @property
+    def is_absent(self) -> bool:
+        """Whether this is a SQLite file that does not exist yet."""
+        path = self.url.database
+        return self.dialect == "sqlite" and bool(path) and not Path(str(path)).exists()
 
     @contextmanager
     def write(self) -> Iterator[Session]:

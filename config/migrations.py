@@ -46,6 +46,8 @@ def knows(revision: str) -> bool:
 
 def revision_of(database: Database) -> str | None:
     """The revision that the database is at, or None for an empty one."""
+    if database.is_absent:
+        return None  # to connect would make an empty file, which `restore` then refuses to fill
     with database.engine.connect() as connection:
         return _recorded(connection)
 

