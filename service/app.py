@@ -97,8 +97,7 @@ def create_app(settings: Settings, platform: Platform | None = None) -> flask.Fl
     app.before_request(begin)
     app.before_request(security.recognise)
     limits.register(app, platform)
-    app.before_request(security.authorise)
-    app.before_request(limits.charge_request)
+    app.before_request(limits.admit)
     for finish in (record, harden, limits.tell):
         app.after_request(finish)
     api = ProblemApi(app, settings)

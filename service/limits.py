@@ -25,7 +25,7 @@ from config.counters.limits_storage import SCHEME, charge_of
 from service.bootstrap import Platform
 from service.errors import Policy, RateLimited
 from service.operations.guesses import counted_address
-from service.security import View, current_platform
+from service.security import View, authorise, current_platform
 
 MINUTE: Final = 60.0
 DAY: Final = 86_400.0
@@ -58,13 +58,24 @@ def client_address() -> str:
     return request.remote_addr or "unknown"
 
 
-def charge_request() -> None:
-    """Count a known caller's request, unless its view charges rows along with it.
+def admit() -> None:
+    """Authorise the request, and count it if its caller is known: one that is refused as well.
 
-    Also where no view is or everybody may go: the count by address leaves known callers out.
+    Also where no view is or everybody may go, for the count by address leaves known callers out.
+    A view that charges rows along with its requests does so itself.
     """
+    try:
+        authorise()
+    except Exception:
+        _charge_known()
+        raise
     view = flask.current_app.view_functions.get(request.endpoint or "")  # noqa: TID251
-    if g.scope is not None and not getattr(view, "charges_itself", False):
+    if not getattr(view, "charges_itself", False):
+        _charge_known()
+
+
+def _charge_known() -> None:
+    if g.scope is not None:
         charge(g.scope, None, rows=0)
 
 
