@@ -8,8 +8,9 @@ import pytest
 
 from tests import servers
 from tests.house import demo_instance, demo_template, house, house_settings, shared_house
+from tests.neighbour import neighbour
 
-__all__ = ["demo_instance", "demo_template", "house", "house_settings", "shared_house"]
+__all__ = ["demo_instance", "demo_template", "house", "house_settings", "neighbour", "shared_house"]
 
 
 @pytest.fixture(scope="session")

@@ -78,10 +78,10 @@ class Actor:
         """Predict."""
         return self.post("/predict", json={"features": features} | members)
 
-    def at(self, worker: House) -> Actor:
-        """The same person with the same tokens, answered by another worker."""
+    def through(self, client: FlaskClient) -> Actor:
+        """The same person with the same tokens, whom another worker answers."""
         assert self.token
-        return replace(self, client=worker.client)
+        return replace(self, client=client)
 
 
 @dataclass
