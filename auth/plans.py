@@ -80,6 +80,7 @@ MODEL_LIMITS: Final = MappingProxyType(
 class TenantLimits:
     """The limits in force: each of LIMITS for the tenant, and where a model has its own."""
 
+    tenant_id: str
     plan: str
     tenant: Mapping[str, int]
     models: Mapping[str, Mapping[str, int]]
@@ -117,7 +118,7 @@ class Plans:
         if plan is None:
             raise NotFound("tenant", tenant_id)
         rows = session.scalars(select(LimitRow).where(LimitRow.tenant_id == tenant_id)).all()
-        return _merge(plan, {(row.model, row.name): row.value for row in rows})
+        return _merge(tenant_id, plan, {(row.model, row.name): row.value for row in rows})
 
     def set(
         self, session: Session, scope: Scope, *, model: str | None = None, **values: int | None
@@ -149,7 +150,7 @@ class Plans:
         )
 
 
-def _merge(plan: str, overrides: Mapping[tuple[str, str], int]) -> TenantLimits:
+def _merge(tenant_id: str, plan: str, overrides: Mapping[tuple[str, str], int]) -> TenantLimits:
     tenant = {
         name: overrides.get(("", name), limit.defaults[plan]) for name, limit in LIMITS.items()
     }
@@ -158,7 +159,7 @@ def _merge(plan: str, overrides: Mapping[tuple[str, str], int]) -> TenantLimits:
         if model:
             models.setdefault(model, {})[name] = value
     frozen = {model: MappingProxyType(own) for model, own in models.items()}
-    return TenantLimits(plan, MappingProxyType(tenant), MappingProxyType(frozen))
+    return TenantLimits(tenant_id, plan, MappingProxyType(tenant), MappingProxyType(frozen))
 
 
 def _store(session: Session, key: tuple[str, str, str], value: int | None) -> None:

@@ -1,7 +1,11 @@
-"""One number that guards every cache (architecture.md, invariant 3).
+"""The numbers that guard every cache (architecture.md, invariant 3).
 
-The number's home is a row that commits with the change it announces. Each machine keeps a copy in
-LMDB that all its processes read in about a microsecond.
+Every change of the control plane has a number, higher than that of any change before. What must
+be dropped is decided by two of them: the last change that concerns everyone, and the last one that
+concerns a tenant. So a tenant's changes cool its own caches and nobody else's.
+
+Their home is a table whose rows commit with the change that they announce. Each machine keeps a
+copy in LMDB that all its processes read in about a microsecond.
 """
 
 from __future__ import annotations
@@ -11,34 +15,35 @@ import struct
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Generic, NamedTuple, TypeVar
 
 import lmdb
-from sqlalchemy import BigInteger, case, select, update
+from sqlalchemy import BigInteger, String, case, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from config.counters.store import MachineStore
 from config.database import Base, Database
 
-ONLY_ROW: Final = 1
+EVERYONE: Final = ""
+CHANGES: Final = "*"  # the last change of all, whomever it concerns
 FIRST: Final = 0
-MAP_BYTES: Final = 1024 * 1024
-_NAME: Final = b"epoch"
+MAP_BYTES: Final = 16 * 1024 * 1024
 _NUMBER: Final = struct.Struct("<q")
 K = TypeVar("K")
 V = TypeVar("V")
 
 
 class EpochRow(Base):
-    """The one row that holds the epoch."""
+    """The number of the last change that concerns a tenant, everyone, or anyone at all."""
 
     __tablename__ = "epoch"
 
-    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    value: Mapped[int] = mapped_column(BigInteger)
+    concerns: Mapped[str] = mapped_column(String(40), primary_key=True)
+    value: Mapped[int] = mapped_column(BigInteger, index=True)
 
 
 class Epoch:
@@ -56,131 +61,163 @@ class Epoch:
         self._clock = clock
         self._store = MachineStore(path, size=MAP_BYTES)
 
-    def raise_in(self, session: Session) -> None:
-        """Count the change that the session is about to commit; inserts the row if absent.
+    def raise_in(self, session: Session, concerns: str = EVERYONE) -> None:
+        """Number the change that the session is about to commit; `concerns` is a tenant's id.
 
-        The number follows the clock where that is ahead, so that a database restored from a
-        backup does not count below what its readers have seen.
+        The row of all changes stays locked until the commit, so numbers commit in their order.
+        They follow the clock where that is ahead, so that a database restored from a backup does
+        not count below what its readers have seen.
         """
         now = int(self._clock() * 1_000_000)
         higher = case((EpochRow.value >= now, EpochRow.value + 1), else_=now)
-        raised = update(EpochRow).where(EpochRow.id == ONLY_ROW).values(value=higher)
+        raised = update(EpochRow).where(EpochRow.concerns == CHANGES).values(value=higher)
         raised = raised.execution_options(synchronize_session=False)
-        if session.scalar(raised.returning(EpochRow.value)) is None:
-            self._insert(session, now)
+        number = session.scalar(raised.returning(EpochRow.value))
+        if number is None:
+            number = self._upsert(session, CHANGES, now)
+        self._upsert(session, concerns, number)
 
     def publish(self) -> int:
-        """Show the committed number to every process of this machine; returns it."""
+        """Show what is committed to every process of this machine; returns the last number."""
         return self.refresh()
 
     def refresh(self) -> int:
-        """Copy the committed number to this machine, never backwards; returns it."""
-        value = self._committed()
-        try:
-            return self._advance(value)
-        except (lmdb.Error, OSError):
-            return value  # `current` asks the database then
+        """Copy what is committed to this machine, never backwards; returns the last number."""
+        known = self._known(CHANGES)
+        last = self._committed(CHANGES)
+        if known is not None and last <= known:
+            return known
+        rows = self._committed_since(FIRST - 1 if known is None else known)
+        with suppress(lmdb.Error, OSError):  # the readers ask the database then
+            self._advance([(CHANGES, last), *rows])
+        return last
 
     def current(self) -> int:
-        """The number now: from this machine's copy, or if it cannot be read, from the database."""
-        try:
-            with self._store.env.begin() as txn:
-                record = txn.get(_NAME)
-        except (lmdb.Error, OSError):
-            record = None
-        if record is not None:
-            return int(_NUMBER.unpack(record)[0])
-        return self.refresh()
+        """The last number published here, or if the copy cannot be read, the last committed."""
+        known = self._known(CHANGES)
+        return self.refresh() if known is None else known
+
+    def newest(self, tenant_id: str = EVERYONE) -> int:
+        """The last published change that concerns the tenant or everyone."""
+        known = self._known(EVERYONE, tenant_id)
+        return self._committed(EVERYONE, tenant_id) if known is None else known
 
     def close(self) -> None:
         """Close this process's copy; the next call opens it again."""
         self._store.close()
 
-    def _insert(self, session: Session, value: int) -> None:
+    def _upsert(self, session: Session, concerns: str, value: int) -> int:
         insert = sqlite.insert if self._database.dialect == "sqlite" else postgresql.insert
-        first = insert(EpochRow).values(id=ONLY_ROW, value=value)
-        # Another process may have inserted it since.
-        again = {"value": EpochRow.value + 1}
-        session.execute(first.on_conflict_do_update(index_elements=["id"], set_=again))
+        first = insert(EpochRow).values(concerns=concerns, value=value)
+        # Of two first changes at once the second finds the row of the first.
+        higher = case((EpochRow.value >= value, EpochRow.value + 1), else_=value)
+        again = first.on_conflict_do_update(index_elements=["concerns"], set_={"value": higher})
+        return int(session.scalars(again.returning(EpochRow.value)).one())
 
-    def _committed(self) -> int:
+    def _committed(self, *concerns: str) -> int:
+        newest = select(func.max(EpochRow.value)).where(EpochRow.concerns.in_(concerns))
         with self._database.read() as session:
-            value = session.scalar(select(EpochRow.value).where(EpochRow.id == ONLY_ROW))
+            value = session.scalar(newest)
         return FIRST if value is None else value
 
-    def _advance(self, value: int) -> int:
+    def _committed_since(self, number: int) -> list[tuple[str, int]]:
+        later = select(EpochRow.concerns, EpochRow.value).where(
+            EpochRow.value > number, EpochRow.concerns != CHANGES
+        )
+        with self._database.read() as session:
+            return [(concerns, value) for concerns, value in session.execute(later)]
+
+    def _known(self, *concerns: str) -> int | None:
+        """The highest of the numbers copied here; None if the copy cannot be read or is empty."""
+        try:
+            with self._store.env.begin() as txn:
+                if txn.get(_key(CHANGES)) is None:
+                    return None
+                records = [txn.get(_key(name)) for name in concerns]
+        except (lmdb.Error, OSError):
+            return None
+        return max((_NUMBER.unpack(r)[0] for r in records if r is not None), default=FIRST)
+
+    def _advance(self, numbers: Iterable[tuple[str, int]]) -> None:
         with self._store.env.begin(write=True) as txn:
-            record = txn.get(_NAME)
-            known = FIRST - 1 if record is None else _NUMBER.unpack(record)[0]
-            if value > known:
-                txn.put(_NAME, _NUMBER.pack(value))
-        return max(value, known)
+            for concerns, value in numbers:
+                record = txn.get(_key(concerns))
+                if record is None or value > _NUMBER.unpack(record)[0]:
+                    txn.put(_key(concerns), _NUMBER.pack(value))
+
+
+def _key(concerns: str) -> bytes:
+    return b"e" + concerns.encode()
 
 
 class _Entry(NamedTuple, Generic[V]):
     value: V
+    seen: int
+    concerns: str
     expires: float
 
 
 class EpochCache(Generic[K, V]):
-    """A bounded cache whose entries stand only while the epoch does.
+    """A bounded cache whose entries stand until a change that concerns them.
 
-    An entry is of the epoch that was read before it was loaded, so what was loaded while a change
+    An entry remembers the last change before it was loaded, so what was loaded while a change
     committed does not outlive its publication. `load` must read with a transaction of its own.
+    `concerns` names the tenant that a value belongs to; without it, only changes that concern
+    everyone count.
     """
 
     def __init__(
-        self, epoch: Epoch, capacity: int, *, clock: Callable[[], float] = time.time
+        self,
+        epoch: Epoch,
+        capacity: int,
+        *,
+        concerns: Callable[[V], str] | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._epoch = epoch
         self._capacity = capacity
+        self._concerns = concerns
         self._clock = clock
         self._lock = threading.Lock()
-        self._seen = FIRST - 1
         self._entries: OrderedDict[K, _Entry[V]] = OrderedDict()
 
     def get(self, key: K) -> V | None:
-        """The value, if it was loaded under the epoch that stands now and has not expired."""
-        entry = self._find(key, self._epoch.current())
-        return None if entry is None else entry.value
+        """The value, if nothing that concerns it changed since and it has not expired."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        if self._epoch.newest(entry.concerns) > entry.seen or entry.expires <= self._clock():
+            self._drop(key, entry)
+            return None
+        with self._lock:
+            if key in self._entries:
+                self._entries.move_to_end(key)
+        return entry.value
 
     def fetch(
         self, key: K, load: Callable[[], V], *, expires: Callable[[V], float] | None = None
     ) -> V:
         """The value, loaded if need be; `expires` tells until which Unix time it may be kept."""
-        number = self._epoch.current()
-        entry = self._find(key, number)
-        if entry is not None:
-            return entry.value
+        found = self.get(key)
+        if found is not None:
+            return found
+        seen = self._epoch.current()
         value = load()
-        self._keep(key, number, _Entry(value, math.inf if expires is None else expires(value)))
+        until = math.inf if expires is None else expires(value)
+        concerns = EVERYONE if self._concerns is None else self._concerns(value)
+        self._keep(key, _Entry(value, seen, concerns, until))
         return value
 
-    def _find(self, key: K, number: int) -> _Entry[V] | None:
+    def _keep(self, key: K, entry: _Entry[V]) -> None:
         with self._lock:
-            if not self._is_at(number):
-                return None
-            entry = self._entries.get(key)
-            if entry is None:
-                return None
-            if entry.expires <= self._clock():
-                del self._entries[key]
-                return None
-            self._entries.move_to_end(key)
-            return entry
-
-    def _keep(self, key: K, number: int, entry: _Entry[V]) -> None:
-        with self._lock:
-            if not self._is_at(number):
-                return
-            self._entries[key] = entry
-            self._entries.move_to_end(key)
+            known = self._entries.get(key)
+            if known is None or known.seen <= entry.seen:
+                self._entries[key] = entry
+                self._entries.move_to_end(key)
             if len(self._entries) > self._capacity:
                 self._entries.popitem(last=False)
 
-    def _is_at(self, number: int) -> bool:
-        """Drop everything if the number is new; say whether it is the newest seen."""
-        if number > self._seen:
-            self._entries.clear()
-            self._seen = number
-        return number == self._seen
+    def _drop(self, key: K, entry: _Entry[V]) -> None:
+        with self._lock:
+            if self._entries.get(key) is entry:
+                del self._entries[key]

@@ -184,12 +184,12 @@ def assemble(settings: Settings, clock: Callable[[], float] = time.time) -> Plat
 
 def _caches(epoch: Epoch, clock: Callable[[], float]) -> Caches:
     return Caches(
-        callers=EpochCache(epoch, capacity=CALLERS, clock=clock),
-        limits=EpochCache(epoch, capacity=TENANTS, clock=clock),
-        versions=EpochCache(epoch, capacity=TENANTS, clock=clock),
-        signers=EpochCache(epoch, capacity=1, clock=clock),
-        verifiers=EpochCache(epoch, capacity=1, clock=clock),
-        key_sets=EpochCache(epoch, capacity=1, clock=clock),
+        callers=EpochCache(epoch, CALLERS, concerns=lambda c: c[0].tenant_id, clock=clock),
+        limits=EpochCache(epoch, TENANTS, concerns=lambda limits: limits.tenant_id, clock=clock),
+        versions=EpochCache(epoch, TENANTS, concerns=lambda v: v.tenant_id, clock=clock),
+        signers=EpochCache(epoch, 1, clock=clock),
+        verifiers=EpochCache(epoch, 1, clock=clock),
+        key_sets=EpochCache(epoch, 1, clock=clock),
     )
 
 

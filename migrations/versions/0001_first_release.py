@@ -32,10 +32,13 @@ def upgrade() -> None:
 
     op.create_table(
         "epoch",
-        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("concerns", sa.String(length=40), nullable=False),
         sa.Column("value", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_epoch")),
+        sa.PrimaryKeyConstraint("concerns", name=op.f("pk_epoch")),
     )
+    with op.batch_alter_table("epoch", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_epoch_value"), ["value"], unique=False)
+
     op.create_table(
         "models",
         sa.Column("id", sa.String(length=40), nullable=False),

@@ -8,6 +8,7 @@ from typing import Any
 from auth.keys import KeyRecord, Revocation, Rotation
 from auth.permissions import Permission
 from auth.scope import Scope
+from config.epoch import EVERYONE
 from service.bootstrap import Platform
 from service.operations.recording import recorded
 
@@ -38,6 +39,7 @@ def rotate(platform: Platform, scope: Scope, *, emergency: bool = False) -> Rota
     """Let the next key sign; raises KeyNotReady while a verifier may not know it yet."""
     action = "keys.rotate-emergency" if emergency else "keys.rotate"
     with recorded(platform, scope, Permission.KEYS, action) as act:
+        act.concerns = EVERYONE
         rotation = platform.keys.rotate(act.session, emergency=emergency)
         act.subject = rotation.new
         act.details["retired"] = rotation.old
@@ -47,6 +49,7 @@ def rotate(platform: Platform, scope: Scope, *, emergency: bool = False) -> Rota
 def revoke(platform: Platform, scope: Scope, kid: str) -> Revocation:
     """Refuse everything that the key signed, on every worker at once."""
     with recorded(platform, scope, Permission.KEYS, "keys.revoke", kid) as act:
+        act.concerns = EVERYONE
         return platform.keys.revoke(act.session, kid)
 
 

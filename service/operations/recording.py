@@ -23,6 +23,7 @@ class Act:
 
     session: Session
     subject: str
+    concerns: str  # the tenant whose caches the change makes stale, or EVERYONE
     details: dict[str, object] = field(default_factory=dict)
 
 
@@ -39,7 +40,7 @@ def recorded(
     """Run the block as one permitted, recorded change that every worker follows at once."""
     scope.require(permission, model)
     with platform.database.write() as session:
-        act = Act(session, subject)
+        act = Act(session, subject, scope.tenant_id)
         yield act
         platform.audit.append(
             session,
@@ -49,5 +50,5 @@ def recorded(
             subject=act.subject,
             details=act.details,
         )
-        platform.epoch.raise_in(session)
+        platform.epoch.raise_in(session, act.concerns)
     platform.epoch.publish()

@@ -111,7 +111,7 @@ def revoke(platform: Platform, token: str, client: Scope | None) -> None:
             subject=owner.session_id or "access",
             details={},
         )
-        platform.epoch.raise_in(session)
+        platform.epoch.raise_in(session, owner.tenant_id)
     platform.epoch.publish()
 
 
@@ -295,4 +295,4 @@ def _record_reuse(platform: Platform, session: Session, reused: Reused) -> None:
         outcome="refused",
         details={"ended": "the session, for a refresh token was used twice"},
     )
-    platform.epoch.raise_in(session)
+    platform.epoch.raise_in(session, reused.session.tenant_id)

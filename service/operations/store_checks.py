@@ -105,7 +105,7 @@ def epoch(platform: Platform) -> Verdict:
     """This machine's copy of the epoch is not behind the database."""
     copy = platform.epoch.current()
     with platform.database.read() as session:
-        committed = session.scalar(select(EpochRow.value)) or 0
+        committed = session.scalar(select(func.max(EpochRow.value))) or 0
     if copy < committed and platform.epoch.refresh() < committed:
         return failed(f"{copy}, the database has {committed}", "remove state/epoch.lmdb, restart")
     return ok(str(committed))

@@ -80,19 +80,24 @@ def show_tenant(platform: Platform, scope: Scope, name: str) -> Tenant:
 def suspend_tenant(platform: Platform, scope: Scope, name: str) -> Tenant:
     """Refuse the tenant's tokens and logins at once."""
     with recorded(platform, scope, Permission.TENANTS, "tenants.suspend", name) as act:
-        return platform.tenants.suspend(act.session, name)
+        tenant = platform.tenants.suspend(act.session, name)
+        act.concerns = tenant.id
+        return tenant
 
 
 def resume_tenant(platform: Platform, scope: Scope, name: str) -> Tenant:
     """Admit the tenant again."""
     with recorded(platform, scope, Permission.TENANTS, "tenants.resume", name) as act:
-        return platform.tenants.resume(act.session, name)
+        tenant = platform.tenants.resume(act.session, name)
+        act.concerns = tenant.id
+        return tenant
 
 
 def delete_tenant(platform: Platform, scope: Scope, name: str) -> Tenant:
     """Delete the tenant, its accounts, models and data key; its audit records stay."""
     with recorded(platform, scope, Permission.TENANTS, "tenants.delete", name) as act:
         tenant = platform.tenants.find(act.session, name)
+        act.concerns = tenant.id
         inside = scope.within(tenant.id, tenant.name)
         platform.registry.delete_tenant(act.session, inside)
         platform.tenants.delete(act.session, name)

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import update
 
 from config.database import Base, Database
-from config.epoch import Epoch, EpochCache, EpochRow
+from config.epoch import EVERYONE, Epoch, EpochCache, EpochRow
 from tests.auth.clock import Clock
 
 NOW = 1_800_000_000.0
@@ -106,7 +107,7 @@ def test_a_restored_database_still_counts_above_what_was_seen(
         change(epoch, database)
     seen = epoch.publish()
     with database.write() as session:
-        session.merge(EpochRow(id=1, value=3))
+        session.execute(update(EpochRow).values(value=3))
     assert epoch.refresh() == epoch.current() == seen
 
     clock.advance(1)
@@ -170,6 +171,54 @@ def test_what_was_loaded_while_a_change_committed_is_not_kept(
     assert cache.fetch("limit", load) == "read before the change"
     assert cache.get("limit") is None
     assert cache.get("plan") == "read after it"
+
+
+def test_a_tenants_change_leaves_the_entries_of_others(epoch: Epoch, database: Database) -> None:
+    cache: EpochCache[str, str] = EpochCache(epoch, 9, concerns=lambda tenant: tenant)
+    for tenant in ("acme", "globex"):
+        cache.fetch(tenant, lambda tenant=tenant: tenant)  # type: ignore[misc]
+    with database.write() as session:
+        epoch.raise_in(session, "acme")
+    epoch.publish()
+
+    assert (cache.get("acme"), cache.get("globex")) == (None, "globex")
+
+    change(epoch, database)
+    epoch.publish()
+
+    assert cache.get("globex") is None
+
+
+@pytest.mark.parametrize("concerns", ["acme", EVERYONE])
+def test_a_change_while_its_value_is_loaded_is_not_missed(
+    epoch: Epoch, database: Database, concerns: str
+) -> None:
+    cache: EpochCache[str, str] = EpochCache(epoch, 9, concerns=lambda _value: "acme")
+
+    def load() -> str:
+        with database.write() as session:
+            epoch.raise_in(session, concerns)
+        epoch.publish()
+        return "read before the change"
+
+    cache.fetch("acme", load)
+
+    assert cache.get("acme") is None
+
+
+def test_another_machine_follows_a_tenants_changes(
+    epoch: Epoch, database: Database, tmp_path: Path
+) -> None:
+    other = Epoch(database, tmp_path / "other" / "epoch.lmdb")
+    before = other.newest("acme")
+    for concerns in ("globex", "acme", "initech"):
+        with database.write() as session:
+            epoch.raise_in(session, concerns)
+    other.refresh()
+
+    assert before < other.newest("acme") < other.current()
+    assert other.newest(EVERYONE) == before
+    other.close()
 
 
 def test_the_least_recently_used_entry_makes_room(epoch: Epoch) -> None:
