@@ -11,6 +11,7 @@ from auth.scope import Scope
 from config.sealing import Sealer
 from models import intake
 from models.errors import ModelNotFound
+from models.names import MODEL_NAME
 from models.registry import Model
 from models.signature import Signature
 from models.versions import Version
@@ -122,6 +123,8 @@ def set_default(
 
 def _find(platform: Platform, scope: Scope, name: str) -> Model:
     scope.require(Permission.MODELS_READ, name)
+    if not MODEL_NAME.fullmatch(name):
+        raise ModelNotFound(name)  # a text that no model has, and that a database may not take
     with platform.database.read() as session:
         return platform.registry.show(session, scope, name)
 
