@@ -18,7 +18,9 @@ from models.errors import InputRefused, InputTooLarge
 
 NUMERALS: Final = b"0123456789+-.eE, \t\r\n"
 NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
-STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+# A string without an end reaches to the body's, and none is read twice: else each of its escaped
+# quotes would begin another search to the end.
+STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.?)*+(?:"|\Z)', re.DOTALL)
 # The envelope and the list of rows are not rows.
 LISTS_BESIDE_ROWS: Final = 1
 

@@ -16,7 +16,7 @@ NUMBER: Final = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?")
 TOKEN: Final = re.compile(r"[^\s,:\[\]{}\"]*")
 LONG_INTEGER: Final = re.compile(r"[\[,]\s*(-?\d{16,})(?=\s*[,\]])")
 LARGEST_INTEGER: Final = 2**53
-SEPARATORS: Final = frozenset('[]{},:" \t\r\n')
+SEPARATORS: Final = '[]{},:" \t\r\n'
 DIGITS: Final = len(str(LARGEST_INTEGER))
 
 KINDS: Final = {
@@ -81,9 +81,7 @@ def refuse_unparsable(body: bytes, error: orjson.JSONDecodeError) -> NoReturn:
 
 
 def _token_start(text: str, position: int) -> int:
-    while position > 0 and text[position - 1] not in SEPARATORS:
-        position -= 1
-    return position
+    return 1 + max(text.rfind(separator, 0, position) for separator in SEPARATORS)
 
 
 def _pointer(text: str, position: int) -> str:

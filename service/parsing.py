@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final, NoReturn, cast
 
@@ -110,8 +111,7 @@ def _refuse_halves(value: Any) -> None:
 def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        names = [name for name, _ in pairs]
-        repeated = next(name for name in names if names.count(name) > 1)
+        [(repeated, _)] = Counter(name for name, _ in pairs).most_common(1)
         # One that is no character is named as it was written.
         written = repeated.encode(errors="backslashreplace").decode()
         raise InputMalformed({f"/{step(written)}": "given twice"})

@@ -29,7 +29,7 @@ EXTENSION: Final = "sallyport"
 SCOPE: Final = "sallyport.scope"
 CERTIFICATE: Final = "sallyport.client_certificate"  # set by the mutual-TLS listener alone
 # RFC 9110, section 5.3: of a repeated header a server may hand over one, joined by commas.
-SEVERAL: Final = re.compile(r"(bearer|basic) +[^,]*,.*", re.IGNORECASE)
+SEVERAL: Final = re.compile(r"(bearer|basic) [^,]*,.*", re.IGNORECASE)  # one space: linear
 BEARER: Final = re.compile(r"bearer +([^\s,]+) *", re.IGNORECASE)
 
 View = TypeVar("View", bound=Callable[..., Any])
