@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Hashable, Iterable
@@ -35,7 +36,10 @@ BLUEPRINTS: Final = (
     health.bp,
     documentation.bp,
 )
-SLOW_PATHS: Final = frozenset({"/auth/login", "/auth/password", "/auth/otp"})  # they hash
+# What hashes passwords; werkzeug takes any number of slashes in front for one.
+SLOW_PATHS: Final = re.compile(
+    r"/+(?:auth/(?:login|password|otp)|admin/users(?:/[^/]*/reset-password)?)"
+)
 log = structlog.get_logger("sallyport.requests")
 
 
@@ -58,7 +62,7 @@ class Served:
         tenant's turns.
         """
         scope = security.known_scope(self.platform, authorization or "")
-        return path in SLOW_PATHS, scope.tenant_id if scope else address
+        return SLOW_PATHS.fullmatch(path) is not None, scope.tenant_id if scope else address
 
     def close(self) -> None:
         """End the upkeep after the last answer."""
@@ -90,6 +94,7 @@ def create_app(settings: Settings, platform: Platform | None = None) -> flask.Fl
         PROPAGATE_EXCEPTIONS=False,
         PROVIDE_AUTOMATIC_OPTIONS=False,  # no page of another origin is served: 405
     )
+    app.url_map.merge_slashes = False  # its redirect would lead wherever Host says
     if settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies)  # type: ignore[method-assign]
     security.register(app, platform)

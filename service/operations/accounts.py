@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from auth.accounts import User
-from auth.errors import CredentialsWrong, PasswordRefused, PermissionMissing
+from auth.errors import CredentialsWrong, PasswordRefused
 from auth.permissions import Permission, Role, format_scope, parse_scope
 from auth.rows import Page
 from auth.scope import Scope
@@ -14,6 +14,7 @@ from service.bootstrap import Platform
 from service.errors import InputMalformed
 from service.operations.guesses import charged_guess
 from service.operations.recording import Act, recorded
+from service.operations.sessions import require_user
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ def change_password(
     platform: Platform, scope: Scope, address: str, *, password: str, new_password: str
 ) -> None:
     """Replace the caller's own password; every session of the user ends."""
-    _require_user(scope)
+    require_user(scope)
     with charged_guess(platform, scope.tenant, scope.principal.name, address):
         with platform.database.read() as session:
             candidate = platform.login.lookup_self(session, scope)
@@ -147,7 +148,7 @@ def change_otp(
     otp: str | None = None,
 ) -> OtpState:
     """Enrol, confirm or remove the caller's own second factor, the password being proved."""
-    _require_user(scope)
+    require_user(scope)
     with charged_guess(platform, scope.tenant, scope.principal.name, address):
         with platform.database.read() as session:
             candidate = platform.login.lookup_self(session, scope)
@@ -169,11 +170,6 @@ def change_otp(
 def _confirm(platform: Platform, scope: Scope, act: Act, code: str) -> OtpState:
     codes = platform.otp.confirm(act.session, scope, code)
     return OtpState(enrolled=True, recovery_codes=codes)
-
-
-def _require_user(scope: Scope) -> None:
-    if scope.principal.kind != "user":
-        raise PermissionMissing(Permission.ACCOUNT)
 
 
 def _view(user: User, password: str | None = None) -> UserView:

@@ -7,7 +7,14 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from auth.errors import CredentialsWrong, KeyNotActive, NotFound, RefreshRefused, TokenRefused
+from auth.errors import (
+    CredentialsWrong,
+    KeyNotActive,
+    NotFound,
+    PermissionMissing,
+    RefreshRefused,
+    TokenRefused,
+)
 from auth.permissions import Grants, Permission, format_scope, narrow, parse_scope
 from auth.scope import Principal, Scope, own_scope
 from auth.sessions import Issued, Reused
@@ -72,11 +79,17 @@ def refresh(platform: Platform, token: str) -> Tokens:
 
 
 def logout(platform: Platform, scope: Scope) -> None:
-    """End the session that the access token belongs to."""
+    """End the session that the access token belongs to; a service account's has none to end."""
+    require_user(scope)
     with recorded(platform, scope, Permission.ACCOUNT, "sessions.logout") as act:
         act.subject = scope.principal.name
-        if scope.principal.session_id is not None:
-            platform.sessions.end(act.session, scope.principal.session_id)
+        platform.sessions.end(act.session, scope.principal.session_id or "")
+
+
+def require_user(scope: Scope) -> None:
+    """Raise PermissionMissing for a service account: it has no password, factor or session."""
+    if scope.principal.kind != "user":
+        raise PermissionMissing(Permission.ACCOUNT)
 
 
 def grant(platform: Platform, client: Scope, wanted: str | None) -> Tokens:

@@ -32,3 +32,15 @@ def test_logout_leaves_other_sessions_of_the_user_alone(shared_house: House) -> 
 
 def test_logout_needs_a_token(shared_house: House) -> None:
     refused(shared_house.client.post("/auth/logout"), 401, "unauthenticated")
+
+
+def test_logout_of_a_service_account_is_refused_not_pretended(shared_house: House) -> None:
+    name, secret = shared_house.robot("account predict")
+    form = {"grant_type": "client_credentials", "client_id": name, "client_secret": secret}
+    token = shared_house.client.post("/auth/token", data=form).get_json()["access_token"]
+
+    response = shared_house.client.post(
+        "/auth/logout", headers={"Authorization": f"Bearer {token}"}
+    )
+
+    refused(response, 403, "insufficient-scope")
