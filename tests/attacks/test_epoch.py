@@ -123,6 +123,24 @@ def test_new_key_of_one_worker_is_good_at_the_other_at_once(
     )
 
 
+def dismiss(house: House) -> None:
+    accounts.create_user(house.platform, house.operator(), "odd", "operator")  # not the last
+    accounts.change_user(house.platform, house.operator(), "olga", state="disabled")
+
+
+def test_dismissed_operator_reaches_no_tenant_through_any_worker(
+    house: House, neighbour: Neighbour
+) -> None:
+    here, there = house.olga, house.olga.through(neighbour.client)
+    for actor in (here, there):
+        assert actor.get("/admin/users?tenant=acme").status_code == 200
+
+    neighbour.run(dismiss)
+
+    for actor in (here, there):
+        refused(actor.get("/admin/users?tenant=acme"), 401, "invalid-token")
+
+
 def test_changed_limit_is_followed_by_every_worker_at_once(
     house: House, neighbour: Neighbour
 ) -> None:
@@ -172,6 +190,7 @@ class Truth:
     is_suspended: bool = False
     is_disabled: bool = False
     is_admin: bool = False
+    was_admin: bool = False  # at the login: a token never gains by what comes after
     is_ended: bool = False
 
     def follow(self, change: Job, result: Any) -> None:
@@ -186,15 +205,15 @@ class Truth:
                 self.is_admin = change is promote
             case "log_in":
                 assert (result is None) == (self.is_suspended or self.is_disabled)
-                self.is_ended &= result is None
-                self.token = result or self.token
+                if result is not None:
+                    self.token, self.is_ended, self.was_admin = result, False, self.is_admin
 
     @property
     def status(self) -> int:
         """What the token is good for."""
         if self.is_suspended or self.is_disabled or self.is_ended:
             return 401
-        return 200 if self.is_admin else 403
+        return 200 if self.is_admin and self.was_admin else 403
 
 
 CHANGES: Final = (suspend, resume, disable, enable, demote, promote, rotate, log_in)
@@ -208,6 +227,7 @@ def test_no_interleaving_of_changes_and_requests_is_answered_from_the_past(
     house: House, neighbour: Neighbour
 ) -> None:
     truth = Truth(house.rob.token)
+    gails = (house.gail, house.gail.through(neighbour.client))
     history: list[str] = []
 
     @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
@@ -219,5 +239,7 @@ def test_no_interleaving_of_changes_and_requests_is_answered_from_the_past(
             clients = (house.client, neighbour.client)
             for client in clients if here_first else reversed(clients):
                 assert ask(client, truth.token) == truth.status, history
+            for gail in gails:
+                assert gail.get("/admin/users").status_code == 200, "this was not her tenant"
 
     play()
