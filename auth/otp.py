@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import pyotp
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from auth.errors import NotFound, OneTimeCodeWrong, SecondFactorConflict
@@ -111,11 +111,6 @@ class Otp:
         user.otp_secret = None
         user.otp_confirmed = False
         session.execute(delete(RecoveryCodeRow).where(RecoveryCodeRow.user_id == user.id))
-
-    def recovery_codes_left(self, session: Session, scope: Scope) -> int:
-        """How many recovery codes the caller has not used."""
-        mine = RecoveryCodeRow.user_id == _own_row(session, scope).id
-        return session.scalar(select(func.count()).where(mine)) or 0
 
     def reseal(self, session: Session) -> int:
         """Seal every secret under the first master key; returns how many."""

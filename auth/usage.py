@@ -83,10 +83,6 @@ class UsageLedger:
         )
         return int(session.scalar(total) or 0)
 
-    def used_today(self, session: Session, tenant_id: str) -> int:
-        """How many rows the tenant used today (UTC), as far as flushed."""
-        return self.rows_on(session, tenant_id, day_of(self._clock()))
-
 
 def _sums() -> list[Any]:
     amounts = (UsageRow.requests, UsageRow.rows, UsageRow.compute_us)

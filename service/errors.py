@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -280,26 +280,12 @@ BY_STATUS: Final[Mapping[int, Problem]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ProblemDocument:
-    """A problem as it is sent: the body and the headers that go with it."""
-
-    problem: Problem
-    body: dict[str, Any]
-    headers: dict[str, str] = field(default_factory=dict)
-
-
 def problem_of(error: Exception) -> Problem:
     """The problem that stands for the error, looked up along its class's ancestry."""
     for kind in type(error).__mro__:
         if kind in TABLE:
             return TABLE[kind]
     return INTERNAL
-
-
-def is_refusal(error: Exception) -> bool:
-    """Say whether the error is one that the platform foresaw: a refusal and not a fault."""
-    return problem_of(error) is not INTERNAL
 
 
 def describe(problem: Problem, error: Exception | None, request_id: str) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def flush(ledger: UsageLedger, database: Database, counters: EmbeddedCounters) -
 
 def rows(ledger: UsageLedger, database: Database, tenant: str = "acme") -> int:
     with database.read() as session:
-        return ledger.used_today(session, f"ten_{tenant}")
+        return ledger.rows_on(session, f"ten_{tenant}", TODAY)
 
 
 def test_flushing_twice_counts_once(
