@@ -62,14 +62,14 @@ def plain(value: Any) -> dict[str, Any]:
 
 def readable(name: str, value: Any) -> str:
     """One member as people read it: times as dates, absent as a dash."""
-    if value is None or value in ("", []):
+    if value is None or value in ("", [], {}):
         return "-"
     if isinstance(value, float) and (name.endswith("_at") or name in TIMES):
         return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M:%S")
     if isinstance(value, Mapping):
-        return ", ".join(f"{key}={member}" for key, member in value.items())
+        return ", ".join(f"{key}={_nested(key, member)}" for key, member in value.items())
     if isinstance(value, list | tuple):
-        return ", ".join(map(str, value))
+        return ", ".join(_nested(name, member) for member in value)
     return str(value)
 
 
@@ -77,14 +77,16 @@ TIMES: Final = frozenset({"at", "signs_from", "verifies_until", "not_before", "n
 
 
 def progress(description: str) -> Progress:
-    """A progress bar on standard error that vanishes when it is done."""
+    """A progress bar on standard error that vanishes when it is done; none in a file or pipe."""
+    console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         TaskProgressColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
+        disable=not console.is_terminal,
     )
 
 
@@ -104,6 +106,12 @@ def wait(description: str, seconds: float) -> None:
         while (left := until - time.monotonic()) > 0:
             time.sleep(min(left, STEP_SECONDS))
             bar.update(task, completed=seconds - max(0.0, until - time.monotonic()))
+
+
+def _nested(name: str, value: Any) -> str:
+    """A member within another, in parentheses if it has members of its own."""
+    text = readable(name, value)
+    return f"({text})" if isinstance(value, Mapping | list | tuple) else text
 
 
 def _simple(value: Any) -> Any:
