@@ -186,13 +186,24 @@ class EpochCache(Generic[K, V]):
         entry = self._entries.get(key)
         if entry is None:
             return None
-        if self._epoch.newest(entry.concerns) > entry.seen or entry.expires <= self._clock():
+        if entry.expires <= self._clock():
             self._drop(key, entry)
+            return None
+        if self._epoch.newest(entry.concerns) > entry.seen:
             return None
         with self._lock:
             if key in self._entries:
                 self._entries.move_to_end(key)
         return entry.value
+
+    def remembers(self, key: K) -> bool:
+        """Say whether the key had a value, be it before the last change that concerns it."""
+        return key in self._entries
+
+    def forget(self, key: K) -> None:
+        """Drop the value of a key that has none any more."""
+        with self._lock:
+            self._entries.pop(key, None)
 
     def fetch(
         self, key: K, load: Callable[[], V], *, expires: Callable[[V], float] | None = None

@@ -19,6 +19,7 @@ import structlog
 from flask import g, request
 from flask_jwt_extended import JWTManager, get_current_user, verify_jwt_in_request
 
+from auth.errors import TokenRefused
 from auth.permissions import PER_MODEL, Permission
 from auth.scope import Scope
 from service.bootstrap import Platform
@@ -92,10 +93,14 @@ def authenticated_scope() -> Scope:
 
 
 def recognise() -> None:
-    """Remember who is calling if the token was verified before and nothing changed since."""
+    """Remember who is calling if the token was verified before; after a change, verify it anew.
+
+    Whoever was known stays so until refused: counted by address after every change, the callers
+    behind one address would be locked out by whoever makes enough changes.
+    """
     authorization = request.headers.get("Authorization", "")
     certified = CERTIFICATE in request.environ
-    g.scope = None if certified else known_scope(current_platform(), authorization)
+    g.scope = None if certified else _recognised(current_platform(), authorization)
 
 
 def known_scope(platform: Platform, authorization: str) -> Scope | None:
@@ -103,6 +108,18 @@ def known_scope(platform: Platform, authorization: str) -> Scope | None:
     token = bearer_token(authorization)
     known = platform.caches.callers.get(token) if token else None
     return known[0] if known else None
+
+
+def _recognised(platform: Platform, authorization: str) -> Scope | None:
+    scope = known_scope(platform, authorization)
+    token = bearer_token(authorization)
+    if scope is not None or token is None or not platform.caches.callers.remembers(token):
+        return scope
+    try:
+        return sessions.identify(platform, token)
+    except TokenRefused:
+        platform.caches.callers.forget(token)  # from now on it counts as a stranger's
+        return None
 
 
 def authorise() -> None:

@@ -198,11 +198,14 @@ class _Owner:
 
 
 def _owner(platform: Platform, token: str) -> _Owner | None:
-    """The owner of a token that is good now, access or refresh."""
+    """The owner of a token that stands, access or refresh, also while its account may not act.
+
+    A token revoked while its tenant is suspended must not come back with the tenant.
+    """
     try:
         claims = _read(platform, token)
         with platform.database.read() as session:
-            _live_principal(platform, session, claims)
+            _require_standing(platform, session, claims)
         return _Owner(claims.subject, claims.tenant_id, claims.session_id, claims)
     except TokenRefused:
         pass
@@ -239,13 +242,17 @@ def _read(platform: Platform, token: str) -> Claims:
         return platform.tokens.read(token, fresh, platform.clock())
 
 
-def _live_principal(platform: Platform, session: Session, claims: Claims) -> Principal:
+def _require_standing(platform: Platform, session: Session, claims: Claims) -> None:
     if platform.revoked.is_revoked(session, claims.token_id):
         raise TokenRefused("it was revoked")
     if claims.session_id is not None and not platform.sessions.is_active(
         session, claims.session_id
     ):
         raise TokenRefused("its session has ended")
+
+
+def _live_principal(platform: Platform, session: Session, claims: Claims) -> Principal:
+    _require_standing(platform, session, claims)
     principal = platform.principals.of(session, claims.subject)
     if principal is None or principal.tenant_id != claims.tenant_id:
         raise TokenRefused("its account may not act any more")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from config.settings import load_settings
 from service.app import create_app
 from service.bootstrap import assemble
-from service.operations import keys
-from tests.house import Actor, House
+from service.operations import keys, plans
+from tests.house import Actor, House, opened
 
 
 def test_a_logout_leaves_the_callers_of_other_tenants_known(house: House) -> None:
@@ -39,3 +42,24 @@ def test_a_logout_on_one_worker_holds_on_another(house: House) -> None:
 
     assert elsewhere.predict([5, 10]).status_code == 401
     second.close()
+
+
+def test_callers_known_before_a_change_are_not_counted_by_address(demo_instance: Path) -> None:
+    with opened(load_settings(demo_instance, address_requests_per_minute=4)) as house:
+        house.gail.predict([5, 10])
+        for _ in range(6):
+            plans.set_limits(
+                house.platform, house.operator("globex"), values={"rows_per_minute": 500}
+            )
+            assert house.gail.predict([5, 10]).status_code == 200
+
+
+def test_a_token_once_known_counts_by_address_when_it_is_refused(demo_instance: Path) -> None:
+    with opened(load_settings(demo_instance, address_requests_per_minute=8)) as house:
+        house.rob.get("/models")
+        house.rob.post("/auth/logout")
+
+        statuses = [house.rob.get("/models").status_code for _ in range(9)]
+
+        assert set(statuses[:2]) == {401}
+        assert statuses[-1] == 429

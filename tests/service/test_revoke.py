@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from werkzeug.test import TestResponse
 
+from service.operations import tenants
 from tests.house import Actor, House
 from tests.service.problems import refused
 
@@ -98,3 +99,16 @@ def test_wrong_client_is_refused_before_anything_is_looked_up(
 def test_form_without_a_token_is_an_invalid_request(shared_house: House) -> None:
     response = shared_house.client.post("/auth/revoke", data={"token_type_hint": "access_token"})
     assert refused(response, 400, "invalid-input")["error"] == "invalid_request"
+
+
+@pytest.mark.parametrize("which", ["access_token", "refresh_token"])
+def test_token_revoked_under_suspension_does_not_come_back(house: House, which: str) -> None:
+    token = house.rob.token
+    tenants.suspend_tenant(house.platform, house.operator(), "acme")
+
+    assert revoke(house, house.rob.tokens[which]).status_code == 200
+
+    tenants.resume_tenant(house.platform, house.operator(), "acme")
+    assert status_with(house, token) == 401
+    refresh = {"refresh_token": house.rob.tokens["refresh_token"]}
+    assert house.client.post("/auth/refresh", json=refresh).status_code == 401
