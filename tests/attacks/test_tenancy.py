@@ -12,6 +12,7 @@ from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
 from auth.permissions import PERMISSIONS, Role
+from service.operations import sessions
 from service.security import Access, access_of
 from tests.house import House
 
@@ -28,9 +29,7 @@ ROLES: Final = {
     "gail": Role.ADMIN,
     "olga": Role.OPERATOR,
 }
-# An expired token of an issuer, key and audience that are right cannot be had from outside; a
-# token whose signature is cut stands for every token that does not verify.
-STALE: Final = "eyJhbGciOiJFUzI1NiIsImtpZCI6IngiLCJ0eXAiOiJhdCtqd3QifQ.e30.AA"
+FORGED: Final = "eyJhbGciOiJFUzI1NiIsImtpZCI6IngiLCJ0eXAiOiJhdCtqd3QifQ.e30.AA"
 
 
 def routes(app: Flask) -> Iterator[tuple[Rule, str]]:
@@ -68,10 +67,18 @@ def test_an_endpoint_that_says_nothing_is_refused(house: House) -> None:
         assert b"secret" not in client.data
 
 
-@pytest.mark.parametrize("headers", [{}, {"Authorization": f"Bearer {STALE}"}])
-def test_without_a_valid_token_only_public_endpoints_answer(
-    house: House, headers: dict[str, str]
-) -> None:
+def expired(house: House) -> str:
+    """A token of Ada's, signed by the platform, whose time is over."""
+    platform = house.platform
+    ada = sessions.identify(platform, house.ada.token).principal
+    long_ago = platform.clock() - platform.settings.access_seconds - 61
+    return platform.tokens.mint(platform.signer(), ada, long_ago)[0]
+
+
+@pytest.mark.parametrize("kind", ["none", "forged", "expired"])
+def test_without_a_valid_token_only_public_endpoints_answer(house: House, kind: str) -> None:
+    token = {"none": "", "forged": FORGED, "expired": expired(house)}[kind]
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
     for rule, method in routes(house.app):
         response = house.client.open(path_of(rule), method=method, headers=headers)
         if access(house, rule).permission is None:
@@ -96,9 +103,12 @@ def test_a_role_reaches_what_the_table_says_and_nothing_else(house: House, usern
         assert response.status_code < 500, (rule, method)
 
 
+EVE: Final = {"username": "eve", "role": "caller"}
+ROBOT: Final = {"name": "robot", "scope": "predict"}
+DISABLED: Final = {"state": "disabled"}
 OBJECTS: Final[tuple[tuple[str, str, str, str, dict[str, Any]], ...]] = (
     ("GET", "/admin/users/{}", "rob", "bob", {}),
-    ("PATCH", "/admin/users/{}", "rob", "bob", {"json": {"state": "disabled"}}),
+    ("PATCH", "/admin/users/{}", "rob", "bob", {"json": DISABLED}),
     ("POST", "/admin/users/{}/reset-password", "rob", "bob", {}),
     ("GET", "/models/{}", "private", "missing", {}),
     ("GET", "/admin/users?tenant={}", "acme", "none", {}),
@@ -106,7 +116,26 @@ OBJECTS: Final[tuple[tuple[str, str, str, str, dict[str, Any]], ...]] = (
     ("GET", "/admin/usage?tenant={}", "acme", "none", {}),
     ("GET", "/admin/limits?tenant={}", "acme", "none", {}),
     ("GET", "/admin/clients?tenant={}", "acme", "none", {}),
+    ("POST", "/admin/users?tenant={}", "acme", "none", {"json": EVE}),
+    ("POST", "/admin/clients?tenant={}", "acme", "none", {"json": ROBOT}),
+    ("GET", "/admin/users/rob?tenant={}", "acme", "none", {}),
+    ("PATCH", "/admin/users/rob?tenant={}", "acme", "none", {"json": DISABLED}),
+    ("POST", "/admin/users/rob/reset-password?tenant={}", "acme", "none", {}),
+    ("DELETE", f"/admin/clients/{PLACEHOLDERS['client_id']}?tenant={{}}", "acme", "none", {}),
 )
+# The first has no tenant; of the second the identifiers are made, in a test of its own below.
+APART: Final = {("GET", "asset"), ("DELETE", "client_id")}
+
+
+def test_every_object_that_an_address_can_name_is_tried_with_another_tenants(house: House) -> None:
+    tried = {(method, path.replace("/rob", "/{}")) for method, path, *_ in OBJECTS}
+    for rule, method in routes(house.app):
+        path = path_of(rule, username="{}", model="{}")
+        if rule.arguments and (method, *rule.arguments) not in APART:
+            assert (method, path) in tried, rule
+        permission = access(house, rule).permission
+        if path.startswith("/admin") and permission in PERMISSIONS[Role.ADMIN]:
+            assert (method, f"{path}?tenant={{}}") in tried, rule
 
 
 @pytest.mark.parametrize(("method", "path", "theirs", "nobodys", "options"), OBJECTS)
