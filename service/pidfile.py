@@ -33,7 +33,8 @@ def serving_pid(settings: Settings) -> int | None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return read_pid(descriptor)
+        # Locked before it is written: to signal 0 would be to signal one's own process group.
+        return read_pid(descriptor) or None
     finally:
         os.close(descriptor)
     return None

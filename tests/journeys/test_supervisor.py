@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import socket
@@ -16,7 +17,7 @@ import pytest
 
 from certs.contexts import client_context
 from config.settings import load_settings
-from service.pidfile import serving_pid, signal_reload
+from service.pidfile import PID_FILE, serving_pid, signal_reload
 from tests.journeys.served import Served, end, free_port, launch, prepare, serving, until
 
 
@@ -122,6 +123,16 @@ def test_the_supervisor_is_found_by_its_instance(
 
     assert serving_pid(load_settings(served.instance)) == served.process.pid
     assert not signal_reload(load_settings(instance))
+
+
+def test_a_supervisor_that_has_not_written_its_number_yet_is_not_signalled(instance: Path) -> None:
+    settings = load_settings(instance)
+    settings.state.mkdir(parents=True, exist_ok=True)
+    with (settings.state / PID_FILE).open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+
+        assert serving_pid(settings) is None
+        assert not signal_reload(settings)
 
 
 def test_a_busy_port_is_refused_in_one_line(instance: Path) -> None:
