@@ -57,4 +57,6 @@ def _redacted(key: str, value: Any) -> Any:
         return REDACTED
     if isinstance(value, dict):
         return {inner: _redacted(str(inner), item) for inner, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_redacted(key, item) for item in value]
     return value

@@ -1,0 +1,59 @@
+"""What a log line may hold: identifiers and reasons, no secret and no caller's data."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+SECRET = "correct horse battery staple"
+SCRIPT = """
+import sys
+import structlog
+from config.logging import configure_logging
+
+configure_logging("info", sys.argv[1])
+secret = sys.argv[2]
+log = structlog.get_logger("test")
+log.info(
+    "refused",
+    tenant="ten_1",
+    new_password=secret,
+    Authorization=secret,
+    refresh_token=secret,
+    body={"otp": secret, "rows": [{"features": secret}]},
+)
+try:
+    local = secret
+    raise ValueError("a plain reason")
+except ValueError:
+    log.exception("unforeseen")
+log.debug("below the level")
+"""
+
+
+def logged(form: str) -> str:
+    run = subprocess.run(
+        [sys.executable, "-c", SCRIPT, form, SECRET], capture_output=True, text=True, check=True
+    )
+    assert run.stdout == ""
+    return run.stderr
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_secrets_are_blanked_wherever_they_are_named_and_absent_from_tracebacks(form: str) -> None:
+    text = logged(form)
+
+    assert SECRET not in text
+    assert "ten_1" in text
+    assert "a plain reason" in text
+    assert "below the level" not in text
+
+
+def test_each_line_is_one_json_object_with_level_and_time() -> None:
+    lines = [json.loads(line) for line in logged("json").splitlines()]
+
+    assert [line["level"] for line in lines] == ["info", "error"]
+    assert all(line["timestamp"].endswith("Z") for line in lines)
