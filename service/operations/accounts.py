@@ -13,7 +13,7 @@ from auth.scope import Scope
 from service.bootstrap import Platform
 from service.errors import InputMalformed
 from service.operations.guesses import charged_guess
-from service.operations.recording import Act, recorded
+from service.operations.recording import Act, recorded, refusal_recorded
 from service.operations.sessions import require_user
 
 
@@ -119,7 +119,10 @@ def change_password(
 ) -> None:
     """Replace the caller's own password; every session of the user ends."""
     require_user(scope)
-    with charged_guess(platform, scope.tenant, scope.principal.name, address):
+    with (
+        charged_guess(platform, scope.tenant, scope.principal.name, address),
+        refusal_recorded(platform, scope, "users.change-password"),
+    ):
         with platform.database.read() as session:
             candidate = platform.login.lookup_self(session, scope)
         proof = platform.login.verify(candidate, password)
@@ -149,7 +152,10 @@ def change_otp(
 ) -> OtpState:
     """Enrol, confirm or remove the caller's own second factor, the password being proved."""
     require_user(scope)
-    with charged_guess(platform, scope.tenant, scope.principal.name, address):
+    with (
+        charged_guess(platform, scope.tenant, scope.principal.name, address),
+        refusal_recorded(platform, scope, f"users.otp-{action}"),
+    ):
         with platform.database.read() as session:
             candidate = platform.login.lookup_self(session, scope)
         proof = platform.login.verify(candidate, password)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session
 
+from auth.errors import CredentialsWrong, OneTimeCodeWrong
 from auth.permissions import Permission
 from auth.scope import Scope
 from service.bootstrap import Platform
@@ -52,3 +53,21 @@ def recorded(
         )
         platform.epoch.raise_in(session, act.concerns)
     platform.epoch.publish()
+
+
+@contextmanager
+def refusal_recorded(platform: Platform, scope: Scope, action: str) -> Iterator[None]:
+    """Put on record that a caller did not prove itself: so guesses whoever stole a token."""
+    try:
+        yield
+    except (CredentialsWrong, OneTimeCodeWrong):
+        with platform.database.write() as session:
+            platform.audit.append(
+                session,
+                actor=str(scope.principal),
+                tenant_id=scope.tenant_id,
+                action=action,
+                subject=scope.principal.name,
+                outcome="refused",
+            )
+        raise

@@ -41,6 +41,26 @@ def test_present_password_must_be_right(shared_house: House, nina: Actor) -> Non
 
 
 @pytest.mark.parametrize(
+    ("path", "body", "action"),
+    [
+        ("/auth/password", {"new_password": NEW}, "users.change-password"),
+        ("/auth/otp", {"action": "enrol"}, "users.otp-enrol"),
+        ("/auth/otp", {"action": "confirm", "otp": "000000"}, "users.otp-confirm"),
+    ],
+)
+def test_guess_with_a_token_in_hand_is_on_record(
+    shared_house: House, nina: Actor, path: str, body: dict[str, str], action: str
+) -> None:
+    guess = nina.post(path, json=body | {"password": "not the password"})
+    refused(guess, 401, "wrong-credentials")
+
+    [record] = shared_house.ada.get("/admin/audit?limit=1").get_json()
+
+    assert (record["action"], record["outcome"]) == (action, "refused")
+    assert record["actor"] == f"user:{nina.username}@acme"
+
+
+@pytest.mark.parametrize(
     "new", ["short", "x" * 129, "password1234567", "acme acme acme acme", "a" * 20]
 )
 def test_bad_new_password_is_refused_by_its_field(
