@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Final
 
 from certs.files import PRIVATE, replace
-from service.errors import InstanceUnfinished
 
 MASTER_KEY: Final = "master.key"
 DEMO: Final = "demo.json"
@@ -49,6 +48,9 @@ def refuse_unfinished(instance: Path, *, but: str) -> None:
     """Raise InstanceUnfinished if something else than `but` was interrupted here."""
     found = under_way(instance)
     if found not in (None, but):
+        # Imported when needed: it knows every package's errors.
+        from service.errors import InstanceUnfinished
+
         raise InstanceUnfinished(instance, found.split()[0])
 
 
