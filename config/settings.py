@@ -136,7 +136,7 @@ def _read(env: FileAwareEnv, name: str, default: Any) -> Any:
         value = readers[type(default)](name.upper(), default)
     except (EnvError, ValueError) as error:
         raise ConfigurationError(
-            f"{PREFIX}{name.upper()}", str(error), f"Its default is {default!r}"
+            f"{PREFIX}{name.upper()}", str(error).rstrip("."), f"Its default is {default!r}"
         ) from error
     return tuple(value) if isinstance(default, tuple) else value
 

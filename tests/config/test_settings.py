@@ -1,0 +1,97 @@
+"""Settings are read once, and what cannot hold stops the start and is named."""
+
+from __future__ import annotations
+
+import base64
+import os
+from pathlib import Path
+
+import pytest
+
+from config.errors import ConfigurationError
+from config.settings import Settings, load_settings
+
+KEY = base64.b64encode(bytes(32)).decode()
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a master key."""
+    for name in [name for name in os.environ if name.startswith("SALLYPORT_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("SALLYPORT_MASTER_KEY", KEY)
+
+
+def test_options_outrank_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SALLYPORT_PORT", "9443")
+
+    assert load_settings(tmp_path).port == 9443
+    assert load_settings(tmp_path, port=7443, host=None) == load_settings(tmp_path, port=7443)
+
+
+def test_a_secret_may_come_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text(KEY + "\n")
+    monkeypatch.delenv("SALLYPORT_MASTER_KEY")
+    monkeypatch.setenv("SALLYPORT_MASTER_KEY_FILE", str(tmp_path / "key"))
+
+    assert load_settings(tmp_path).master_keys == (bytes(32),)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("PROT", "8443", "no setting has this name"),
+        ("PORT", "many", "invalid"),
+        ("PORT", "70000", "outside"),
+        ("WORKERS", "0", "outside"),
+        ("LEEWAY_SECONDS", "61", "outside"),
+        ("PASSWORD_MIN_LENGTH", "8", "outside"),
+        ("HASHING_MEMORY_KIB", "1024", "outside"),
+        ("CERTIFICATE_DAYS", "365", "outside"),
+        ("SIGNING_ALGORITHM", "HS256", "ES256, RS256"),
+        ("TLS_PROFILE", "old", "modern, intermediate"),
+        ("URL", "http://localhost:8443", "not an https address"),
+        ("MASTER_KEY", "c2hvcnQ=", "32 bytes"),
+        ("RETIRED_SECONDS", "929", "shorter than access_seconds"),
+    ],
+)
+def test_what_cannot_hold_stops_the_start_and_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, value: str, problem: str
+) -> None:
+    monkeypatch.setenv(f"SALLYPORT_{name}", value)
+
+    with pytest.raises(ConfigurationError, match=problem) as refusal:
+        load_settings(tmp_path)
+
+    assert f"SALLYPORT_{name}" in str(refusal.value)
+    assert ".." not in str(refusal.value)
+
+
+def test_no_token_may_outlive_the_key_that_signed_it(tmp_path: Path) -> None:
+    longest = {"access_seconds": 600, "leeway_seconds": 60}
+
+    assert load_settings(tmp_path, **longest).retired_span == 660
+    assert load_settings(tmp_path, **longest, retired_seconds=660).retired_span == 660
+    with pytest.raises(ConfigurationError, match="RETIRED_SECONDS"):
+        load_settings(tmp_path, **longest, retired_seconds=659)
+
+
+def test_without_a_master_key_nothing_starts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("SALLYPORT_MASTER_KEY")
+
+    with pytest.raises(ConfigurationError, match=r"manage\.py init"):
+        load_settings(tmp_path)
+
+
+def test_secrets_show_in_no_representation(tmp_path: Path) -> None:
+    settings = Settings(
+        instance=tmp_path,
+        master_keys=(b"k" * 32,),
+        database_url="postgresql://sally:hunter2@db/sally",
+        counters_url="redis://:hunter2@counters",
+    )
+
+    assert "kkk" not in repr(settings)
+    assert "hunter2" not in repr(settings)
