@@ -20,6 +20,7 @@ from config.settings import Settings
 from service import faults, limits, security
 from service.bootstrap import Platform, assemble
 from service.description import ProblemApi
+from service.operations.guesses import counted_address
 from service.protocols import predict
 from service.routes import admin, auth, discovery, documentation, health, models
 from service.upkeep import Upkeep
@@ -62,7 +63,8 @@ class Served:
         tenant's turns.
         """
         scope = security.known_scope(self.platform, authorization or "")
-        return SLOW_PATHS.fullmatch(path) is not None, scope.tenant_id if scope else address
+        turn = scope.tenant_id if scope else counted_address(address)
+        return SLOW_PATHS.fullmatch(path) is not None, turn
 
     def close(self) -> None:
         """End the upkeep after the last answer."""

@@ -12,6 +12,7 @@ import json
 import logging
 import secrets
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 FIRST_BODY_SECONDS: Final = 15.0
 LEAST_BODY_BYTES_PER_SECOND: Final = 16 * 1024
 BODIES_IN_MEMORY: Final = 16
+BODIES_EACH: Final = 8  # of one caller: nobody else's find the memory full
 WAITING_CALLS: Final = 512
 WAITING_CALLS_EACH: Final = 128
 WAITING_SLOW: Final = 128  # some seconds' worth of password hashes
@@ -124,33 +126,38 @@ class Gateway:
         }
         self._max_body_bytes = max_body_bytes
         self._buffered = 0
+        self._buffered_of: Counter[Hashable] = Counter()
 
     async def answer(self, request: Request, body: AsyncIterator[bytes]) -> Answer:
         """Read the body, call the application, and return its whole answer."""
         received = bytearray()
+        is_slow, lane = self._sort(request.path, request.header("authorization"), request.client[0])
         try:
             if request.may_have_body:
-                await self._read(request, body, received)
-            return await self._call(request, received)
+                await self._read(request, body, received, lane)
+            return await self._call(request, received, self._lanes[is_slow], lane)
         except RequestRefused as refusal:
             if request.version == "2":
                 await _discard(body)
             return refusal.answer()
         finally:
-            self._buffered -= len(received)
+            self._release(lane, len(received))
 
     async def _read(
-        self, request: Request, body: AsyncIterator[bytes], received: bytearray
+        self, request: Request, body: AsyncIterator[bytes], received: bytearray, lane: Hashable
     ) -> None:
         self._refuse_declared(request.header("content-length"))
         try:
             async with asyncio.timeout(FIRST_BODY_SECONDS) as limit:
-                start = limit.when() or 0.0
+                awaited = FIRST_BODY_SECONDS * LEAST_BODY_BYTES_PER_SECOND
                 async for chunk in body:
-                    self._admit(len(received) + len(chunk), len(chunk))
+                    self._admit(len(received) + len(chunk), len(chunk), lane)
                     received += chunk
-                    # A slow line is served, one that trickles is not.
-                    limit.reschedule(start + len(received) / LEAST_BODY_BYTES_PER_SECOND)
+                    # A slow line is served; one that trickles, or falls silent near the end of
+                    # a large body, is not. What came fast buys no time for what does not come.
+                    if len(received) >= awaited:
+                        limit.reschedule(asyncio.get_running_loop().time() + FIRST_BODY_SECONDS)
+                        awaited = len(received) + FIRST_BODY_SECONDS * LEAST_BODY_BYTES_PER_SECOND
         except TimeoutError:
             raise RequestRefused(
                 BY_STATUS[408], "the body did not arrive in time; send it again"
@@ -164,22 +171,31 @@ class Gateway:
         if declared is not None and int(declared) > self._max_body_bytes:
             raise self._too_large()
 
-    def _admit(self, size: int, added: int) -> None:
+    def _admit(self, size: int, added: int, lane: Hashable) -> None:
         if size > self._max_body_bytes:
             raise self._too_large()
+        if self._buffered_of[lane] + added > BODIES_EACH * self._max_body_bytes:
+            raise RequestRefused(BUSY, "too many of your bodies are on their way")
         if self._buffered + added > BODIES_IN_MEMORY * self._max_body_bytes:
             raise RequestRefused(BUSY, "too many bodies are on their way")
         self._buffered += added
+        self._buffered_of[lane] += added
+
+    def _release(self, lane: Hashable, size: int) -> None:
+        self._buffered -= size
+        self._buffered_of[lane] -= size
+        if not self._buffered_of[lane]:
+            del self._buffered_of[lane]
 
     def _too_large(self) -> RequestRefused:
         return RequestRefused(BY_STATUS[413], f"a body has at most {self._max_body_bytes} bytes")
 
-    async def _call(self, request: Request, body: bytearray) -> Answer:
-        authorization = request.header("authorization")
-        is_slow, lane = self._sort(request.path, authorization, request.client[0])
+    async def _call(
+        self, request: Request, body: bytearray, lanes: Lanes, lane: Hashable
+    ) -> Answer:
         work = partial(self._run, environ_of(request, body))
         try:
-            return await self._lanes[is_slow].run(lane, work)
+            return await lanes.run(lane, work)
         except LanesFull as error:
             raise RequestRefused(BUSY, str(error)) from None
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from service.app import SLOW_PATHS
+from service.app import SLOW_PATHS, Served
+from service.upkeep import Upkeep
 from tests.house import House
 from tests.service.problems import refused
 
@@ -39,3 +40,20 @@ def test_doubled_slash_leads_nowhere(shared_house: House, path: str) -> None:
 
     refused(response, 404, "not-found")
     assert "Location" not in response.headers
+
+
+def test_strangers_of_one_network_have_one_turn_together(shared_house: House) -> None:
+    served = Served(shared_house.app, shared_house.platform, Upkeep(shared_house.platform))
+    first, second = (served.sort("/", None, f"2001:db8:1:2::{n}") for n in (1, 2))
+
+    assert first == second
+    assert first != served.sort("/", None, "2001:db8:1:3::1")
+
+
+def test_a_known_caller_has_the_tenants_turn(shared_house: House) -> None:
+    served = Served(shared_house.app, shared_house.platform, Upkeep(shared_house.platform))
+    shared_house.rob.predict([5, 10])
+
+    bearer = f"Bearer {shared_house.rob.token}"
+    assert served.sort("/", bearer, "192.0.2.1") == served.sort("/", bearer, "192.0.2.2")
+    assert served.sort("/", "Bearer made.up.token", "192.0.2.1") == (False, "192.0.2.1")

@@ -78,6 +78,43 @@ def test_the_target_outranks_the_host_header() -> None:
     assert environ_of(replace(REQUEST, host=None, headers=headers), b"")["HTTP_HOST"] == "elsewhere"
 
 
+def sent_from(number: int) -> Request:
+    return replace(REQUEST, client=(f"203.0.113.{number}", "1"))
+
+
+def test_a_body_that_falls_silent_near_its_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway, "FIRST_BODY_SECONDS", 0.05)
+
+    async def silent() -> AsyncIterator[bytes]:
+        yield b"x" * 2**20
+        await asyncio.sleep(5)
+
+    # A mebibyte at the least rate would be 64 seconds.
+    assert ask(silent(), max_body_bytes=2**21).status == 408
+
+
+def test_bodies_of_one_caller_leave_room_for_the_others() -> None:
+    async def flood() -> tuple[int, int]:
+        bounded = Gateway(count_bytes, threads=1, max_body_bytes=1024)
+        full = asyncio.Event()
+
+        async def held() -> AsyncIterator[bytes]:
+            yield b"x" * 1024
+            await full.wait()
+
+        waiting = [
+            asyncio.create_task(bounded.answer(sent_from(1), held()))
+            for _ in range(gateway.BODIES_IN_MEMORY)
+        ]
+        await asyncio.sleep(0.01)
+        other = await bounded.answer(sent_from(2), pieces(b"x" * 1024))
+        full.set()
+        statuses = [answer.status for answer in await asyncio.gather(*waiting)]
+        return other.status, statuses.count(200)
+
+    assert asyncio.run(flood()) == (200, gateway.BODIES_EACH)
+
+
 def test_bodies_together_are_bounded_and_the_bound_is_given_back() -> None:
     async def flood() -> list[int]:
         bounded = Gateway(count_bytes, threads=1, max_body_bytes=1024)
@@ -88,8 +125,8 @@ def test_bodies_together_are_bounded_and_the_bound_is_given_back() -> None:
             await full.wait()
 
         waiting = [
-            asyncio.create_task(bounded.answer(REQUEST, held()))
-            for _ in range(gateway.BODIES_IN_MEMORY)
+            asyncio.create_task(bounded.answer(sent_from(number % 2), held()))
+            for number in range(gateway.BODIES_IN_MEMORY)
         ]
         await asyncio.sleep(0.01)
         refused = await bounded.answer(REQUEST, pieces(b"x"))
