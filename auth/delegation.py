@@ -11,8 +11,9 @@ from auth.scope import Scope
 def require_grantable(scope: Scope, grants: Grants) -> None:
     """Raise GrantsExceeded naming what this principal cannot give within this tenant.
 
-    An operator may give whatever a tenant's admin could. Without this rule a user whose own
-    grants are narrowed could appoint, or reset the password of, somebody with more.
+    In a customer's tenant an operator may give whatever its admin could; among operators, only
+    what is its own. Without this rule a user whose own grants are narrowed could appoint, or
+    reset the password of, somebody with more.
     """
     excess = grants - narrow(_ceiling(scope), narrow(_held(scope), grants))
     if excess:
@@ -21,7 +22,8 @@ def require_grantable(scope: Scope, grants: Grants) -> None:
 
 def _held(scope: Scope) -> Grants:
     own = scope.principal.grants
-    return own | grants_of_role(Role.ADMIN) if scope.allows(Permission.TENANTS) else own
+    is_guest = scope.tenant != PLATFORM_TENANT and scope.allows(Permission.TENANTS)
+    return own | grants_of_role(Role.ADMIN) if is_guest else own
 
 
 def _ceiling(scope: Scope) -> Grants:
