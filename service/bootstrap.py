@@ -73,7 +73,7 @@ class Platform:
     holder: str  # this process, among all that hold places in the counter store
     telemetry: Telemetry
     database: Database
-    counters: Counters
+    counters: GuardedCounters
     epoch: Epoch
     caches: Caches
     authority: Authority
@@ -193,7 +193,7 @@ def _caches(epoch: Epoch, clock: Callable[[], float]) -> Caches:
     )
 
 
-def _counters(settings: Settings, telemetry: Telemetry, seed: Seed) -> Counters:
+def _counters(settings: Settings, telemetry: Telemetry, seed: Seed) -> GuardedCounters:
     """The counter store behind its failure policy; each change of mode is logged and shown."""
 
     def on_mode(shared: bool) -> None:

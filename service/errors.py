@@ -53,7 +53,8 @@ class MediaTypeRefused(ServiceError):
     """Raised when the body's content type is not one that the endpoint reads."""
 
     def __init__(self, given: str, accepted: str) -> None:
-        super().__init__(f"the content type {given!r} is not read here; send {accepted}")
+        what = f"the content type {given!r} is not read here" if given else "no content type given"
+        super().__init__(f"{what}; send {accepted}")
 
 
 class CredentialsMissing(ServiceError):

@@ -35,13 +35,13 @@ class StrictParser(FlaskParser):
     def load_json(self, req: flask.Request, schema: ma.Schema) -> Any:
         """The request's JSON object, duplicate members and wrong media types refused."""
         if req.mimetype != "application/json":
-            raise MediaTypeRefused(req.mimetype or "none", "application/json")
+            raise MediaTypeRefused(req.mimetype, "application/json")
         return read_json(read_body(req, MAX_CONTROL_BYTES))
 
     def load_form(self, req: flask.Request, schema: ma.Schema) -> Any:
         """The request's form fields; RFC 6749, section 3.2: none may be repeated."""
         if req.mimetype != "application/x-www-form-urlencoded":
-            raise MediaTypeRefused(req.mimetype or "none", "application/x-www-form-urlencoded")
+            raise MediaTypeRefused(req.mimetype, "application/x-www-form-urlencoded")
         refuse_encodings(req)
         if (req.content_length or 0) > MAX_CONTROL_BYTES:
             flask.abort(413)

@@ -10,6 +10,7 @@ from typing import Final
 
 import structlog
 
+from config.errors import CounterStoreDown
 from service.bootstrap import Platform
 from service.operations import maintenance
 from service.pidfile import signal_reload
@@ -35,6 +36,7 @@ class Upkeep:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
         self._lock: int | None = None
+        self._shared = True
 
     def start(self) -> None:
         """Begin in the background."""
@@ -51,6 +53,7 @@ class Upkeep:
         while not self._stop.wait(EPOCH_SECONDS):
             tick += 1
             self._attempt(maintenance.follow_epoch)
+            self._attempt(self._follow_counters)
             if tick % TICKS_PER_FLUSH == 0 and self._leads():
                 self._attempt(maintenance.flush_usage)
             if tick % TICKS_PER_TIDY == 1 and self._leads():
@@ -61,8 +64,20 @@ class Upkeep:
         # The next tick tries again; a store that is down must not end the upkeep of the rest.
         try:
             work(self._platform)
+        except CounterStoreDown as error:
+            log.info("upkeep waits for the counter store", work=work.__name__, reason=str(error))
         except Exception:
             log.exception("upkeep failed", work=work.__name__)
+
+    def _follow_counters(self, platform: Platform) -> None:
+        """Try a store that is down, and put each change between it and the local share on record.
+
+        Without this a worker that nobody calls would not notice that the store is back.
+        """
+        shared = platform.counters.probe()
+        if shared != self._shared:
+            maintenance.record_mode(platform, shared=shared)
+            self._shared = shared
 
     def _leads(self) -> bool:
         """Hold the instance's lock; the kernel frees it when its holder dies."""

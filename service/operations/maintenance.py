@@ -43,3 +43,15 @@ def renew_certificate(platform: Platform) -> bool:
                 details={"reason": renewal.reason},
             )
     return renewal.renewed
+
+
+def record_mode(platform: Platform, *, shared: bool) -> None:
+    """Put on record that a worker counts limits in the shared store again, or on its own share."""
+    with platform.database.write() as session:
+        platform.audit.append(
+            session,
+            actor=f"worker:{platform.holder}",
+            tenant_id=None,
+            action="limits.mode",
+            subject="shared" if shared else "local",
+        )

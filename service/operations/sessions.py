@@ -118,7 +118,7 @@ def revoke(platform: Platform, token: str, client: Scope | None) -> None:
             platform.revoked.revoke_token(session, owner.claims.token_id, owner.claims.expires_at)
         platform.audit.append(
             session,
-            actor=owner.subject,
+            actor=_actor(platform, session, owner.subject),
             tenant_id=owner.tenant_id,
             action="sessions.revoke",
             subject=owner.session_id or "access",
@@ -305,10 +305,15 @@ def _tenant_id(platform: Platform, session: Session, name: str) -> str | None:
         return None
 
 
+def _actor(platform: Platform, session: Session, subject_id: str) -> str:
+    """Whose token it is, by name; by identifier if the account may not act any more."""
+    return str(platform.principals.of(session, subject_id) or subject_id)
+
+
 def _record_reuse(platform: Platform, session: Session, reused: Reused) -> None:
     platform.audit.append(
         session,
-        actor=reused.session.subject_id,
+        actor=_actor(platform, session, reused.session.subject_id),
         tenant_id=reused.session.tenant_id,
         action="sessions.reuse",
         subject=reused.session.id,
