@@ -88,8 +88,10 @@ class Epoch:
         if known is not None and last <= known:
             return known
         rows = self._committed_since(FIRST - 1 if known is None else known)
-        with suppress(lmdb.Error, OSError):  # the readers ask the database then
-            self._advance([(CHANGES, last), *rows])
+        try:
+            self._advance([(CHANGES, last), *rows], known=known)
+        except (lmdb.Error, OSError):
+            self._give_up()
         return last
 
     def current(self) -> int:
@@ -138,12 +140,22 @@ class Epoch:
             return None
         return max((_NUMBER.unpack(r)[0] for r in records if r is not None), default=FIRST)
 
-    def _advance(self, numbers: Iterable[tuple[str, int]]) -> None:
+    def _advance(self, numbers: Iterable[tuple[str, int]], *, known: int | None) -> None:
         with self._store.env.begin(write=True) as txn:
+            if known is not None and txn.get(_key(CHANGES)) is None:
+                return  # thrown away meanwhile: what is later than `known` would not be the whole
             for concerns, value in numbers:
                 record = txn.get(_key(concerns))
                 if record is None or value > _NUMBER.unpack(record)[0]:
                     txn.put(_key(concerns), _NUMBER.pack(value))
+
+    def _give_up(self) -> None:
+        """Leave nobody with a copy that hides a change: without one, the database is asked."""
+        with suppress(lmdb.Error, OSError), self._store.env.begin() as txn:
+            if txn.get(_key(CHANGES)) is None:
+                return  # nobody believes an empty one
+        with suppress(OSError):  # there is none, then
+            self._store.discard()
 
 
 def _key(concerns: str) -> bytes:

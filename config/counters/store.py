@@ -54,6 +54,14 @@ class MachineStore:
                 self._env.close()
                 self._env = None
 
+    def discard(self) -> None:
+        """Throw the file away; each process finds it gone within CHECK_SECONDS; raises OSError."""
+        with self._lock:
+            with _alone(self._path):
+                (self._path / "data.mdb").unlink(missing_ok=True)
+                (self._path / "lock.mdb").unlink(missing_ok=True)
+            self._env = None  # not closed: another thread may be reading it
+
     def forget(self) -> None:
         """Let go of an environment inherited through a fork; the parent's locks stay its own."""
         self._lock = threading.Lock()  # a thread of the parent may have held it at the fork
@@ -66,7 +74,7 @@ class MachineStore:
                 self._env = None
                 with _alone(self._path):
                     self._env = self._open()
-                self._inode = _inode(self._path)
+                    self._inode = _inode(self._path)
             self._checked = now
             return self._env
 

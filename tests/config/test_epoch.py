@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -12,13 +14,14 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import update
+from sqlalchemy import insert, update
 
 from config.database import Base, Database
 from config.epoch import EVERYONE, Epoch, EpochCache, EpochRow
 from tests.auth.clock import Clock
 
 NOW = 1_800_000_000.0
+SMALL = 64 * 1024
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -127,6 +130,99 @@ def test_without_its_copy_the_number_comes_from_the_database(
 
     assert epoch.current() > before
     epoch.close()
+
+
+def fill(database: Database, epoch: Epoch) -> None:
+    """Make more changes than a small copy holds, the last of them one of Acme's."""
+    with database.write() as session:
+        epoch.raise_in(session, "acme")
+        last = session.get_one(EpochRow, "acme").value
+        changes = [{"concerns": f"tenant-{n}", "value": last} for n in range(5_000)]
+        session.execute(insert(EpochRow), changes)
+
+
+def fill_elsewhere(url: str, path: Path) -> None:
+    pytest.MonkeyPatch().setattr("config.epoch.MAP_BYTES", SMALL)  # of a process of its own
+    database = Database(url)
+    epoch = Epoch(database, path)
+    fill(database, epoch)
+    epoch.publish()
+    epoch.close()
+    database.close()
+
+
+@pytest.fixture
+def small_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("config.epoch.MAP_BYTES", SMALL)
+
+
+@pytest.mark.usefixtures("small_copy")
+def test_a_copy_that_cannot_be_written_hides_no_change(database: Database, path: Path) -> None:
+    epoch = Epoch(database, path, clock=lambda: NOW)
+    change(epoch, database)
+    before = epoch.publish()
+    cache: EpochCache[str, str] = EpochCache(epoch, 9, concerns=lambda tenant: tenant)
+    cache.fetch("acme", lambda: "acme")
+    fill(database, epoch)
+
+    assert epoch.publish() > before
+
+    assert cache.get("acme") is None
+    assert epoch.newest("acme") == epoch.current() > before
+    change(epoch, database)
+    epoch.publish()
+    assert epoch.newest("acme") == epoch.current()
+    epoch.close()
+
+
+@pytest.mark.usefixtures("small_copy")
+def test_a_copy_that_another_process_could_not_write_is_believed_no_more(
+    tmp_path: Path, path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path / 'sallyport.db'}"
+    database = Database(url)
+    Base.metadata.create_all(database.engine, [Base.metadata.tables["epoch"]])
+    epoch = Epoch(database, path, clock=lambda: NOW)
+    change(epoch, database)
+    before = epoch.publish()
+    process = multiprocessing.get_context("forkserver").Process(
+        target=fill_elsewhere, args=(url, path)
+    )
+    process.start()
+    process.join(30)
+    assert process.exitcode == 0
+
+    deadline = time.monotonic() + 10
+    while epoch.newest("acme") == before and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+    assert epoch.newest("acme") > before
+    epoch.close()
+    database.close()
+
+
+def test_a_copy_emptied_under_a_refresh_is_not_filled_by_halves(
+    epoch: Epoch, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with database.write() as session:
+        epoch.raise_in(session, "acme")
+    epoch.publish()
+    change(epoch, database)
+    read = epoch._committed_since
+
+    def read_while_it_is_thrown_away(number: int) -> list[tuple[str, int]]:
+        epoch._store.discard()
+        return read(number)
+
+    monkeypatch.setattr(epoch, "_committed_since", read_while_it_is_thrown_away)
+    epoch.refresh()
+    monkeypatch.undo()
+    with database.read() as session:
+        acme = session.get_one(EpochRow, "acme").value
+
+    epoch.refresh()
+
+    assert epoch._known("acme") == acme
 
 
 def test_a_lost_copy_is_made_anew(epoch: Epoch, database: Database, path: Path) -> None:
