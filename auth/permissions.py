@@ -107,8 +107,15 @@ def format_scope(grants: Iterable[Grant]) -> str:
 
 
 def narrow(held: Grants, wanted: Grants) -> Grants:
-    """The part of `wanted` that `held` covers."""
-    return frozenset(g for g in wanted if any(own.covers(g) for own in held))
+    """What both allow: every grant of one that the other covers.
+
+    `predict` narrowed to what `predict:linear` holds is `predict:linear`.
+    """
+    return _covered(held, wanted) | _covered(wanted, held)
+
+
+def _covered(broad: Grants, fine: Grants) -> Grants:
+    return frozenset(grant for grant in fine if any(own.covers(grant) for own in broad))
 
 
 def _parse_grant(word: str) -> Grant:

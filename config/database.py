@@ -58,6 +58,17 @@ class Database:
         with Session(self.engine, expire_on_commit=False) as session:
             yield session
 
+    def forget_deleted(self) -> None:
+        """Take what was deleted out of SQLite's write-ahead log, where it would stay for a while.
+
+        A log that another reader still needs is emptied by the next call or restart.
+        """
+        if self.dialect == "sqlite":
+            with self.engine.connect() as connection:
+                driver = connection.connection.driver_connection
+                assert driver is not None
+                driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def close(self) -> None:
         """Close every pooled connection."""
         self.engine.dispose()

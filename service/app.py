@@ -129,6 +129,9 @@ def record(response: flask.Response) -> flask.Response:
     method = request.method if request.endpoint else "any"
     telemetry.requests.labels(endpoint, method, str(response.status_code)).inc()
     telemetry.request_seconds.labels(endpoint).observe(seconds)
+    if "compute_seconds" in g:  # predictions alone: other durations may tell what is secret
+        total, compute = seconds * 1000, g.compute_seconds * 1000
+        response.headers["Server-Timing"] = f"total;dur={total:.3f}, compute;dur={compute:.3f}"
     scope = g.get("scope")
     log.debug(
         "answered",

@@ -248,6 +248,8 @@ TABLE: Final[Mapping[type[Exception], Problem]] = {
     ),
     auth_errors.KeyNotReady: CONFLICT,
     models_errors.ModelNotFound: NOT_FOUND,
+    models_errors.ArtefactMissing: UNAVAILABLE,
+    models_errors.ArtefactBroken: UNAVAILABLE,
     models_errors.PredictionFailed: Problem(500, "prediction-failed", "The model failed on this"),
     OperationalError: UNAVAILABLE,
     PoolExhausted: UNAVAILABLE,

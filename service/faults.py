@@ -53,6 +53,8 @@ def _answer_domain(error: Exception) -> flask.Response:
     problem = problem_of(error)
     if problem is INTERNAL:
         log.error("unforeseen error", endpoint=request.endpoint, exc_info=error)
+    elif problem.status >= 500:
+        log.error("failing", problem=problem.name, reason=str(error))
     elif not problem.tells:
         log.info("refused", problem=problem.name, reason=str(error))
     response = _answer(problem, error)

@@ -137,8 +137,7 @@ class Gateway:
                 await self._read(request, body, received, lane)
             return await self._call(request, received, self._lanes[is_slow], lane)
         except RequestRefused as refusal:
-            if request.version == "2":
-                await _discard(body)
+            await _discard(body)
             return refusal.answer()
         finally:
             self._release(lane, len(received))
@@ -208,7 +207,11 @@ class Gateway:
 
 
 async def _discard(body: AsyncIterator[bytes]) -> None:
-    """Read on for a moment: an HTTP/2 stream whose body is left unread is reset, answer and all."""
+    """Read on for a moment, keeping nothing.
+
+    A stream or connection whose body is left unread is reset, and the answer lost with it: many
+    clients read only when they have sent everything.
+    """
     with suppress(TimeoutError):
         async with asyncio.timeout(DISCARD_SECONDS):
             async for _chunk in body:

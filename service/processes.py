@@ -24,6 +24,7 @@ START_SECONDS: Final = 60.0
 QUICK_DEATH_SECONDS: Final = 10.0
 FIRST_BACKOFF_SECONDS: Final = 0.1
 LONGEST_BACKOFF_SECONDS: Final = 5.0
+MOST_DEATHS_BEFORE_SERVING: Final = 5
 REFUSED: Final = 78  # EX_CONFIG of sysexits.h: not to be started again as things are
 
 Run = Callable[[int], None]
@@ -176,6 +177,14 @@ class Post:
     def serves(self) -> bool:
         """Whether the holder has said that it serves."""
         return self.holder is not None and self.holder.serves
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether what this post starts refuses to serve, or dies each time before it does.
+
+        Only for a first start: what has served before is started again for ever.
+        """
+        return self.last_code == REFUSED or self._quick_deaths >= MOST_DEATHS_BEFORE_SERVING
 
     @property
     def children(self) -> list[Child]:

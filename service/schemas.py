@@ -238,6 +238,7 @@ class UserChangeSchema(StrictSchema):
 
     state = fields.String(validate=validate.OneOf(["active", "disabled"]))
     role = fields.String(validate=ROLES)
+    scope = text(4096, "Narrows the role; null lifts the narrowing.", allow_none=True)
 
 
 class ClientSchema(AnswerSchema):

@@ -24,7 +24,7 @@ from typing import Any, Final
 from config.settings import PREFIX, Settings
 from config.telemetry import MULTIPROCESS_VARIABLE, prepare_folder
 from service.pidfile import PID_FILE, read_pid
-from service.processes import REFUSED, Child, Post, Signals, fork, reap
+from service.processes import Child, Post, Signals, fork, reap
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class ProgramRefused(ServingError):
     """Raised when a program finds the installation unfit to serve, and has said why."""
 
     def __init__(self) -> None:
-        super().__init__("nothing is served; the line above says why")
+        super().__init__("nothing is served; the lines above say why")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +159,7 @@ class Supervisor:
             for number in signals.wait(awaited, min(pauses, default=None)):
                 stopping = self._obey(number, stopping=stopping)
             reap(self._posts)
-            if not announced and any(post.last_code == REFUSED for post in self._posts):
+            if not announced and any(post.is_hopeless for post in self._posts):
                 # The program has said why; starting it again would say the same.
                 raise ProgramRefused
 

@@ -112,7 +112,7 @@ def _keep(posts: list[Post], inherited: Inherited) -> None:
         if not still_open(inherited.lifeline):
             _abandon(posts)
         reap(posts)
-        if not announced and any(post.last_code == REFUSED for post in posts):
+        if not announced and any(post.is_hopeless for post in posts):
             sys.exit(REFUSED)
         if not stopping and {signal.SIGTERM, signal.SIGINT} & set(received):
             stopping = True

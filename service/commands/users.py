@@ -89,11 +89,20 @@ def enable(operator: Operator, username: str, tenant: str, *, as_json: bool) -> 
 @click.argument("username")
 @click.argument("role", type=role_type)
 @tenant_option
+@click.option("--scope", help="Narrows the role, e.g. 'predict:linear'; '' lifts a narrowing.")
 @json_option
 @click.pass_obj
-def role(operator: Operator, username: str, role: str, tenant: str, *, as_json: bool) -> None:
-    """Give a user another role."""
-    _change(operator, tenant, username, as_json=as_json, role=role)
+def role(
+    operator: Operator,
+    username: str,
+    role: str,
+    tenant: str,
+    scope: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Give a user a role, the present one narrowed or another."""
+    _change(operator, tenant, username, as_json=as_json, role=role, narrowing=scope)
 
 
 @users.command("reset-password")
@@ -119,9 +128,12 @@ def _change(
     as_json: bool,
     state: str | None = None,
     role: str | None = None,
+    narrowing: str | None = None,
 ) -> None:
     scope = operator.scope(tenant)
-    user = operations.change_user(operator.platform, scope, username, state=state, role=role)
+    user = operations.change_user(
+        operator.platform, scope, username, state=state, role=role, narrowing=narrowing
+    )
     show(user, as_json=as_json)
 
 

@@ -85,12 +85,19 @@ def change_user(
     *,
     state: str | None = None,
     role: str | None = None,
+    narrowing: str | None = None,
 ) -> UserView:
-    """Disable or enable a user, or give another role; a disabled user's sessions end."""
+    """Disable or enable a user, give another role, or narrow the role; empty lifts a narrowing.
+
+    A disabled user's sessions end.
+    """
     with recorded(platform, scope, Permission.USERS, "users.change", username) as act:
-        act.details |= {"state": state, "role": role}
+        act.details |= {"state": state, "role": role, "grants": narrowing}
         if role is not None:
             platform.accounts.set_role(act.session, scope, username, Role(role))
+        if narrowing is not None:
+            grants = parse_scope(narrowing) if narrowing else None
+            platform.accounts.set_grants(act.session, scope, username, grants)
         if state == "disabled":
             user = platform.accounts.disable(act.session, scope, username)
             platform.sessions.end_all(act.session, user.id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Iterator
+from dataclasses import replace
 
 from sqlalchemy.orm import Session
 
@@ -103,4 +104,5 @@ def delete_tenant(platform: Platform, scope: Scope, name: str) -> Tenant:
         platform.tenants.delete(act.session, name)
     # The key is gone with the commit; the files are noise from here on.
     platform.artefacts.delete_tenant(tenant.id)
-    return tenant
+    platform.database.forget_deleted()
+    return replace(tenant, state="deleted")

@@ -72,7 +72,9 @@ def show_user(query: Members, username: str) -> accounts.UserView:
 @bp.response(200, UserSchema)
 @bp.alt_response(409, "CONFLICT")
 def change_user(query: Members, body: Members, username: str) -> accounts.UserView:
-    """Change a user's role, or disable or enable the account."""
+    """Change a user's role or its narrowing, or disable or enable the account."""
+    if "scope" in body:
+        body["narrowing"] = body.pop("scope") or ""
     return accounts.change_user(current_platform(), _scope(query), username, **body)
 
 

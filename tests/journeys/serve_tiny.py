@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 
 import click
@@ -18,7 +19,8 @@ def main() -> None:
     """Serve the instance that the environment names; say the ports when ready."""
     settings = load_settings()
     configure_logging(settings.log_level, settings.log_format)
-    supervisor = Supervisor(settings, programs_of(settings, application=APPLICATION))
+    application = os.environ.get("TINY_APPLICATION", APPLICATION)
+    supervisor = Supervisor(settings, programs_of(settings, application=application))
     try:
         supervisor.run(on_ready=lambda: click.echo(json.dumps(supervisor.ports)))
     except ServingError as error:

@@ -18,7 +18,16 @@ import pytest
 from certs.contexts import client_context
 from config.settings import load_settings
 from service.pidfile import PID_FILE, serving_pid, signal_reload
-from tests.journeys.served import Served, end, free_port, launch, prepare, serving, until
+from tests.journeys.served import (
+    DEADLINE,
+    Served,
+    end,
+    free_port,
+    launch,
+    prepare,
+    serving,
+    until,
+)
 
 
 @pytest.fixture
@@ -219,3 +228,16 @@ def _established(served: Served) -> bool:
     connections = psutil.net_connections("tcp4")
     ends = [c for c in connections if c.laddr.port == served.port and c.pid]
     return any(c.status == psutil.CONN_ESTABLISHED for c in ends)
+
+
+@pytest.mark.parametrize("application", ["fail_to_start", "is_not_there"])
+def test_what_never_serves_is_given_up(instance: Path, application: str) -> None:
+    chosen = {"TINY_APPLICATION": f"tests.journeys.tiny_application:{application}"}
+    process = launch(instance, chosen, stderr=subprocess.PIPE)
+    try:
+        _, said = process.communicate(timeout=DEADLINE)
+    finally:
+        end(process)
+
+    assert process.returncode == 1
+    assert said.splitlines()[-1] == "nothing is served; the lines above say why"

@@ -36,3 +36,8 @@ def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[
     }
     start_response("200 OK", [("Content-Type", "application/json")])
     return [json.dumps(said).encode()]
+
+
+def fail_to_start(_settings: Settings) -> WSGIApplication:
+    """Raise what nobody foresaw."""
+    raise ZeroDivisionError

@@ -163,3 +163,18 @@ def test_operator_administers_another_tenant_by_name(shared_house: House) -> Non
     for other in ("nowhere", "%00", "%F0%9F%8C%8D"):
         response = shared_house.olga.get(f"/admin/users?tenant={other}")
         refused(response, 404, "not-found")
+
+
+def test_a_users_role_is_narrowed_and_widened_again_at_once(house: House) -> None:
+    assert house.rob.get("/models").status_code == 200
+
+    narrowed = house.ada.call("PATCH", "/admin/users/rob", json={"scope": "predict:linear"})
+
+    assert narrowed.get_json()["scope"] == "predict:linear"
+    assert house.rob.get("/models").status_code == 403
+    assert house.rob.predict([5, 10]).status_code == 200
+
+    lifted = house.ada.call("PATCH", "/admin/users/rob", json={"scope": None})
+
+    assert "scope" not in lifted.get_json()
+    assert house.rob.get("/models").status_code == 200

@@ -25,8 +25,6 @@ NOT_OVER_HTTP = {
     "ArraysMalformed",
     "LibraryMissing",
     # Faults of ours: a 500 that tells nothing is what they are.
-    "ArtefactMissing",
-    "ArtefactBroken",
     "AuthError",
     "ModelsError",
 }

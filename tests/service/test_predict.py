@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -293,3 +294,13 @@ def test_bounds_are_the_settings(small_house: House) -> None:
     refused(rob.predict([[1, 2, 3, 4, 5]]), 400, "invalid-input")
     refused(rob.predict([[[1]]]), 400, "invalid-input")
     refused(raw(small_house, b" " * 1025), 413, "too-large")
+
+
+def test_the_answer_says_how_long_the_model_took_and_a_refusal_does_not(
+    shared_house: House,
+) -> None:
+    answer = shared_house.ada.predict([5, 10])
+    refused_one = shared_house.ada.predict(["five"])
+
+    assert re.fullmatch(r"total;dur=[0-9.]+, compute;dur=[0-9.]+", answer.headers["Server-Timing"])
+    assert "Server-Timing" not in refused_one.headers
