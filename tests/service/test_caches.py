@@ -28,3 +28,24 @@ def test_rotating_the_keys_concerns_everyone(house: House) -> None:
 
     assert house.platform.caches.callers.get(house.gail.token) is None
     assert house.gail.predict([5, 10]).status_code == 200
+
+
+def test_callers_known_before_a_change_are_not_counted_by_address(demo_instance: Path) -> None:
+    with opened(load_settings(demo_instance, address_requests_per_minute=4)) as house:
+        house.gail.predict([5, 10])
+        for _ in range(6):
+            plans.set_limits(
+                house.platform, house.operator("globex"), values={"rows_per_minute": 500}
+            )
+            assert house.gail.predict([5, 10]).status_code == 200
+
+
+def test_a_token_once_known_counts_by_address_when_it_is_refused(demo_instance: Path) -> None:
+    with opened(load_settings(demo_instance, address_requests_per_minute=8)) as house:
+        house.rob.get("/models")
+        house.rob.post("/auth/logout")
+
+        statuses = [house.rob.get("/models").status_code for _ in range(9)]
+
+        assert set(statuses[:2]) == {401}
+        assert statuses[-1] == 429
