@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: serve test check format lock clean
+.PHONY: serve test coverage check format lock clean
 
 # Packages are compiled when they are first imported: most of what they hold never is.
 serve: $(VENV)/.runtime  ## serve https://localhost:8443; the first call prepares instance/
@@ -13,6 +13,9 @@ serve: $(VENV)/.runtime  ## serve https://localhost:8443; the first call prepare
 
 test: $(VENV)/.development  ## every test, the drills included
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+coverage: $(VENV)/.development  ## every test, and which branches of the product they miss
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term
 
 check: $(VENV)/.development  ## lint, format, types, import contracts
 	$(BIN)/ruff check .

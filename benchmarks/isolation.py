@@ -18,7 +18,9 @@ import statistics
 import sys
 import time
 import urllib.request
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 ROUNDS = 3
@@ -26,7 +28,11 @@ GREEDY_CONNECTIONS = 80
 GUESSERS = 16
 
 
-def login(url: str, context: ssl.SSLContext, demo: dict, username: str) -> str:
+Measure = Callable[[], Awaitable[list[float]]]
+Target = tuple[tuple[str | None, int | None], ssl.SSLContext]
+
+
+def login(url: str, context: ssl.SSLContext, demo: dict[str, Any], username: str) -> str:
     """Return an access token of a member of the demo."""
     for tenant in demo["tenants"]:
         for user in tenant["users"]:
@@ -38,7 +44,7 @@ def login(url: str, context: ssl.SSLContext, demo: dict, username: str) -> str:
                     {"Content-Type": "application/json"},
                 )
                 with urllib.request.urlopen(request, context=context) as answer:
-                    return json.load(answer)["access_token"]
+                    return str(json.load(answer)["access_token"])
     raise LookupError(username)
 
 
@@ -57,7 +63,7 @@ async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, reques
     return int(head.split(" ", 2)[1])
 
 
-async def steadily(target, request: bytes, rate: float, seconds: float) -> list[float]:
+async def steadily(target: Target, request: bytes, rate: float, seconds: float) -> list[float]:
     """Latencies (ms) of requests sent at a rate over four connections; a failure is infinite."""
     latencies: list[float] = []
 
@@ -75,7 +81,7 @@ async def steadily(target, request: bytes, rate: float, seconds: float) -> list[
     return latencies
 
 
-async def flood(target, request: bytes, connections: int) -> None:
+async def flood(target: Target, request: bytes, connections: int) -> None:
     """Send a request over each connection as soon as the last is answered, until cancelled."""
 
     async def one() -> None:
@@ -101,14 +107,14 @@ def flooding(arguments: list[str]) -> None:
     asyncio.run(flood(target, body, GUESSERS))
 
 
-def target_of(instance: Path, url: str):
+def target_of(instance: Path, url: str) -> Target:
     """Where to connect, and with which trust."""
     context = ssl.create_default_context(cafile=instance / "certs" / "ca.pem")
     parts = urlsplit(url)
     return (parts.hostname, parts.port), context
 
 
-async def beside(kind: str, arguments: list[str], measure) -> list[float]:
+async def beside(kind: str, arguments: list[str], measure: Measure) -> list[float]:
     """Measure while the flood runs."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, __file__, "--flood", *arguments, kind
@@ -135,7 +141,7 @@ async def main() -> None:
     gail, ada = (login(given.url, target[1], demo, name) for name in ("gail", "ada"))
     own = request_of("/predict", b'{"features":[5,10]}', f"Authorization: Bearer {gail}")
 
-    def measure():
+    def measure() -> Awaitable[list[float]]:
         return steadily(target, own, given.rate, given.seconds)
 
     rounds: dict[str, list[tuple[float, float, float]]] = {}
