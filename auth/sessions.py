@@ -131,8 +131,14 @@ class Sessions:
 
     def is_active(self, session: Session, session_id: str) -> bool:
         """Say whether a session is neither ended nor expired."""
+        return self.expiry(session, session_id) is not None
+
+    def expiry(self, session: Session, session_id: str) -> float | None:
+        """When an active session expires; None if it is over."""
         row = session.get(SessionRow, session_id, populate_existing=True)
-        return row is not None and row.ended_at is None and self._clock() < row.expires_at
+        if row is None or row.ended_at is not None or row.expires_at <= self._clock():
+            return None
+        return row.expires_at
 
     def purge(self, session: Session) -> int:
         """Delete sessions that are over, with their tokens; returns how many.

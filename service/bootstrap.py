@@ -25,7 +25,7 @@ from auth.scope import Scope
 from auth.secrets import PlatformSecrets
 from auth.sessions import Sessions
 from auth.tenants import Tenants
-from auth.tokens import AccessTokens, Claims
+from auth.tokens import AccessTokens
 from auth.usage import UsageLedger
 from certs.authority import Authority
 from config.counters import Counters, Seed
@@ -53,10 +53,18 @@ log = structlog.get_logger("sallyport.platform")
 
 
 @dataclass(frozen=True, slots=True)
+class Caller:
+    """Whom a credential stands for, and until which Unix time if nothing changes."""
+
+    scope: Scope
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
 class Caches:
     """What a worker remembers while the epoch stands."""
 
-    callers: EpochCache[str, tuple[Scope, Claims]]
+    callers: EpochCache[str, Caller]
     limits: EpochCache[str, TenantLimits]
     versions: EpochCache[tuple[str, str | None, int | str | None], Version]
     signers: EpochCache[str, SigningKey]
@@ -184,7 +192,7 @@ def assemble(settings: Settings, clock: Callable[[], float] = time.time) -> Plat
 
 def _caches(epoch: Epoch, clock: Callable[[], float]) -> Caches:
     return Caches(
-        callers=EpochCache(epoch, CALLERS, concerns=lambda c: c[0].tenant_id, clock=clock),
+        callers=EpochCache(epoch, CALLERS, concerns=lambda c: c.scope.tenant_id, clock=clock),
         limits=EpochCache(epoch, TENANTS, concerns=lambda limits: limits.tenant_id, clock=clock),
         versions=EpochCache(epoch, TENANTS, concerns=lambda v: v.tenant_id, clock=clock),
         signers=EpochCache(epoch, 1, clock=clock),

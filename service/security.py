@@ -107,7 +107,7 @@ def known_scope(platform: Platform, authorization: str) -> Scope | None:
     """The scope of a bearer token that was verified in this epoch, if it was."""
     token = bearer_token(authorization)
     known = platform.caches.callers.get(token) if token else None
-    return known[0] if known else None
+    return known.scope if known else None
 
 
 def _recognised(platform: Platform, authorization: str) -> Scope | None:

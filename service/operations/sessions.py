@@ -20,7 +20,7 @@ from auth.scope import Principal, Scope, own_scope
 from auth.sessions import Issued, Reused
 from auth.tokens import Claims
 from certs.inspection import public_key_digest
-from service.bootstrap import Platform
+from service.bootstrap import Caller, Platform
 from service.errors import ClientRefused, ScopeRefused
 from service.operations.guesses import charged_guess
 from service.operations.recording import recorded
@@ -156,12 +156,12 @@ def introspect(platform: Platform, scope: Scope, token: str) -> dict[str, Any]:
 def identify(platform: Platform, token: str) -> Scope:
     """The scope of whoever holds the access token; raises TokenRefused.
 
-    The answer is remembered until the token expires or the epoch moves.
+    The answer is remembered until the token, its session or its account ends, or the epoch moves.
     """
-    scope, _ = platform.caches.callers.fetch(
-        token, lambda: _identify(platform, token), expires=_expiry
+    known = platform.caches.callers.fetch(
+        token, lambda: _identify(platform, token), expires=lambda caller: caller.until
     )
-    return scope
+    return known.scope
 
 
 def identify_client(platform: Platform, client_id: str, secret: str) -> Scope:
@@ -216,20 +216,15 @@ def _owner(platform: Platform, token: str) -> _Owner | None:
     return _Owner(login_session.subject_id, login_session.tenant_id, login_session.id, None)
 
 
-def _identify(platform: Platform, token: str) -> tuple[Scope, Claims]:
+def _identify(platform: Platform, token: str) -> Caller:
     claims = _read(platform, token)
     with platform.database.read() as session:
+        until = _require_standing(platform, session, claims)
         principal = _live_principal(platform, session, claims)
     grants: Grants = narrow(principal.grants, claims.grants)
     scope = own_scope(replace(principal, grants=grants, session_id=claims.session_id))
-    return scope, claims
-
-
-def _expiry(caller: tuple[Scope, Claims]) -> float:
-    """A service account may end before its token does."""
-    scope, claims = caller
-    ends = scope.principal.expires_at
-    return claims.expires_at if ends is None else min(claims.expires_at, ends)
+    ends = principal.expires_at  # a service account may end before its token does
+    return Caller(scope, until if ends is None else min(until, ends))
 
 
 def _read(platform: Platform, token: str) -> Claims:
@@ -242,17 +237,19 @@ def _read(platform: Platform, token: str) -> Claims:
         return platform.tokens.read(token, fresh, platform.clock())
 
 
-def _require_standing(platform: Platform, session: Session, claims: Claims) -> None:
+def _require_standing(platform: Platform, session: Session, claims: Claims) -> float:
+    """Until when the token stands if nothing changes; raises TokenRefused."""
     if platform.revoked.is_revoked(session, claims.token_id):
         raise TokenRefused("it was revoked")
-    if claims.session_id is not None and not platform.sessions.is_active(
-        session, claims.session_id
-    ):
+    if claims.session_id is None:
+        return claims.expires_at
+    session_ends = platform.sessions.expiry(session, claims.session_id)
+    if session_ends is None:
         raise TokenRefused("its session has ended")
+    return min(claims.expires_at, session_ends)
 
 
 def _live_principal(platform: Platform, session: Session, claims: Claims) -> Principal:
-    _require_standing(platform, session, claims)
     principal = platform.principals.of(session, claims.subject)
     if principal is None or principal.tenant_id != claims.tenant_id:
         raise TokenRefused("its account may not act any more")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from config.settings import load_settings
 from service.operations import keys, plans
+from tests.auth.clock import Clock
 from tests.house import House, opened
+from tests.service.problems import refused
 
 
 def test_a_logout_leaves_the_callers_of_other_tenants_known(house: House) -> None:
@@ -49,3 +52,14 @@ def test_a_token_once_known_counts_by_address_when_it_is_refused(demo_instance: 
 
         assert set(statuses[:2]) == {401}
         assert statuses[-1] == 429
+
+
+def test_a_caller_is_not_known_for_longer_than_the_session_lasts(demo_instance: Path) -> None:
+    clock = Clock(time.time())
+    with opened(load_settings(demo_instance, refresh_seconds=300), clock) as house:
+        assert house.rob.get("/models").status_code == 200
+        clock.advance(299)
+        assert house.rob.get("/models").status_code == 200
+        clock.advance(1)
+
+        refused(house.rob.get("/models"), 401, "invalid-token")
