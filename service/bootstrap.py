@@ -64,7 +64,8 @@ class Caller:
 class Caches:
     """What a worker remembers while the epoch stands."""
 
-    callers: EpochCache[str, Caller]
+    callers: EpochCache[str, Caller]  # by access token
+    certified: EpochCache[bytes, Caller]  # by client certificate
     limits: EpochCache[str, TenantLimits]
     versions: EpochCache[tuple[str, str | None, int | str | None], Version]
     signers: EpochCache[str, SigningKey]
@@ -193,6 +194,7 @@ def assemble(settings: Settings, clock: Callable[[], float] = time.time) -> Plat
 def _caches(epoch: Epoch, clock: Callable[[], float]) -> Caches:
     return Caches(
         callers=EpochCache(epoch, CALLERS, concerns=lambda c: c.scope.tenant_id, clock=clock),
+        certified=EpochCache(epoch, CALLERS, concerns=lambda c: c.scope.tenant_id, clock=clock),
         limits=EpochCache(epoch, TENANTS, concerns=lambda limits: limits.tenant_id, clock=clock),
         versions=EpochCache(epoch, TENANTS, concerns=lambda v: v.tenant_id, clock=clock),
         signers=EpochCache(epoch, 1, clock=clock),

@@ -22,8 +22,9 @@ from flask_jwt_extended import JWTManager, get_current_user, verify_jwt_in_reque
 from auth.errors import TokenRefused
 from auth.permissions import PER_MODEL, Permission
 from auth.scope import Scope
-from service.bootstrap import Platform
-from service.errors import CredentialsAmbiguous, CredentialsMissing
+from config.epoch import EpochCache
+from service.bootstrap import Caller, Platform
+from service.errors import ClientRefused, CredentialsAmbiguous, CredentialsMissing
 from service.operations import sessions
 
 EXTENSION: Final = "sallyport"
@@ -34,6 +35,7 @@ SEVERAL: Final = re.compile(r"(bearer|basic) [^,]*,.*", re.IGNORECASE)  # one sp
 BEARER: Final = re.compile(r"bearer +([^\s,]+) *", re.IGNORECASE)
 
 View = TypeVar("View", bound=Callable[..., Any])
+Credential = TypeVar("Credential", str, bytes)
 log = structlog.get_logger("sallyport.security")
 
 
@@ -93,14 +95,19 @@ def authenticated_scope() -> Scope:
 
 
 def recognise() -> None:
-    """Remember who is calling if the token was verified before; after a change, verify it anew.
+    """Remember who is calling if the credential was verified before; after a change, verify anew.
 
     Whoever was known stays so until refused: counted by address after every change, the callers
     behind one address would be locked out by whoever makes enough changes.
     """
-    authorization = request.headers.get("Authorization", "")
-    certified = CERTIFICATE in request.environ
-    g.scope = None if certified else _recognised(current_platform(), authorization)
+    platform = current_platform()
+    certificate, token = request.environ.get(CERTIFICATE), bearer_token()
+    g.scope = None
+    if certificate is None and token is not None:
+        g.scope = _recognised(platform, platform.caches.callers, token, sessions.identify)
+    elif certificate is not None and "Authorization" not in request.headers:
+        known = platform.caches.certified
+        g.scope = _recognised(platform, known, certificate, sessions.identify_certificate)
 
 
 def known_scope(platform: Platform, authorization: str) -> Scope | None:
@@ -110,15 +117,21 @@ def known_scope(platform: Platform, authorization: str) -> Scope | None:
     return known.scope if known else None
 
 
-def _recognised(platform: Platform, authorization: str) -> Scope | None:
-    scope = known_scope(platform, authorization)
-    token = bearer_token(authorization)
-    if scope is not None or token is None or not platform.caches.callers.remembers(token):
-        return scope
+def _recognised(
+    platform: Platform,
+    known: EpochCache[Credential, Caller],
+    credential: Credential,
+    identify: Callable[[Platform, Credential], Scope],
+) -> Scope | None:
+    caller = known.get(credential)
+    if caller is not None:
+        return caller.scope
+    if not known.remembers(credential):
+        return None
     try:
-        return sessions.identify(platform, token)
-    except TokenRefused:
-        platform.caches.callers.forget(token)  # from now on it counts as a stranger's
+        return identify(platform, credential)
+    except (TokenRefused, ClientRefused):
+        known.forget(credential)  # from now on it counts as a stranger's
         return None
 
 
@@ -130,7 +143,7 @@ def authorise() -> None:
     if access is None:
         log.error("endpoint without an access rule", endpoint=request.endpoint)
         flask.abort(404)
-    _refuse_tokens_in_the_open()
+    _refuse_ambiguity()
     if access.permission is None:
         return
     g.scope = g.scope or _authenticate()
@@ -172,14 +185,10 @@ def _require(scope: Scope, permission: Permission, model: str | None) -> None:
 
 
 def _authenticate() -> Scope:
-    token, certificate = (
-        bearer_token(request.headers.get("Authorization", "")),
-        request.environ.get(CERTIFICATE),
-    )
+    certificate = request.environ.get(CERTIFICATE)
     if certificate is not None:
-        if token is not None:
-            raise CredentialsAmbiguous("send a client certificate or a token, not both")
         return sessions.identify_certificate(current_platform(), certificate)
+    token = bearer_token()
     if token is None:
         raise CredentialsMissing
     request.environ["HTTP_AUTHORIZATION"] = f"Bearer {token}"  # as flask-jwt-extended spells it
@@ -187,12 +196,14 @@ def _authenticate() -> Scope:
     return cast(Scope, get_current_user())
 
 
-def _refuse_tokens_in_the_open() -> None:
+def _refuse_ambiguity() -> None:
     # RFC 6750, section 5.3: addresses end up in logs and histories.
     if "access_token" in request.args:
         raise CredentialsAmbiguous("a token may not be part of the address")
     if SEVERAL.fullmatch(request.headers.get("Authorization", "")):
         raise CredentialsAmbiguous("send one Authorization header")
+    if CERTIFICATE in request.environ and "Authorization" in request.headers:
+        raise CredentialsAmbiguous("send a client certificate or an Authorization header, not both")
 
 
 class StrictJWTManager(JWTManager):

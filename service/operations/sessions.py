@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -174,13 +175,16 @@ def identify_client(platform: Platform, client_id: str, secret: str) -> Scope:
 
 
 def identify_certificate(platform: Platform, certificate: bytes) -> Scope:
-    """The scope of a service account whose client certificate TLS has verified."""
-    digest = public_key_digest(certificate)
-    try:
-        with platform.database.read() as session:
-            return own_scope(platform.clients.authenticate_certificate(session, digest))
-    except CredentialsWrong as error:
-        raise ClientRefused from error
+    """The scope of a service account whose client certificate TLS has verified.
+
+    The answer is remembered until the account ends or the epoch moves.
+    """
+    known = platform.caches.certified.fetch(
+        certificate,
+        lambda: _identify_certificate(platform, certificate),
+        expires=lambda caller: caller.until,
+    )
+    return known.scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +229,17 @@ def _identify(platform: Platform, token: str) -> Caller:
     scope = own_scope(replace(principal, grants=grants, session_id=claims.session_id))
     ends = principal.expires_at  # a service account may end before its token does
     return Caller(scope, until if ends is None else min(until, ends))
+
+
+def _identify_certificate(platform: Platform, certificate: bytes) -> Caller:
+    digest = public_key_digest(certificate)
+    try:
+        with platform.database.read() as session:
+            principal = platform.clients.authenticate_certificate(session, digest)
+    except CredentialsWrong as error:
+        raise ClientRefused from error
+    ends = principal.expires_at
+    return Caller(own_scope(principal), math.inf if ends is None else ends)
 
 
 def _read(platform: Platform, token: str) -> Claims:

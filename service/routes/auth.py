@@ -24,6 +24,7 @@ from service.schemas import (
     TokenSchema,
 )
 from service.security import (
+    CERTIFICATE,
     authenticated_scope,
     basic_credentials,
     current_platform,
@@ -134,8 +135,9 @@ def otp(body: Members) -> accounts.OtpState:
 def _client(form: Members) -> Scope | None:
     """The service account whose credentials the request carries, if it carries any."""
     basic, named = basic_credentials(), "client_id" in form or "client_secret" in form
-    if named and "Authorization" in flask.request.headers:
-        raise CredentialsAmbiguous("send credentials once, in the header or in the form")
+    request = flask.request
+    if named and ("Authorization" in request.headers or CERTIFICATE in request.environ):
+        raise CredentialsAmbiguous("send credentials once: a certificate, the header or the form")
     credentials = (form.get("client_id", ""), form.get("client_secret", "")) if named else basic
     return sessions.identify_client(current_platform(), *credentials) if credentials else None
 
