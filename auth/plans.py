@@ -34,33 +34,33 @@ def _limit(unit: str, meaning: str, *, free: int, standard: int, unlimited: int)
     return Limit(unit, meaning, MappingProxyType(plans))
 
 
-# A standard tenant's single user may send 1,000 requests a second; beyond that one machine is
+# A standard tenant's single user may send 10,000 requests a second; beyond that one machine is
 # the limit. Rows cost less than requests, so that there are a hundred times as many.
 LIMITS: Final[Mapping[str, Limit]] = MappingProxyType(
     {
         "requests_per_minute": _limit(
-            "requests/min", "predictions of the tenant", free=600, standard=60_000, unlimited=10**9
+            "requests/min", "predictions of the tenant", free=600, standard=600_000, unlimited=10**9
         ),
         "rows_per_minute": _limit(
-            "rows/min", "rows of the tenant", free=60_000, standard=6_000_000, unlimited=10**12
+            "rows/min", "rows of the tenant", free=60_000, standard=60_000_000, unlimited=10**12
         ),
         "user_requests_per_minute": _limit(
-            "requests/min", "predictions of one user", free=300, standard=60_000, unlimited=10**9
+            "requests/min", "predictions of one user", free=300, standard=600_000, unlimited=10**9
         ),
         "user_rows_per_minute": _limit(
-            "rows/min", "rows of one user", free=30_000, standard=6_000_000, unlimited=10**12
+            "rows/min", "rows of one user", free=30_000, standard=60_000_000, unlimited=10**12
         ),
         "model_requests_per_minute": _limit(
-            "requests/min", "predictions of one model", free=600, standard=60_000, unlimited=10**9
+            "requests/min", "predictions of one model", free=600, standard=600_000, unlimited=10**9
         ),
         "model_rows_per_minute": _limit(
-            "rows/min", "rows of one model", free=60_000, standard=6_000_000, unlimited=10**12
+            "rows/min", "rows of one model", free=60_000, standard=60_000_000, unlimited=10**12
         ),
         "concurrent_requests": _limit(
-            "requests", "predictions at once", free=4, standard=256, unlimited=10_000
+            "requests", "predictions at once", free=4, standard=1024, unlimited=10_000
         ),
         "rows_per_day": _limit(
-            "rows/day", "rows of the tenant (UTC)", free=10**6, standard=10**9, unlimited=10**12
+            "rows/day", "rows of the tenant (UTC)", free=10**6, standard=10**10, unlimited=10**12
         ),
     }
 )

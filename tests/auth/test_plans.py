@@ -67,7 +67,7 @@ def test_model_has_its_own_limit_or_the_tenants_for_any_model(cast: Cast) -> Non
         limits = cast.plans.set(session, scope, model="linear", requests_per_minute=7)
     assert limits.of("model_requests_per_minute", model="linear") == 7
     assert limits.of("model_requests_per_minute", model="forest") == 70
-    assert limits.of("requests_per_minute", model="linear") == 60_000
+    assert limits.of("requests_per_minute", model="linear") == 600_000
     with cast.database.write() as session:
         limits = cast.plans.set(session, scope, model="linear", model_requests_per_minute=None)
     assert limits.of("model_requests_per_minute", model="linear") == 70
