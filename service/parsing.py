@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, Final, NoReturn, cast
 
 import flask
@@ -16,6 +17,7 @@ from service.errors import InputMalformed, MediaTypeRefused, step
 
 MAX_CONTROL_BYTES: Final = 64 * 1024  # no control-plane request is larger; predictions are not
 MAX_DEPTH: Final = 8
+MAX_PROBLEMS: Final = 20  # in one refusal, or a short body would be answered by a long one
 # What marshmallow puts between the name of a field and what is wrong with it.
 BETWEEN: Final = frozenset({"_schema", "key", "value"})
 
@@ -59,7 +61,7 @@ class StrictParser(FlaskParser):
         """Turn marshmallow's nested messages into one path each."""
         messages = cast(dict[str, Any], error.normalized_messages())  # type: ignore[no-untyped-call]
         problems = dict(_flatten(next(iter(messages.values()), {}), ""))
-        raise InputMalformed(problems or {"": "not valid"}) from error
+        raise InputMalformed(_some(problems) or {"": "not valid"}) from error
 
 
 class Blueprint(SmorestBlueprint):  # type: ignore[misc]
@@ -134,6 +136,14 @@ def _refuse_repeats(values: Any) -> None:
     for name, given in values.lists():
         if len(given) > 1:
             raise InputMalformed({f"/{step(name)}": "given twice"})
+
+
+def _some(problems: dict[str, str]) -> dict[str, str]:
+    """The first problems, and how many more there are."""
+    if len(problems) <= MAX_PROBLEMS:
+        return problems
+    first = dict(islice(problems.items(), MAX_PROBLEMS - 1))
+    return first | {"": f"{len(problems) - len(first)} more problems"}
 
 
 def _flatten(messages: Any, path: str) -> Iterator[tuple[str, str]]:

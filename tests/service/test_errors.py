@@ -41,6 +41,24 @@ def test_unknown_path_and_method_are_problems(shared_house: House) -> None:
         assert response.headers["Allow"] == "POST"
 
 
+@pytest.mark.parametrize(
+    ("count", "last"), [(20, "unknown"), (21, "2 more problems"), (1_000, "981 more problems")]
+)
+def test_refusal_is_no_longer_than_twenty_problems(
+    shared_house: House, count: int, last: str
+) -> None:
+    fields = {f"surplus-{number}": "x" for number in range(count)}
+    token = {"token": "spr_0"}
+
+    for response in (
+        shared_house.client.post("/auth/revoke", data=token | fields),
+        shared_house.client.post("/auth/refresh", json={"refresh_token": "x"} | fields),
+    ):
+        errors = refused(response, 400, "invalid-input")["errors"]
+        assert len(errors) == min(count, 20)
+        assert last in errors[-1]["detail"]
+
+
 @pytest.mark.parametrize("path", ["/models", "/docs", "/openapi.json", "/.well-known/jwks.json"])
 def test_head_is_a_get_without_a_body(shared_house: House, path: str) -> None:
     head = shared_house.ada.call("HEAD", path)
