@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -21,6 +22,8 @@ from config.errors import ConfigurationError
 
 PREFIX: Final = "SALLYPORT_"
 MASTER_KEY_BYTES: Final = 32
+MAX_PORT: Final = 65_535
+PORT: Final = re.compile(r"[0-9]{1,5}")
 
 
 def setting(default: Any, description: str, *, secret: bool = False) -> Any:
@@ -85,6 +88,7 @@ class Settings:
     def __post_init__(self) -> None:
         _check_choices(self)
         _check_ranges(self)
+        _check_audience(self)
         _check_url(self)
         _check_key_spans(self)
 
@@ -138,6 +142,8 @@ def _read(env: FileAwareEnv, name: str, default: Any) -> Any:
         raise ConfigurationError(
             f"{PREFIX}{name.upper()}", str(error).rstrip("."), f"Its default is {default!r}"
         ) from error
+    if isinstance(default, int | float) and not env.str(name.upper(), "").isascii():
+        _refuse(name, "a number is written in the digits 0 to 9", f"Its default is {default!r}")
     return tuple(value) if isinstance(default, tuple) else value
 
 
@@ -203,10 +209,35 @@ def _check_ranges(settings: Settings) -> None:
             _refuse(name, f"{getattr(settings, name)} is outside {least} to {most}", "Change it")
 
 
+def _check_audience(settings: Settings) -> None:
+    if not settings.audience.strip():
+        _refuse("audience", "tokens need an audience", "Give a name, or leave the variable out")
+
+
 def _check_url(settings: Settings) -> None:
-    parts = urlsplit(settings.url)
-    if parts.scheme != "https" or not parts.hostname or parts.path or parts.query:
-        _refuse("url", f"{settings.url!r} is not an https address", "Give https://host[:port]")
+    # Not shown in the refusal: what is wrong with it may be a password.
+    problem = _url_problem(settings.url)
+    if problem is not None:
+        _refuse("url", f"the value {problem}", "Give https://host[:port]")
+
+
+def _url_problem(url: str) -> str | None:
+    if not url.isprintable() or any(character.isspace() for character in url):
+        return "holds white space or control characters"
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "is not an https address"
+    if "@" in url:
+        return "names a user"
+    if "#" in url:
+        return "has a fragment"
+    if parts.scheme != "https" or not parts.hostname or parts.path or "?" in url:
+        return "is not an https address"
+    _, colon, port = parts.netloc.rpartition("]")[2].partition(":")
+    if colon and not (PORT.fullmatch(port) and 1 <= int(port) <= MAX_PORT):
+        return f"has a port that is not within 1 to {MAX_PORT}"
+    return None
 
 
 def _check_key_spans(settings: Settings) -> None:
@@ -225,11 +256,11 @@ def _refuse(name: str, problem: str, remedy: str) -> None:
 
 
 _RANGES: Final[dict[str, tuple[float, float]]] = {
-    "port": (0, 65_535),
+    "port": (0, MAX_PORT),
     "workers": (1, 512),
     "threads": (1, 256),
     "drain_seconds": (0.5, 3600),
-    "client_certificate_port": (0, 65_535),
+    "client_certificate_port": (0, MAX_PORT),
     "certificate_days": (1, 90),
     "access_seconds": (30, 3600),
     "refresh_seconds": (300, 366 * 86_400),

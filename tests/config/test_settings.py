@@ -50,7 +50,27 @@ def test_a_secret_may_come_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path
         ("CERTIFICATE_DAYS", "365", "outside"),
         ("SIGNING_ALGORITHM", "HS256", "ES256, RS256"),
         ("TLS_PROFILE", "old", "modern, intermediate"),
+        ("PORT", "٨٤٤٣", "digits 0 to 9"),
+        ("DRAIN_SECONDS", "２０.5", "digits 0 to 9"),
+        ("AUDIENCE", "", "need an audience"),
+        ("AUDIENCE", "  ", "need an audience"),
         ("URL", "http://localhost:8443", "not an https address"),
+        ("URL", "", "not an https address"),
+        ("URL", "https://", "not an https address"),
+        ("URL", "https://localhost/sallyport", "not an https address"),
+        ("URL", "https://localhost?", "not an https address"),
+        ("URL", "https://[::1", "not an https address"),
+        ("URL", "https://olga:hunter2@localhost", "names a user"),
+        ("URL", "https://@localhost", "names a user"),
+        ("URL", "https://localhost#top", "has a fragment"),
+        ("URL", "https://localhost#", "has a fragment"),
+        ("URL", "https://local host", "white space"),
+        ("URL", "https://local\thost", "white space"),
+        ("URL", "https://localhost:0", "1 to 65535"),
+        ("URL", "https://localhost:65536", "1 to 65535"),
+        ("URL", "https://localhost:", "1 to 65535"),
+        ("URL", "https://[::1]:x", "1 to 65535"),
+        ("URL", "https://localhost:٨٤٤٣", "1 to 65535"),
         ("MASTER_KEY", "c2hvcnQ=", "32 bytes"),
         ("RETIRED_SECONDS", "929", "shorter than access_seconds"),
     ],
@@ -65,6 +85,14 @@ def test_what_cannot_hold_stops_the_start_and_is_named(
 
     assert f"SALLYPORT_{name}" in str(refusal.value)
     assert ".." not in str(refusal.value)
+    assert "hunter2" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://localhost", "https://localhost:1", "https://[::1]:65535", "https://[::1]"]
+)
+def test_public_address_is_a_host_and_perhaps_a_port(tmp_path: Path, url: str) -> None:
+    assert load_settings(tmp_path, url=url).issuer == url
 
 
 def test_no_token_may_outlive_the_key_that_signed_it(tmp_path: Path) -> None:
