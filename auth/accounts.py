@@ -99,8 +99,9 @@ class Accounts:
         return _view(_row(session, scope, username))
 
     def disable(self, session: Session, scope: Scope, username: str) -> User:
-        """Bar a user; raises LastAdmin. End the user's sessions as well."""
+        """Bar a user; raises LastAdmin or GrantsExceeded. End the user's sessions as well."""
         row = _locked_row(session, scope, username)
+        _require_power_over(scope, row)
         _require_another_admin(session, scope, row)
         row.state = DISABLED
         return _view(row)

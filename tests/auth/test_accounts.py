@@ -278,6 +278,8 @@ def test_narrowed_admin_gains_nothing_through_others(cast: Cast) -> None:
             lambda: accounts.set_role(session, gus, "ada", Role.CALLER),
             lambda: accounts.reset_password(session, gus, "ada", cast.password),
             lambda: accounts.reset_password(session, gus, "rob", cast.password),
+            lambda: accounts.disable(session, gus, "rob"),
+            lambda: accounts.disable(session, gus, "ada"),
             lambda: accounts.enable(session, gus, "rob"),
         ]
         for act in refused:
