@@ -82,7 +82,9 @@ class Upkeep:
     def _leads(self) -> bool:
         """Hold the instance's lock; the kernel frees it when its holder dies."""
         if self._lock is None:
-            path = self._platform.settings.state / "upkeep.lock"
+            folder = self._platform.settings.state
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path = folder / "upkeep.lock"
             self._lock = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
