@@ -97,7 +97,7 @@ def grant(platform: Platform, client: Scope, wanted: str | None) -> Tokens:
     """Give a service account an access token for all, or the part asked for, of its grants."""
     held = client.principal.grants
     asked = held if wanted is None else parse_scope(wanted)
-    if narrow(held, asked) != asked or not asked:
+    if not asked or asked - narrow(held, asked):
         raise ScopeRefused(wanted or "")
     principal = replace(client.principal, grants=asked)
     with platform.database.write() as session:

@@ -160,3 +160,11 @@ def test_descriptions_keep_to_the_letters_of_rfc_6749(shared_house: House) -> No
 
     allowed = {chr(n) for n in range(0x20, 0x7F)} - {'"', "\\"}
     assert set(response.get_json()["error_description"]) <= allowed
+
+
+def test_a_grant_that_covers_another_held_one_may_be_asked_for_alone(shared_house: House) -> None:
+    robot = shared_house.robot("predict predict:linear")
+
+    body = ask(shared_house, {**GRANT, "scope": "predict"}, auth=robot).get_json()
+
+    assert body["scope"] == "predict"
