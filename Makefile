@@ -4,9 +4,12 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
+# Packages are compiled when they are first imported: most of what they hold never is. Where the
+# environment forbids to keep that, every start would compile anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: serve test coverage check format lock clean
 
-# Packages are compiled when they are first imported: most of what they hold never is.
 serve: $(VENV)/.runtime  ## serve https://localhost:8443; the first call prepares instance/
 	@$(BIN)/python manage.py init --demo --if-absent
 	@exec $(BIN)/python manage.py serve
