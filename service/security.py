@@ -25,7 +25,7 @@ from auth.scope import Scope
 from config.epoch import EpochCache
 from service.bootstrap import Caller, Platform
 from service.errors import ClientRefused, CredentialsAmbiguous, CredentialsMissing
-from service.operations import sessions
+from service.operations import identity
 
 EXTENSION: Final = "sallyport"
 SCOPE: Final = "sallyport.scope"
@@ -104,10 +104,10 @@ def recognise() -> None:
     certificate, token = request.environ.get(CERTIFICATE), bearer_token()
     g.scope = None
     if certificate is None and token is not None:
-        g.scope = _recognised(platform, platform.caches.callers, token, sessions.identify)
+        g.scope = _recognised(platform, platform.caches.callers, token, identity.identify)
     elif certificate is not None and "Authorization" not in request.headers:
         known = platform.caches.certified
-        g.scope = _recognised(platform, known, certificate, sessions.identify_certificate)
+        g.scope = _recognised(platform, known, certificate, identity.identify_certificate)
 
 
 def known_scope(platform: Platform, authorization: str) -> Scope | None:
@@ -187,7 +187,7 @@ def _require(scope: Scope, permission: Permission, model: str | None) -> None:
 def _authenticate() -> Scope:
     certificate = request.environ.get(CERTIFICATE)
     if certificate is not None:
-        return sessions.identify_certificate(current_platform(), certificate)
+        return identity.identify_certificate(current_platform(), certificate)
     token = bearer_token()
     if token is None:
         raise CredentialsMissing
@@ -221,5 +221,5 @@ class StrictJWTManager(JWTManager):
     def _decode_jwt_from_config(
         self, encoded_token: str, csrf_value: str | None = None, allow_expired: object = None
     ) -> dict[str, Any]:
-        scope = sessions.identify(self._platform, encoded_token)
+        scope = identity.identify(self._platform, encoded_token)
         return {"sub": scope.principal.id, "type": "access", SCOPE: scope}

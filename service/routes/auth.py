@@ -10,7 +10,7 @@ from auth.permissions import Permission
 from auth.scope import Scope
 from service.errors import ClientRefused, CredentialsAmbiguous, GrantUnsupported, InputMalformed
 from service.limits import client_address
-from service.operations import accounts, sessions
+from service.operations import accounts, identity, sessions
 from service.parsing import Blueprint
 from service.schemas import (
     GrantSchema,
@@ -139,7 +139,7 @@ def _client(form: Members) -> Scope | None:
     if named and ("Authorization" in request.headers or CERTIFICATE in request.environ):
         raise CredentialsAmbiguous("send credentials once: a certificate, the header or the form")
     credentials = (form.get("client_id", ""), form.get("client_secret", "")) if named else basic
-    return sessions.identify_client(current_platform(), *credentials) if credentials else None
+    return identity.identify_client(current_platform(), *credentials) if credentials else None
 
 
 def _required(form: Members, name: str) -> str:

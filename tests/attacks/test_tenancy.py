@@ -12,7 +12,7 @@ from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
 from auth.permissions import PERMISSIONS, Role
-from service.operations import sessions
+from service.operations import identity
 from service.security import Access, access_of
 from tests.house import House
 
@@ -70,7 +70,7 @@ def test_an_endpoint_that_says_nothing_is_refused(house: House) -> None:
 def expired(house: House) -> str:
     """A token of Ada's, signed by the platform, whose time is over."""
     platform = house.platform
-    ada = sessions.identify(platform, house.ada.token).principal
+    ada = identity.identify(platform, house.ada.token).principal
     long_ago = platform.clock() - platform.settings.access_seconds - 61
     return platform.tokens.mint(platform.signer(), ada, long_ago)[0]
 
