@@ -113,12 +113,3 @@ class PredictionFailed(ModelsError):
         self.version = version
         self.reason = reason  # for the log: it may quote the tenant's data
         super().__init__(f"the model {model!r} version {version} failed on this input")
-
-
-class LibraryMissing(ModelsError):
-    """Raised when a format or engine needs a library that is not installed."""
-
-    def __init__(self, library: str, extra: str) -> None:
-        self.library = library
-        self.extra = extra
-        super().__init__(f"{library} is not installed; run: pip install 'sallyport[{extra}]'")

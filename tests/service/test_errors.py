@@ -23,7 +23,6 @@ NOT_OVER_HTTP = {
     "LibraryVersionRefused",
     "EstimatorRefused",
     "ArraysMalformed",
-    "LibraryMissing",
     # Faults of ours: a 500 that tells nothing is what they are.
     "AuthError",
     "ModelsError",
