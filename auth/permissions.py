@@ -23,6 +23,7 @@ class Permission(StrEnum):
     PREDICT = "predict"
     MODELS_READ = "models.read"
     MODELS_WRITE = "models.write"
+    MODELS_PICKLE = "models.pickle"  # formats whose opening runs what their author put in
     USERS = "users"
     CLIENTS = "clients"
     LIMITS_READ = "limits.read"
@@ -55,6 +56,7 @@ PERMISSIONS: Final = MappingProxyType(
                 P.PREDICT,
                 P.MODELS_READ,
                 P.MODELS_WRITE,
+                P.MODELS_PICKLE,
                 P.USERS,
                 P.CLIENTS,
                 P.LIMITS_READ,
@@ -69,7 +71,7 @@ PERMISSIONS: Final = MappingProxyType(
         Role.AUDITOR: frozenset({P.ACCOUNT, P.MODELS_READ, P.LIMITS_READ, P.USAGE, P.AUDIT}),
     }
 )
-PER_MODEL: Final = frozenset({P.PREDICT, P.MODELS_READ, P.MODELS_WRITE})
+PER_MODEL: Final = frozenset({P.PREDICT, P.MODELS_READ, P.MODELS_WRITE, P.MODELS_PICKLE})
 MODEL_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 
 

@@ -82,6 +82,7 @@ class Settings:
     max_columns: int = setting(10_000, "most columns in one row")
     max_depth: int = setting(8, "deepest nesting of a JSON body, at most 64")
     model_cache_bytes: int = setting(512 * 1024 * 1024, "artefact bytes a worker keeps open")
+    predict_seconds: float = setting(30.0, "how long a model may take to answer one prediction")
     log_level: Literal["debug", "info", "warning", "error"] = setting("info", "least level logged")
     log_format: Literal["json", "console"] = setting("json", "form of the log on standard error")
 
@@ -284,4 +285,5 @@ _RANGES: Final[dict[str, tuple[float, float]]] = {
     "max_columns": (1, 1_000_000),
     "max_depth": (3, 64),
     "model_cache_bytes": (1024 * 1024, 1024**4),
+    "predict_seconds": (0.1, 3600),
 }

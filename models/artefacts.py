@@ -22,20 +22,20 @@ DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 class ArtefactStore(Protocol):
     """Keeps artefacts, sealed under their tenant's data key to the one version they belong to."""
 
-    def put(self, version: Version, artefact: bytes, sealer: Sealer) -> None:
-        """Store a version's artefact durably; raises ArtefactBroken unless its digest fits."""
+    def put(self, version: Version, role: str, artefact: bytes, sealer: Sealer) -> None:
+        """Store a file of a version durably; raises ArtefactBroken unless its digest fits."""
         ...
 
-    def open(self, version: Version, sealer: Sealer) -> bytes:
+    def open(self, version: Version, role: str, sealer: Sealer) -> bytes:
         """Return exactly the bytes that were registered; raises ArtefactMissing or -Broken."""
         ...
 
-    def holds(self, version: Version) -> bool:
-        """Say whether a version's artefact is there, without opening it."""
+    def holds(self, version: Version, role: str) -> bool:
+        """Say whether a file of a version is there, without opening it."""
         ...
 
     def delete(self, version: Version) -> None:
-        """Remove a version's artefact, if it is there."""
+        """Remove every file of a version that is there."""
         ...
 
     def delete_tenant(self, tenant_id: str) -> None:
@@ -49,22 +49,22 @@ class FolderStore:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def put(self, version: Version, artefact: bytes, sealer: Sealer) -> None:
+    def put(self, version: Version, role: str, artefact: bytes, sealer: Sealer) -> None:
         """Write the sealed artefact under another name, then rename: a crash leaves no half."""
-        _check_digest(version, artefact)
-        path = self._path(version)
+        _check_digest(version, role, artefact)
+        path = self._path(version, role)
         for folder in (self._folder, path.parent):
             folder.mkdir(mode=0o700, exist_ok=True, parents=True)
         partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-        _write_durably(partial, sealer.seal(artefact, _context(version)))
+        _write_durably(partial, sealer.seal(artefact, _context(version, role)))
         partial.rename(path)
         _sync_folder(path.parent)
         _sync_folder(self._folder)
 
-    def open(self, version: Version, sealer: Sealer) -> bytes:
+    def open(self, version: Version, role: str, sealer: Sealer) -> bytes:
         """Read, unseal and compare the digest of the very bytes that are returned."""
         try:
-            descriptor = os.open(self._path(version), os.O_RDONLY | os.O_NOFOLLOW)
+            descriptor = os.open(self._path(version, role), os.O_RDONLY | os.O_NOFOLLOW)
         except FileNotFoundError as error:
             raise ArtefactMissing(version.model, version.number) from error
         except OSError as error:
@@ -72,19 +72,20 @@ class FolderStore:
         with os.fdopen(descriptor, "rb") as file:
             sealed = file.read()
         try:
-            artefact = sealer.open(sealed, _context(version))
+            artefact = sealer.open(sealed, _context(version, role))
         except SealBroken as error:
             raise ArtefactBroken(_name(version), "its seal is broken") from error
-        _check_digest(version, artefact)
+        _check_digest(version, role, artefact)
         return artefact
 
-    def holds(self, version: Version) -> bool:
+    def holds(self, version: Version, role: str) -> bool:
         """Say whether the file is there."""
-        return self._path(version).is_file()
+        return self._path(version, role).is_file()
 
     def delete(self, version: Version) -> None:
-        """Remove the file."""
-        self._path(version).unlink(missing_ok=True)
+        """Remove the files."""
+        for role in version.files:
+            self._path(version, role).unlink(missing_ok=True)
 
     def delete_tenant(self, tenant_id: str) -> None:
         """Remove the tenant's folder."""
@@ -92,19 +93,20 @@ class FolderStore:
         if folder.exists():
             shutil.rmtree(folder)
 
-    def _path(self, version: Version) -> Path:
+    def _path(self, version: Version, role: str) -> Path:
         tenant = _checked(IDENTIFIER, version.tenant_id)
-        name = f"{_checked(DIGEST, version.digest)}.{_checked(IDENTIFIER, version.id)}"
+        name = f"{_checked(DIGEST, version.files[role].digest)}.{_checked(IDENTIFIER, version.id)}"
         return self._folder / tenant / name
 
 
-def _context(version: Version) -> dict[str, str]:
+def _context(version: Version, role: str) -> dict[str, str]:
     return {
         "purpose": "artefact",
         "tenant": version.tenant_id,
         "model": version.model,
         "version": str(version.number),
-        "digest": version.digest,
+        "role": role,
+        "digest": version.files[role].digest,
     }
 
 
@@ -119,8 +121,8 @@ def _checked(rule: re.Pattern[str], text: str) -> str:
     return text
 
 
-def _check_digest(version: Version, artefact: bytes) -> None:
-    if not hmac.compare_digest(hashlib.sha256(artefact).hexdigest(), version.digest):
+def _check_digest(version: Version, role: str, artefact: bytes) -> None:
+    if not hmac.compare_digest(hashlib.sha256(artefact).hexdigest(), version.files[role].digest):
         raise ArtefactBroken(_name(version), "its digest differs")
 
 

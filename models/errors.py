@@ -113,3 +113,63 @@ class PredictionFailed(ModelsError):
         self.version = version
         self.reason = reason  # for the log: it may quote the tenant's data
         super().__init__(f"the model {model!r} version {version} failed on this input")
+
+
+class MethodUnknown(ModelsError):
+    """Raised when a model is asked for a method that it does not have."""
+
+    def __init__(self, method: str, methods: tuple[str, ...]) -> None:
+        self.method = method
+        self.methods = methods
+        super().__init__(f"the model has no method {method!r}; it has {', '.join(methods)}")
+
+
+class HostCrashed(ModelsError):
+    """Raised when the process that ran a model ended before it answered."""
+
+    def __init__(self, model: str, version: int) -> None:
+        self.model = model
+        self.version = version
+        super().__init__(f"the model {model!r} version {version} ended its process")
+
+
+class DeadlineExceeded(ModelsError):
+    """Raised when a model has not answered in the time that a prediction may take."""
+
+    def __init__(self, model: str, version: int, seconds: float) -> None:
+        self.model = model
+        self.version = version
+        self.seconds = seconds
+        super().__init__(
+            f"the model {model!r} version {version} has not answered within {seconds:g} s"
+        )
+
+
+class HostsUnavailable(ModelsError):
+    """Raised when no process can be had to run a model in."""
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(f"models that need their own library cannot be run now: {problem}")
+
+
+class VersionBroken(ModelsError):
+    """Raised when a version is no longer run because it has crashed too often."""
+
+    def __init__(self, model: str, version: int, reason: str) -> None:
+        self.model = model
+        self.version = version
+        self.reason = reason
+        super().__init__(
+            f"the model {model!r} version {version} is not run any more: {reason}; "
+            "roll back to another version"
+        )
+
+
+class VersionRetired(ModelsError):
+    """Raised when a version is named that its owners have taken out of service."""
+
+    def __init__(self, model: str, version: int) -> None:
+        self.model = model
+        self.version = version
+        super().__init__(f"the model {model!r} version {version} is retired; name another version")

@@ -12,16 +12,9 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from models.errors import EstimatorRefused
-from models.signature import Signature, Task
+from models.signature import METHODS, AnswerKind, Output, Signature, Task
+from models.tables import Features, Table
 
-METHODS: Final = (
-    "predict",
-    "predict_proba",
-    "predict_log_proba",
-    "decision_function",
-    "transform",
-    "score_samples",
-)
 TASKS: Final[dict[str, Task]] = {
     "classifier": "classification",
     "regressor": "regression",
@@ -38,9 +31,20 @@ class NativePredictor:
 
     estimator: Any
 
-    def predict(self, features: NDArray[np.float64]) -> NDArray[Any]:
-        """Return what the estimator's `predict` returns."""
-        return np.asarray(self.estimator.predict(features))
+    @property
+    def methods(self) -> frozenset[str]:
+        """The methods that the estimator has."""
+        return frozenset(m for m in METHODS if callable(getattr(self.estimator, m, None)))
+
+    @property
+    def size(self) -> int:
+        """The bytes of the arrays that the estimator is made of."""
+        return sum(part.nbytes for part in parts_of(self.estimator) if isinstance(part, np.ndarray))
+
+    def answer(self, method: str, features: Features) -> NDArray[Any]:
+        """Return what the estimator's method returns."""
+        assert not isinstance(features, Table), "it takes numbers alone"
+        return np.asarray(getattr(self.estimator, method)(features))
 
 
 def limit_native_threads() -> None:
@@ -100,11 +104,15 @@ def inspect(estimator: Any) -> Signature:
         task=TASKS.get(getattr(estimator, "_estimator_type", None) or _task(estimator), "other"),
         columns=int(columns),
         feature_names=None if names is None else tuple(str(name) for name in names),
-        dtype="float64",
-        outputs=1 if answer.ndim == 1 else answer.shape[1],
         classes=_classes(estimator),
-        methods=tuple(m for m in METHODS if callable(getattr(estimator, m, None))),
+        methods={"predict": _output(answer)},
     )
+
+
+def _output(answer: NDArray[Any]) -> Output:
+    kinds: dict[str, AnswerKind] = {"f": "number", "i": "integer", "u": "integer", "b": "boolean"}
+    width = None if answer.ndim == 1 else int(answer.shape[1])
+    return Output(kinds.get(answer.dtype.kind, "text"), width)
 
 
 def _inside(part: object) -> Iterator[Any]:
@@ -122,7 +130,7 @@ def _trial_answer(predictor: NativePredictor, columns: int) -> NDArray[Any]:
     """One answer, to learn its shape, on a row that nearly every model takes."""
     kind = type(predictor.estimator).__name__
     try:
-        answer = predictor.predict(np.ones((1, columns)))
+        answer = predictor.answer("predict", np.ones((1, columns)))
     except Exception as error:
         raise EstimatorRefused(kind, f"it fails on a row of ones: {error}") from error
     if answer.shape[:1] != (1,) or answer.ndim > 2:

@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import os
 import stat
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -23,8 +23,9 @@ from models.errors import ArraysMalformed, FormatRefused
 from models.estimators import inspect, limit_native_threads, serve_natively
 from models.handlers import Handler, Opened
 from models.library_versions import refuse_other_versions, running_version
-from models.manifest import ArtefactFormat, Contents
-from models.parity import Features, Parity, compare, drawn_rows
+from models.manifest import ENGINE, MODEL, Contents, StoredFile
+from models.parity import Parity, compare, drawn_rows
+from models.tables import Matrix
 
 MOST_FILE_BYTES: Final = 2 * 1024**3
 DEFAULT_FORMATS: Final = frozenset({"skops"})
@@ -50,14 +51,13 @@ class Prepared:
     """An artefact that is ready to be registered, and what is known about it."""
 
     contents: Contents
-    artefact: bytes
+    blobs: Mapping[str, bytes]  # by role
 
 
 @dataclass(frozen=True, slots=True)
 class _Compiled:
     engine: str
-    form: ArtefactFormat
-    artefact: bytes
+    blobs: Mapping[str, bytes]
     reason: str
     parity: Parity | None
 
@@ -100,25 +100,28 @@ def _prepare(handler: Handler, opened: Opened, digest: str, tell: Progress) -> P
     own = serve_natively(estimator)
     compiled = _compile(estimator, own, drawn_rows(signature.columns, seed=seed), seed, tell)
     contents = Contents(
-        digest=hashlib.sha256(compiled.artefact).hexdigest(),
-        size=len(compiled.artefact),
-        artefact_format=compiled.form,
+        files={role: _stored(role, blob) for role, blob in compiled.blobs.items()},
+        flavour="sklearn",
         source_format=handler.name,
         source_digest=digest,
         estimator=name,
         signature=signature,
         engine=compiled.engine,
+        engine_methods=() if compiled.engine == NATIVE else tuple(signature.methods),
         engine_reason=compiled.reason,
         parity=compiled.parity,
         libraries=_libraries(handler, opened),
     )
     tell(Stage.READY, f"served by the {contents.engine} engine")
-    return Prepared(contents, compiled.artefact)
+    return Prepared(contents, compiled.blobs)
 
 
-def _compile(
-    estimator: Any, own: Predictor, rows: Features, seed: int, tell: Progress
-) -> _Compiled:
+def _stored(role: str, blob: bytes) -> StoredFile:
+    form = "skops" if role == MODEL else "arrays"
+    return StoredFile(hashlib.sha256(blob).hexdigest(), len(blob), form)
+
+
+def _compile(estimator: Any, own: Predictor, rows: Matrix, seed: int, tell: Progress) -> _Compiled:
     """Take the first engine that agrees with the model's own library, else that library."""
     reasons = []
     for engine in ENGINES.values():
@@ -136,18 +139,19 @@ def _compile(
         parity = compare(own, predictor, rows, seed=seed)
         tell(Stage.COMPARED, _summary(parity))
         if parity.agrees:
-            return _Compiled(engine.name, "arrays", artefact, "", parity)
+            blobs = {ENGINE: artefact, MODEL: _own_writing(estimator)}
+            return _Compiled(engine.name, blobs, "", parity)
         reasons.append(f"{engine.name}: {_summary(parity)}")
     return _keep_native(estimator, own, rows, seed, "; ".join(reasons), tell)
 
 
 def _keep_native(
-    estimator: Any, own: Predictor, rows: Features, seed: int, reason: str, tell: Progress
+    estimator: Any, own: Predictor, rows: Matrix, seed: int, reason: str, tell: Progress
 ) -> _Compiled:
     """Store the estimator as skops, and prove that what opens again answers as it did."""
-    from models.handlers.skops_file import SkopsFile, write_skops
+    from models.handlers.skops_file import SkopsFile
 
-    artefact = write_skops(estimator)
+    artefact = _own_writing(estimator)
     again = serve_natively(SkopsFile().open(artefact).estimator)
     tell(Stage.COMPILED, f"{NATIVE}, because {reason}")
     try:
@@ -155,11 +159,17 @@ def _keep_native(
     except ValueError as error:  # how scikit-learn refuses rows outside a model's domain
         note = f"not compared: the model refuses the drawn rows ({error})"
         tell(Stage.COMPARED, note)
-        return _Compiled(NATIVE, "skops", artefact, f"{reason}; {note}"[:2000], None)
+        return _Compiled(NATIVE, {MODEL: artefact}, f"{reason}; {note}"[:2000], None)
     tell(Stage.COMPARED, _summary(parity))
     if not parity.agrees:
         raise FormatRefused(f"stored as skops the model answers otherwise: {_summary(parity)}")
-    return _Compiled(NATIVE, "skops", artefact, reason, parity)
+    return _Compiled(NATIVE, {MODEL: artefact}, reason, parity)
+
+
+def _own_writing(estimator: Any) -> bytes:
+    from models.handlers.skops_file import write_skops
+
+    return write_skops(estimator)
 
 
 def _handlers() -> tuple[Handler, ...]:

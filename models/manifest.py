@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
 import orjson
@@ -15,31 +15,90 @@ from models.parity import Parity
 from models.signature import Signature
 
 PURPOSE: Final = b"sallyport model manifest 1\n"
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 
-ArtefactFormat = Literal["arrays", "skops"]
+Flavour = Literal["sklearn", "tensorflow"]
+ENGINE: Final = "engine"  # the role of the packed arrays that an engine loads
+MODEL: Final = "model"  # the role of the file that a host opens
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """One file of a version: the SHA-256 and size of its bytes, and what they are."""
+
+    digest: str
+    size: int
+    format: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Contents:
     """What an intake finds out about a model, before it belongs to anyone.
 
-    `digest` is the SHA-256 of the stored artefact, `source_digest` that of the file it came from;
-    `parity` compares the engine with the model's own library, and `engine_reason` says why the
-    model is served natively, or why that could not be compared.
+    `files` are what is stored, by role; `source_digest` is the SHA-256 of the file it all came
+    from, and `parents` what that was made from, as far as it is known. `engine_methods` are those
+    that the engine answers in place of the model's own library, which runs the others in a host
+    of the `flavour`; `parity` compares the two, and `engine_reason` says why there is no engine,
+    or why there was nothing to compare.
     """
 
-    digest: str
-    size: int
-    artefact_format: ArtefactFormat
+    files: Mapping[str, StoredFile]
+    flavour: Flavour
     source_format: str
     source_digest: str
     estimator: str
     signature: Signature
     engine: str
+    engine_methods: tuple[str, ...]
     engine_reason: str
     parity: Parity | None
     libraries: Mapping[str, str]
+    parents: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the file that a host opens: what the version is."""
+        return self.files[MODEL].digest
+
+    @property
+    def size(self) -> int:
+        """How many bytes are stored."""
+        return sum(file.size for file in self.files.values())
+
+    def as_json(self) -> dict[str, Any]:
+        """The contents as plain JSON types."""
+        return {
+            "files": {role: asdict(file) for role, file in self.files.items()},
+            "flavour": self.flavour,
+            "source_format": self.source_format,
+            "source_digest": self.source_digest,
+            "estimator": self.estimator,
+            "signature": self.signature.as_json(),
+            "engine": self.engine,
+            "engine_methods": list(self.engine_methods),
+            "engine_reason": self.engine_reason,
+            "parity": self.parity and self.parity.as_json(),
+            "libraries": dict(self.libraries),
+            "parents": list(self.parents),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Contents:
+        """Read what `as_json` wrote."""
+        return cls(
+            files={role: StoredFile(**file) for role, file in value["files"].items()},
+            flavour=value["flavour"],
+            source_format=value["source_format"],
+            source_digest=value["source_digest"],
+            estimator=value["estimator"],
+            signature=Signature.from_json(value["signature"]),
+            engine=value["engine"],
+            engine_methods=tuple(value["engine_methods"]),
+            engine_reason=value["engine_reason"],
+            parity=Parity(**value["parity"]) if value["parity"] else None,
+            libraries=dict(value["libraries"]),
+            parents=tuple(value["parents"]),
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,7 +114,6 @@ class Manifest:
 
     def as_json(self) -> dict[str, Any]:
         """The manifest as plain JSON types."""
-        contents = self.contents
         return {
             "schema": SCHEMA,
             "tenant_id": self.tenant_id,
@@ -63,17 +121,7 @@ class Manifest:
             "number": self.number,
             "created_by": self.created_by,
             "created_at": self.created_at,
-            "digest": contents.digest,
-            "size": contents.size,
-            "artefact_format": contents.artefact_format,
-            "source_format": contents.source_format,
-            "source_digest": contents.source_digest,
-            "estimator": contents.estimator,
-            "signature": contents.signature.as_json(),
-            "engine": contents.engine,
-            "engine_reason": contents.engine_reason,
-            "parity": contents.parity and contents.parity.as_json(),
-            "libraries": dict(contents.libraries),
+            **self.contents.as_json(),
         }
 
     def canonical(self) -> bytes:
@@ -97,6 +145,4 @@ def read_manifest(text: bytes, signature: str, key: bytes) -> Manifest:
         name: value.pop(name)
         for name in ("tenant_id", "model", "number", "created_by", "created_at")
     }
-    value["signature"] = Signature.from_json(value["signature"])
-    value["parity"] = Parity(**value["parity"]) if value["parity"] else None
-    return Manifest(**owner, contents=Contents(**value))
+    return Manifest(**owner, contents=Contents.from_json(value))

@@ -7,13 +7,19 @@ from models.compilation import Predictor
 from models.engines import ENGINES, NATIVE
 from models.errors import ArraysMalformed, ArtefactBroken
 from models.library_versions import refuse_other_versions
-from models.manifest import Contents
+from models.manifest import ENGINE, MODEL, Contents
+
+
+def role_in_process(contents: Contents) -> str:
+    """Which of a version's files `open_artefact` takes."""
+    return MODEL if contents.engine == NATIVE else ENGINE
 
 
 def open_artefact(contents: Contents, data: bytes) -> Predictor:
     """Open an artefact whose digest and manifest were verified; raises ArtefactBroken."""
     what = f"the artefact of a {contents.estimator}"
-    match contents.artefact_format, contents.engine:
+    role = role_in_process(contents)
+    match contents.files[role].format, contents.engine:
         case "skops", engine if engine == NATIVE:
             return _open_native(data)
         case "arrays", engine if engine in ENGINES:

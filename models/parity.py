@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.compilation import Predictor
+from models.tables import Matrix
 
 TOLERANCE: Final = 1e-9
 SCALES: Final = (1e-6, 1e-3, 1.0, 30.0, 1e3, 1e6, 1e12)
@@ -17,8 +18,6 @@ ROWS_PER_SCALE: Final = 720
 EXTREMES: Final = (0.0, -0.0, 5e-324, 1e-300, 1e-30, 1.0, 2.0**53, 1e20, 1e30, 1e38)
 SINGLE_ROWS: Final = 64
 CELLS: Final = 20_000_000  # a wide model is compared on fewer rows, to bound time and memory
-
-Features = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,7 +36,7 @@ class Parity:
         return asdict(self)
 
 
-def drawn_rows(columns: int, *, seed: int) -> Features:
+def drawn_rows(columns: int, *, seed: int) -> Matrix:
     """Draw at least 5,000 rows of many sizes and signs, extremes and zeros among them."""
     random = np.random.default_rng(seed)
     per_scale = max(1, min(ROWS_PER_SCALE, CELLS // (columns * len(SCALES))))
@@ -48,13 +47,13 @@ def drawn_rows(columns: int, *, seed: int) -> Features:
     return np.ascontiguousarray(np.vstack(parts))
 
 
-def compare(own: Predictor, other: Predictor, rows: Features, *, seed: int) -> Parity:
+def compare(own: Predictor, other: Predictor, rows: Matrix, *, seed: int) -> Parity:
     """Compare a model's own answers with another's, all rows at once and some one by one."""
     with np.errstate(all="ignore"):
-        pairs = [(own.predict(rows), other.predict(rows))]
+        pairs = [(own.answer("predict", rows), other.answer("predict", rows))]
         for index in range(0, len(rows), max(1, len(rows) // SINGLE_ROWS)):
             row = rows[index : index + 1]
-            pairs.append((own.predict(row), other.predict(row)))
+            pairs.append((own.answer("predict", row), other.answer("predict", row)))
         differing = sum(_labels_differing(a, b) for a, b in pairs)
         error = max(_relative_error(a, b) for a, b in pairs)
     return Parity(

@@ -2,51 +2,95 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
-from models.errors import ArtefactBroken, InputRefused
+from models.errors import ArtefactBroken, InputRefused, MethodUnknown
+from models.tables import Features, Matrix, Table, column_count
 
-Task = Literal["regression", "classification", "clustering", "outlier", "other"]
+Task = Literal["regression", "classification", "clustering", "outlier", "transform", "other"]
+Kind = Literal["number", "text"]
+AnswerKind = Literal["number", "integer", "boolean", "text"]
+Label = str | int | float | bool
+METHODS: Final = (
+    "predict",
+    "predict_proba",
+    "predict_log_proba",
+    "decision_function",
+    "transform",
+    "score_samples",
+)
 NAMED: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What one method answers for each row: one value where `width` is None, else so many."""
+
+    dtype: AnswerKind
+    width: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Signature:
-    """The columns that a model takes, and what it answers for each row.
+    """The columns that a model takes, and what each of its methods answers.
 
-    `outputs` is the number of answers per row, `classes` the labels that a classifier may give.
+    `kinds` is None where every column is a number; `categories` holds the known values of text
+    columns, by position; `missing` says whether a value may be absent; `classes` are the labels
+    that a classifier may give.
     """
 
     task: Task
     columns: int
     feature_names: tuple[str, ...] | None
-    dtype: str
-    outputs: int
-    classes: tuple[str | int | float | bool, ...] | None
-    methods: tuple[str, ...]
+    kinds: tuple[Kind, ...] | None = None
+    categories: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    missing: bool = False
+    classes: tuple[Label, ...] | None
+    methods: Mapping[str, Output]
 
-    def check_columns(self, features: NDArray[np.float64]) -> None:
+    @property
+    def default_method(self) -> str:
+        """The method meant when none is named."""
+        return next(iter(self.methods))
+
+    def check_method(self, method: str | None) -> str:
+        """The method meant; raises MethodUnknown for one that the model does not have."""
+        if method is None:
+            return self.default_method
+        if method not in self.methods:
+            raise MethodUnknown(method, tuple(self.methods))
+        return method
+
+    def check_columns(self, features: Features) -> None:
         """Raise InputRefused unless there are as many columns as the model takes."""
-        if features.shape[1] != self.columns:
+        columns = column_count(features)
+        if columns != self.columns:
             raise InputRefused(
                 "/features",
-                f"{features.shape[1]} columns, where the model takes {self.columns}{self._names()}",
+                f"{columns} columns, where the model takes {self.columns}{self._names()}",
             )
 
-    def check(self, features: NDArray[np.float64]) -> None:
-        """Raise InputRefused unless the columns fit and every number is finite.
+    def check(self, features: Features) -> None:
+        """Raise InputRefused unless columns and kinds fit and every number is finite.
 
-        For dialects whose numbers come as raw bytes; JSON cannot hold what is not finite.
+        A number may be NaN, and a text None, where the model takes missing values.
         """
         self.check_columns(features)
-        finite = np.isfinite(features)
-        if not finite.all():
-            row, column = np.argwhere(~finite)[0].tolist()
-            raise InputRefused(f"/features/{row}/{column}", "not a finite number")
+        if isinstance(features, Table):
+            self._check_table(features)
+        elif self.kinds is not None and "text" in self.kinds:
+            position = self.kinds.index("text")
+            raise InputRefused(f"/features/0/{position}", "a number, where the model takes a text")
+        else:
+            self._check_finite(features)
+
+    def column(self, position: int) -> str:
+        """How a column is called."""
+        return self.feature_names[position] if self.feature_names else f"x{position}"
 
     def as_json(self) -> dict[str, Any]:
         """The signature as plain JSON types."""
@@ -54,27 +98,52 @@ class Signature:
             "task": self.task,
             "columns": self.columns,
             "feature_names": None if self.feature_names is None else list(self.feature_names),
-            "dtype": self.dtype,
-            "outputs": self.outputs,
+            "kinds": None if self.kinds is None else list(self.kinds),
+            "categories": {str(at): list(values) for at, values in self.categories.items()},
+            "missing": self.missing,
             "classes": None if self.classes is None else list(self.classes),
-            "methods": list(self.methods),
+            "methods": [{"name": name, **asdict(output)} for name, output in self.methods.items()],
         }
 
     @classmethod
-    def from_json(cls, value: dict[str, Any]) -> Signature:
+    def from_json(cls, value: Mapping[str, Any]) -> Signature:
         """Read what `as_json` wrote; raises ArtefactBroken for an unknown task."""
         if value["task"] not in get_args(Task):
             raise ArtefactBroken("a manifest", f"{value['task']!r} is no task")
-        names, classes = value["feature_names"], value["classes"]
+        names, kinds, classes = (value[n] for n in ("feature_names", "kinds", "classes"))
         return cls(
             task=value["task"],
             columns=value["columns"],
             feature_names=None if names is None else tuple(names),
-            dtype=value["dtype"],
-            outputs=value["outputs"],
+            kinds=None if kinds is None else tuple(kinds),
+            categories={int(at): tuple(known) for at, known in value["categories"].items()},
+            missing=value["missing"],
             classes=None if classes is None else tuple(classes),
-            methods=tuple(value["methods"]),
+            methods={m["name"]: Output(m["dtype"], m["width"]) for m in value["methods"]},
         )
+
+    def _check_table(self, table: Table) -> None:
+        wanted: tuple[Kind, ...] = self.kinds or ("number",) * self.columns
+        for position, (kind, column) in enumerate(zip(wanted, table.columns, strict=True)):
+            self._check_column(position, kind, column)
+
+    def _check_column(self, position: int, kind: Kind, column: Any) -> None:
+        if (column.dtype == object) != (kind == "text"):
+            given = "text" if column.dtype == object else "number"
+            where = f"/features/0/{position}"
+            raise InputRefused(where, f"a {given}, where the model takes a {kind}")
+        if kind == "number":
+            self._check_finite(column.reshape(-1, 1), first=position)
+        elif not self.missing:
+            absent = [row for row, value in enumerate(column) if value is None]
+            if absent:
+                raise InputRefused(f"/features/{absent[0]}/{position}", "missing")
+
+    def _check_finite(self, numbers: Matrix, *, first: int = 0) -> None:
+        unfit = np.isinf(numbers) if self.missing else ~np.isfinite(numbers)
+        if unfit.any():
+            row, column = np.argwhere(unfit)[0].tolist()
+            raise InputRefused(f"/features/{row}/{first + column}", "not a finite number")
 
     def _names(self) -> str:
         if not self.feature_names:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from models.manifest import Manifest
+from models.manifest import Manifest, StoredFile
 from models.signature import Signature
 
 
@@ -32,8 +33,13 @@ class Version:
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of its artefact."""
+        """The SHA-256 of its model file."""
         return self.manifest.contents.digest
+
+    @property
+    def files(self) -> Mapping[str, StoredFile]:
+        """What is stored of it, by role."""
+        return self.manifest.contents.files
 
     @property
     def signature(self) -> Signature:

@@ -40,7 +40,7 @@ from models.artefacts import ArtefactStore, FolderStore
 from models.bounds import Bounds
 from models.execution import Executor
 from models.execution.in_process import InProcessExecutor
-from models.opening import open_artefact
+from models.opening import open_artefact, role_in_process
 from models.registry import Registry
 from models.versions import Version
 
@@ -251,6 +251,6 @@ def _executor(
     def fetch(version: Version) -> bytes:
         with database.read() as session:
             sealer = Sealer((tenants.data_key(session, version),))
-        return artefacts.open(version, sealer)
+        return artefacts.open(version, role_in_process(version.manifest.contents), sealer)
 
     return InProcessExecutor(fetch, open_artefact, budget_bytes=settings.model_cache_bytes)

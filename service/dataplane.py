@@ -48,7 +48,9 @@ def predict(decode: Decode) -> Answer:
     with limits.slot(scope) as place:
         call, version = _admit(platform, scope, decode)
         started = time.perf_counter()
-        prediction = predictions.execute(platform, scope, version, call.features)
+        prediction = predictions.execute(
+            platform, scope, version, version.signature.default_method, call.features
+        )
         seconds = time.perf_counter() - started
         place.usage = _usage(scope, version, len(call.features), seconds)
     g.compute_seconds = seconds

@@ -250,6 +250,12 @@ TABLE: Final[Mapping[type[Exception], Problem]] = {
     models_errors.ModelNotFound: NOT_FOUND,
     models_errors.ArtefactMissing: UNAVAILABLE,
     models_errors.ArtefactBroken: UNAVAILABLE,
+    models_errors.MethodUnknown: INPUT,
+    models_errors.VersionRetired: Problem(410, "version-retired", "The version is retired"),
+    models_errors.VersionBroken: Problem(503, "version-broken", "The version is not run any more"),
+    models_errors.HostCrashed: Problem(503, "model-crashed", "The model ended its process"),
+    models_errors.HostsUnavailable: UNAVAILABLE,
+    models_errors.DeadlineExceeded: Problem(504, "model-timeout", "The model took too long"),
     models_errors.PredictionFailed: Problem(500, "prediction-failed", "The model failed on this"),
     OperationalError: UNAVAILABLE,
     PoolExhausted: UNAVAILABLE,
@@ -263,6 +269,7 @@ FIELDS: Final[Mapping[type[Exception], str]] = {
     auth_errors.ScopeMalformed: "/scope",
     auth_errors.ExpiryRefused: "/expires_in",
     auth_errors.PlanUnknown: "/plan",
+    models_errors.MethodUnknown: "/method",
 }
 
 # The platform's own statuses that no domain error stands behind (werkzeug's routing and parsing).

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
+
+from models.tables import Features
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,10 +19,20 @@ class Unsuitable:
 
 
 class Predictor(Protocol):
-    """An opened model."""
+    """An opened model; many threads may ask it at once."""
 
-    def predict(self, features: NDArray[np.float64]) -> NDArray[Any]:
-        """Answer each row of a C-contiguous matrix, in the dtype of the model's own answers."""
+    @property
+    def methods(self) -> frozenset[str]:
+        """The methods that it answers, of those that models.signature names."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """About how many bytes of memory it holds."""
+        ...
+
+    def answer(self, method: str, features: Features) -> NDArray[Any]:
+        """Answer each row, in the dtype of the model's own answers."""
         ...
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from models.compilation import Predictor, Unsuitable
 from models.errors import ArraysMalformed
+from models.tables import Features, Table
 
 REGRESSORS: Final = frozenset(
     {
@@ -59,6 +60,9 @@ CLASSIFIERS: Final = frozenset(
 Floats = NDArray[np.float64]
 
 
+PREDICT: Final = frozenset({"predict"})
+
+
 @dataclass(frozen=True, slots=True)
 class LinearRegressor:
     """Answers `X @ coef.T + intercept`."""
@@ -66,8 +70,20 @@ class LinearRegressor:
     coef: Floats
     intercept: Floats
 
-    def predict(self, features: Floats) -> Floats:
+    @property
+    def methods(self) -> frozenset[str]:
+        """What it answers."""
+        return PREDICT
+
+    @property
+    def size(self) -> int:
+        """The bytes of its arrays."""
+        return self.coef.nbytes + self.intercept.nbytes
+
+    def answer(self, method: str, features: Features) -> Floats:
         """Return one number, or one row of numbers, for each row."""
+        assert method == "predict", "it answers nothing else"
+        assert not isinstance(features, Table), "it takes numbers alone"
         answers: Floats = features @ self.coef.T + self.intercept
         return answers
 
@@ -80,8 +96,20 @@ class LinearClassifier:
     intercept: Floats
     classes: NDArray[Any]
 
-    def predict(self, features: Floats) -> NDArray[Any]:
+    @property
+    def methods(self) -> frozenset[str]:
+        """What it answers."""
+        return PREDICT
+
+    @property
+    def size(self) -> int:
+        """The bytes of its arrays."""
+        return self.coef.nbytes + self.intercept.nbytes + self.classes.nbytes
+
+    def answer(self, method: str, features: Features) -> NDArray[Any]:
         """Return one label for each row."""
+        assert method == "predict", "it answers nothing else"
+        assert not isinstance(features, Table), "it takes numbers alone"
         scores = features @ self.coef.T + self.intercept
         if scores.shape[1] == 1:
             chosen: NDArray[Any] = self.classes[(scores.ravel() > 0).astype(np.intp)]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
+from models.tables import Features
 from models.versions import Version
 
 
@@ -17,12 +17,22 @@ class Executor(Protocol):
     is ever answered from what was opened for another.
     """
 
-    def predict(self, version: Version, features: NDArray[np.float64]) -> NDArray[Any]:
-        """Answer each row, in the dtype of the model's own answers; raises PredictionFailed."""
+    def answer(
+        self, version: Version, method: str, features: Features, *, seconds: float
+    ) -> NDArray[Any]:
+        """Answer each row within so many seconds, in the dtype of the model's own answers.
+
+        Raises PredictionFailed where the model fails on the rows, and where it is run elsewhere
+        also what may go wrong there.
+        """
         ...
 
     def warm(self, version: Version) -> None:
-        """Open a version before its first prediction."""
+        """Open a version before its first prediction; raises what keeps it from opening."""
+        ...
+
+    def is_warm(self, version: Version) -> bool:
+        """Say whether a version would answer without being opened first."""
         ...
 
     def forget(self, tenant_id: str) -> None:

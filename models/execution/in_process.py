@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from models.compilation import Predictor
 from models.errors import PredictionFailed
 from models.manifest import Contents
+from models.tables import Features
 from models.versions import Version
 
 Key = tuple[str, str, str]  # tenant, version, digest: none of them alone says whose answer it is
@@ -48,17 +48,27 @@ class InProcessExecutor:
         self._opening: dict[Key, Lock] = {}
         self._lock = Lock()
 
-    def predict(self, version: Version, features: NDArray[np.float64]) -> NDArray[Any]:
-        """Answer each row of a matrix that the version's signature has let pass."""
+    def answer(
+        self, version: Version, method: str, features: Features, *, seconds: float
+    ) -> NDArray[Any]:
+        """Answer rows that the version's signature has let pass.
+
+        What is compiled takes microseconds a row and cannot be interrupted: `seconds` has no say.
+        """
         predictor = self.opened(version)
         try:
-            return predictor.predict(features)
+            return predictor.answer(method, features)
         except Exception as error:
             raise PredictionFailed(version.model, version.number, repr(error)) from error
 
     def warm(self, version: Version) -> None:
         """Open a version before its first prediction."""
         self.opened(version)
+
+    def is_warm(self, version: Version) -> bool:
+        """Say whether the version is open."""
+        with self._lock:
+            return (version.tenant_id, version.id, version.digest) in self._open
 
     def opened(self, version: Version) -> Predictor:
         """The open version; raises ArtefactBroken or ArtefactMissing if it cannot be opened."""

@@ -174,8 +174,14 @@ class _BackupWriter:
                     yield from ((scope, version, sealer) for version in model.versions)
 
     def _write_artefact(self, tenant: str, version: Version, sealer: Sealer) -> None:
+        for role in version.files:
+            self._write_file(tenant, version, role, sealer)
+        self.artefacts += 1
+        self._tell()
+
+    def _write_file(self, tenant: str, version: Version, role: str, sealer: Sealer) -> None:
         try:
-            artefact = self._platform.artefacts.open(version, sealer)
+            artefact = self._platform.artefacts.open(version, role, sealer)
         except ArtefactMissing:
             if self._stands(version):
                 raise
@@ -186,9 +192,8 @@ class _BackupWriter:
             tenant=tenant,
             model=version.model,
             number=version.number,
+            role=role,
         )
-        self.artefacts += 1
-        self._tell()
 
     def _stands(self, version: Version) -> bool:
         """Say whether the version is registered now, and not only in the snapshot."""

@@ -104,7 +104,8 @@ def import_model(
             promote=promote,
         )
         sealer = Sealer((platform.tenants.data_key(act.session, scope),))
-        platform.artefacts.put(version, prepared.artefact, sealer)
+        for role, blob in prepared.blobs.items():
+            platform.artefacts.put(version, role, blob, sealer)
         act.details |= {"version": version.number, "digest": version.digest}
     return version
 

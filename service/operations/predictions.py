@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from auth.permissions import Permission
 from auth.scope import Scope
+from models.tables import Features
 from models.versions import Version
 from service.bootstrap import Platform
 
@@ -31,12 +32,14 @@ def resolve(
 
 
 def execute(
-    platform: Platform, scope: Scope, version: Version, features: NDArray[np.float64]
+    platform: Platform, scope: Scope, version: Version, method: str, features: Features
 ) -> NDArray[Any]:
-    """The version's answer to each row."""
+    """The version's answer to each row, by one of its methods."""
     assert version.tenant_id == scope.tenant_id, "a version is resolved within its scope"
     with np.errstate(all="ignore"):  # what is not finite is seen in the answers
-        answers = platform.executor.predict(version, features)
+        answers = platform.executor.answer(
+            version, method, features, seconds=platform.settings.predict_seconds
+        )
     platform.telemetry.rows.labels(version.manifest.contents.engine).inc(len(features))
     return answers
 

@@ -15,6 +15,7 @@ from auth.records import SessionRow
 from certs.files import point, replace
 from config import migrations
 from config.sealing import Sealer
+from models.manifest import MODEL
 from models.records import VersionRow
 from service.bootstrap import Platform
 from service.errors import BackupBroken
@@ -127,8 +128,8 @@ class Restoration:
             self._session, scope, members["model"], members["number"]
         )
         sealer = Sealer((platform.tenants.data_key(self._session, scope),))
-        platform.artefacts.put(version, entry.body, sealer)
-        self._artefacts += 1
+        platform.artefacts.put(version, members["role"], entry.body, sealer)
+        self._artefacts += members["role"] == MODEL
 
     def _reseal(self) -> None:
         """Show that every secret opens; from here on the first master key is enough."""

@@ -149,7 +149,7 @@ def champions(platform: Platform) -> Verdict:
     count = 0
     for _, version in _versions(platform, champions_only=True):
         count += 1
-        if not platform.artefacts.holds(version):
+        if not all(platform.artefacts.holds(version, role) for role in version.files):
             return failed(
                 f"the artefact of {version.model!r} version {version.number} is missing", BACKUP
             )
@@ -160,7 +160,8 @@ def artefacts(platform: Platform) -> Verdict:
     """Every version's artefact opens and is what was registered."""
     count = 0
     for sealer, version in _versions(platform, champions_only=False):
-        platform.artefacts.open(version, sealer)
+        for role in version.files:
+            platform.artefacts.open(version, role, sealer)
         count += 1
     return ok(f"{count} versions")
 

@@ -281,15 +281,15 @@ def test_place_comes_back_however_the_request_ends(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limit(house, concurrent_requests=1)
-    predict = house.platform.executor.predict
+    predict = house.platform.executor.answer
 
     def explode(*_: object) -> None:
         raise ZeroDivisionError
 
     for _ in range(3):
-        monkeypatch.setattr(house.platform.executor, "predict", explode)
+        monkeypatch.setattr(house.platform.executor, "answer", explode)
         refused(house.rob.predict(ROW), 500, "internal")
-        monkeypatch.setattr(house.platform.executor, "predict", predict)
+        monkeypatch.setattr(house.platform.executor, "answer", predict)
         refused(house.rob.predict("bad"), 400, "invalid-input")
         refused(house.rob.predict(ROW, model="missing"), 404, "not-found")
         assert house.rob.predict(ROW).status_code == 200

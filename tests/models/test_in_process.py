@@ -52,17 +52,22 @@ class Fetching:
         return self.artefact
 
 
+def _with_digest(prepared: Prepared, digest: str) -> Prepared:
+    files = {role: replace(file, digest=digest) for role, file in prepared.contents.files.items()}
+    return replace(prepared, contents=replace(prepared.contents, files=files))
+
+
 @pytest.fixture
 def fetching(demo: Prepared) -> Fetching:
     """The demo model's artefact."""
-    return Fetching(demo.artefact)
+    return Fetching(demo.blobs["engine"])
 
 
 def test_demo_model_answers_exactly_as_scikit_learn(
     demo: Prepared, demo_model: Any, fetching: Fetching
 ) -> None:
     executor = InProcessExecutor(fetching, open_artefact, budget_bytes=1000)
-    answer = executor.predict(_version(demo), ROW)
+    answer = executor.answer(_version(demo), "predict", ROW, seconds=1)
 
     assert answer.tolist() == demo_model.predict(ROW).tolist()
     assert answer.tolist() == [pytest.approx(15)]
@@ -71,7 +76,7 @@ def test_demo_model_answers_exactly_as_scikit_learn(
 def test_version_is_fetched_once_while_it_is_open(demo: Prepared, fetching: Fetching) -> None:
     executor = InProcessExecutor(fetching, open_artefact, budget_bytes=1000)
     executor.warm(_version(demo))
-    executor.predict(_version(demo), ROW)
+    executor.answer(_version(demo), "predict", ROW, seconds=1)
 
     assert len(fetching.asked) == 1
 
@@ -81,7 +86,7 @@ def test_same_artefact_of_two_tenants_is_opened_for_each(
 ) -> None:
     executor = InProcessExecutor(fetching, open_artefact, budget_bytes=1000)
     for tenant in ("tnt_acme", "tnt_globex"):
-        executor.predict(_version(demo, tenant=tenant), ROW)
+        executor.answer(_version(demo, tenant=tenant), "predict", ROW, seconds=1)
 
     assert [tenant for tenant, _ in fetching.asked] == ["tnt_acme", "tnt_globex"]
 
@@ -91,7 +96,7 @@ def test_another_digest_under_the_same_version_is_opened_anew(
 ) -> None:
     executor = InProcessExecutor(fetching, open_artefact, budget_bytes=1000)
     executor.warm(_version(demo))
-    executor.warm(_version(replace(demo, contents=replace(demo.contents, digest="0" * 64))))
+    executor.warm(_version(_with_digest(demo, "0" * 64)))
 
     assert len(fetching.asked) == 2
 
@@ -99,7 +104,9 @@ def test_another_digest_under_the_same_version_is_opened_anew(
 def test_least_recently_used_version_is_closed_when_the_budget_is_full(
     demo: Prepared, fetching: Fetching
 ) -> None:
-    executor = InProcessExecutor(fetching, open_artefact, budget_bytes=2 * len(demo.artefact))
+    executor = InProcessExecutor(
+        fetching, open_artefact, budget_bytes=2 * len(demo.blobs["engine"])
+    )
     for id in ("a", "b", "a", "c", "a", "b"):
         executor.warm(_version(demo, id))
 
@@ -141,11 +148,15 @@ def test_many_threads_open_a_version_once(demo: Prepared) -> None:
         deadline = time.monotonic() + 10
         while _waiting_to_open() < 7 and time.monotonic() < deadline:
             time.sleep(0.001)
-        return demo.artefact
+        return demo.blobs["engine"]
 
     executor = InProcessExecutor(fetch, open_artefact, budget_bytes=1000)
     with ThreadPoolExecutor(8) as threads:
-        answers = list(threads.map(lambda _: executor.predict(_version(demo), ROW), range(8)))
+        answers = list(
+            threads.map(
+                lambda _: executor.answer(_version(demo), "predict", ROW, seconds=1), range(8)
+            )
+        )
 
     assert fetched == ["ver_1"]
     assert [answer.tolist() for answer in answers] == [answers[0].tolist()] * 8
@@ -158,35 +169,40 @@ def test_slow_opening_of_one_version_does_not_hold_up_another(demo: Prepared) ->
         if version.id == "slow":
             started.set()
             assert release.wait(10)
-        return demo.artefact
+        return demo.blobs["engine"]
 
     executor = InProcessExecutor(fetch, open_artefact, budget_bytes=1000)
     with ThreadPoolExecutor(1) as threads:
         slow = threads.submit(executor.warm, _version(demo, "slow"))
         assert started.wait(10)
-        assert executor.predict(_version(demo, "quick"), ROW).shape == (1,)
+        assert executor.answer(_version(demo, "quick"), "predict", ROW, seconds=1).shape == (1,)
         release.set()
         slow.result(10)
 
 
 def test_failed_opening_is_told_to_each_and_tried_again(demo: Prepared) -> None:
-    artefacts = iter([b"junk", b"junk", demo.artefact])
+    artefacts = iter([b"junk", b"junk", demo.blobs["engine"]])
     executor = InProcessExecutor(lambda _: next(artefacts), open_artefact, budget_bytes=1000)
 
     for _ in range(2):
         with pytest.raises(ArtefactBroken):
-            executor.predict(_version(demo), ROW)
-    assert executor.predict(_version(demo), ROW).shape == (1,)
+            executor.answer(_version(demo), "predict", ROW, seconds=1)
+    assert executor.answer(_version(demo), "predict", ROW, seconds=1).shape == (1,)
 
 
 def test_many_versions_under_a_small_budget_answer_right_from_many_threads(
     demo: Prepared, fetching: Fetching
 ) -> None:
-    executor = InProcessExecutor(fetching, open_artefact, budget_bytes=2 * len(demo.artefact))
+    executor = InProcessExecutor(
+        fetching, open_artefact, budget_bytes=2 * len(demo.blobs["engine"])
+    )
     versions = [_version(demo, f"ver_{n}") for n in range(6)]
 
     with ThreadPoolExecutor(6) as threads:
-        answers = threads.map(lambda n: executor.predict(versions[n % 6], ROW).tolist(), range(600))
+        answers = threads.map(
+            lambda n: executor.answer(versions[n % 6], "predict", ROW, seconds=1).tolist(),
+            range(600),
+        )
 
     assert all(answer == [pytest.approx(15)] for answer in answers)
 
@@ -197,7 +213,7 @@ def test_failure_within_a_models_library_names_the_model_and_hides_the_input(
     executor = InProcessExecutor(fetching, open_artefact, budget_bytes=1000)
 
     with pytest.raises(PredictionFailed) as failed:
-        executor.predict(_version(demo), np.ones((1, 3)))
+        executor.answer(_version(demo), "predict", np.ones((1, 3)), seconds=1)
 
     assert str(failed.value) == "the model 'linear' version 1 failed on this input"
 
@@ -213,19 +229,19 @@ def test_native_model_serves_in_one_thread_with_its_own_answers() -> None:
         part.n_jobs = -1
     prepared = import_file(skops_bytes(forest))
 
-    predictor: Any = open_artefact(prepared.contents, prepared.artefact)
+    predictor: Any = open_artefact(prepared.contents, prepared.blobs["model"])
 
     assert prepared.contents.engine == "native"
-    assert predictor.predict(features).tolist() == expected
+    assert predictor.answer("predict", features).tolist() == expected
     jobs = {getattr(part, "n_jobs", 1) for part in parts_of(predictor.estimator)}
     assert jobs <= {1, None}
 
 
 def test_artefact_is_not_opened_by_another_engine_than_the_manifests(demo: Prepared) -> None:
-    for change in ({"engine": "native"}, {"engine": "x"}, {"artefact_format": "skops"}):
-        contents = replace(demo.contents, **change)  # type: ignore[arg-type]
-        with pytest.raises(ArtefactBroken):
-            open_artefact(contents, demo.artefact)
+    contents = replace(demo.contents, engine="x")
+
+    with pytest.raises(ArtefactBroken):
+        open_artefact(contents, demo.blobs["engine"])
 
 
 SERVE = """
@@ -245,10 +261,12 @@ folder = Path(sys.argv[1])
 text, signature = (folder / "manifest").read_bytes(), (folder / "signature").read_text()
 version = Version("ver_1", read_manifest(text, signature, b"key"))
 store, sealer = FolderStore(folder / "artefacts"), Sealer((bytes(32),))
-executor = InProcessExecutor(lambda v: store.open(v, sealer), open_artefact, budget_bytes=1000)
+def fetch(version):
+    return store.open(version, "engine", sealer)
+executor = InProcessExecutor(fetch, open_artefact, budget_bytes=1000)
 bounds = Bounds(max_bytes=100, max_rows=9, max_columns=9, max_depth=3)
 request = read_prediction_request(b'{"features":[5,10]}', bounds)
-print(executor.predict(version, request.features).tolist())
+print(executor.answer(version, "predict", request.features, seconds=1).tolist())
 heavy = {"sklearn", "scipy", "skops", "joblib", "pickle5"} & sys.modules.keys()
 print(sorted(heavy))
 """
@@ -260,7 +278,7 @@ def test_worker_that_serves_compiled_models_never_imports_scikit_learn(
     from models.manifest import sign
 
     version = _version(demo)
-    store.put(version, demo.artefact, sealer)
+    store.put(version, "engine", demo.blobs["engine"], sealer)
     text = version.manifest.canonical()
     (tmp_path / "manifest").write_bytes(text)
     (tmp_path / "signature").write_text(sign(text, b"key"))

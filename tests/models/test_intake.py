@@ -23,7 +23,7 @@ from sklearn.tree import DecisionTreeClassifier
 from models.errors import EstimatorRefused, FormatRefused, LibraryVersionRefused
 from models.handlers.joblib_file import JoblibFile
 from models.intake import Prepared, Stage, import_file
-from models.opening import open_artefact
+from models.opening import open_artefact, role_in_process
 from tests.models.files import (
     WritesCanary,
     archive_of,
@@ -47,8 +47,8 @@ def _joblib_bytes(estimator: object, **options: Any) -> bytes:
 
 
 def _answers(prepared: Prepared) -> list[Any]:
-    predictor = open_artefact(prepared.contents, prepared.artefact)
-    answers: list[Any] = predictor.predict(FEATURES).tolist()
+    predictor = open_artefact(prepared.contents, prepared.blobs[role_in_process(prepared.contents)])
+    answers: list[Any] = predictor.answer("predict", FEATURES).tolist()
     return answers
 
 

@@ -5,17 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models.errors import ArtefactBroken, InputRefused
-from models.signature import Signature
+from models.errors import ArtefactBroken, InputRefused, MethodUnknown
+from models.signature import Output, Signature
+from models.tables import Features, Table
 
 SIGNATURE = Signature(
     task="classification",
     columns=2,
     feature_names=("age", "income"),
-    dtype="float64",
-    outputs=1,
     classes=("no", "yes"),
-    methods=("predict",),
+    methods={"predict": Output("text"), "predict_proba": Output("number", 2)},
 )
 
 
@@ -55,6 +54,55 @@ def test_signature_survives_json() -> None:
 
     for signature in (SIGNATURE, bare):
         assert Signature.from_json(signature.as_json()) == signature
+
+
+def _texts(*values: str | None) -> Table:
+    return Table((np.ones(len(values)), np.array(values, dtype=object)))
+
+
+MIXED = replace(SIGNATURE, kinds=("number", "text"), categories={1: ("high", "low")}, missing=False)
+
+
+def test_signature_with_kinds_survives_json() -> None:
+    assert Signature.from_json(MIXED.as_json()) == MIXED
+
+
+def test_table_of_the_models_kinds_passes() -> None:
+    MIXED.check(_texts("low", "high"))
+
+
+@pytest.mark.parametrize(
+    ("features", "path"),
+    [
+        (np.ones((2, 2)), "/features/0/1"),
+        (Table((np.ones(2), np.ones(2))), "/features/0/1"),
+        (Table((_texts("a", "b").columns[1],) * 2), "/features/0/0"),
+        (_texts("low", None), "/features/1/1"),
+        (Table((np.array([1.0, np.nan]), _texts("a", "b").columns[1])), "/features/1/0"),
+    ],
+)
+def test_value_of_another_kind_or_a_missing_one_is_refused_with_its_place(
+    features: Features, path: str
+) -> None:
+    with pytest.raises(InputRefused) as refused:
+        MIXED.check(features)
+
+    assert refused.value.path == path
+
+
+def test_missing_values_pass_where_the_model_takes_them_and_infinities_never() -> None:
+    tolerant = replace(MIXED, missing=True)
+    tolerant.check(Table((np.array([np.nan, 1.0]), np.array([None, "low"], dtype=object))))
+
+    with pytest.raises(InputRefused, match="finite"):
+        tolerant.check(Table((np.array([np.inf]), np.array(["low"], dtype=object))))
+
+
+def test_method_meant_is_the_first_unless_named() -> None:
+    assert SIGNATURE.check_method(None) == "predict"
+    assert SIGNATURE.check_method("predict_proba") == "predict_proba"
+    with pytest.raises(MethodUnknown, match="predict, predict_proba"):
+        SIGNATURE.check_method("transform")
 
 
 def test_unknown_task_is_refused() -> None:
