@@ -173,3 +173,32 @@ class VersionRetired(ModelsError):
         self.model = model
         self.version = version
         super().__init__(f"the model {model!r} version {version} is retired; name another version")
+
+
+class SandboxTooWeak(ModelsError):
+    """Raised when this machine cannot confine a model as strongly as the settings ask."""
+
+    def __init__(self, level: str, required: str, lacking: str) -> None:
+        self.level = level
+        self.required = required
+        self.lacking = lacking
+        super().__init__(
+            f"the sandbox for models is {level!r} here, {required!r} is required; "
+            f"what does not hold: {lacking}; see docs/how-to/operate.md"
+        )
+
+
+class RowsRefused(ModelsError):
+    """Raised by an engine for rows at which the model's own library fails too."""
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(f"the model takes no such rows: {problem}")
+
+
+class EstimatorNotHeld(ModelsError):
+    """Raised within an engine when its arrays cannot hold what an estimator has."""
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(f"the arrays of this engine cannot hold it: {problem}")

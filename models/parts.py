@@ -1,0 +1,114 @@
+"""Parts of compiled models: what answers methods from checked arrays, alone or with other parts.
+
+A part's methods are its own functions of those names, so that it reads as the estimator that it
+stands for does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import ArraysMalformed, MethodUnknown, RowsRefused
+from models.layouts import Arrays, Floats, Layout, check_layout
+from models.signature import METHODS
+from models.tables import Features, Matrix, Table
+
+
+class Child(Protocol):
+    """What a part asks: an engine's predictor, or another part."""
+
+    @property
+    def methods(self) -> frozenset[str]:
+        """The methods that it answers."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """About how many bytes of memory it holds."""
+        ...
+
+    def answer(self, method: str, features: Features) -> NDArray[Any]:
+        """Answer each row."""
+        ...
+
+
+class Part:
+    """Answers from arrays that fit its layout; nothing of it changes once it is made."""
+
+    LAYOUT: ClassVar[Layout]
+    CHILDREN: ClassVar[str | int] = (
+        0  # how many other parts it asks; a text is the name of a length
+    )
+
+    def __init__(self, arrays: Arrays, children: Sequence[Child] = ()) -> None:
+        self.lengths: Mapping[str, int] = check_layout(arrays, self.LAYOUT)
+        wanted = self.CHILDREN if isinstance(self.CHILDREN, int) else self.lengths[self.CHILDREN]
+        if len(children) != wanted:
+            raise ArraysMalformed(f"{len(children)} parts, where {wanted} are needed")
+        self.arrays = {name: frozen(array) for name, array in arrays.items()}
+        self.children = tuple(children)
+        self.prepare()
+        answered = [method for method in METHODS if hasattr(self, method)]
+        self.methods = frozenset(answered) - self.withheld()
+        self.size = sum(array.nbytes for array in self.arrays.values())
+        self.size += sum(child.size for child in self.children)
+
+    def prepare(self) -> None:
+        """Check what a layout cannot say, and compute once what every answer needs."""
+
+    def withheld(self) -> frozenset[str]:
+        """Methods that this one does not answer, though its kind does."""
+        return frozenset()
+
+    def answer(self, method: str, features: Features) -> NDArray[Any]:
+        """Answer each row; raises MethodUnknown, or RowsRefused where the estimator fails too."""
+        if method not in self.methods:
+            raise MethodUnknown(method, tuple(sorted(self.methods)))
+        answers: NDArray[Any] = getattr(self, method)(features)
+        return answers
+
+    def need(self, children: Sequence[Child], *methods: str) -> None:
+        """Raise ArraysMalformed unless each child answers one of the methods."""
+        for child in children:
+            if not child.methods & set(methods):
+                raise ArraysMalformed(f"a part has no {' or '.join(methods)}")
+
+    def shared(self, *, of: Sequence[Child]) -> frozenset[str]:
+        """The methods that all of some parts answer."""
+        common = frozenset(METHODS)
+        for child in of:
+            common &= child.methods
+        return common
+
+
+def frozen(array: NDArray[Any]) -> NDArray[Any]:
+    """The array as one that nobody writes to: threads share it."""
+    array = np.ascontiguousarray(array)
+    array.flags.writeable = False
+    return array
+
+
+def matrix(features: Features) -> Matrix:
+    """The rows as one matrix of numbers; raises RowsRefused for text."""
+    if not isinstance(features, Table):
+        return features
+    if "text" in features.kinds:
+        raise RowsRefused("text, where numbers are taken")
+    return np.column_stack(features.columns)
+
+
+def refuse_not_finite(rows: Floats) -> None:
+    """Raise RowsRefused for numbers that a model's own library refuses between two steps."""
+    # A finite sum has finite parts; an overflowing one says nothing.
+    if not np.isfinite(np.add.reduce(rows, axis=None)) and not np.isfinite(rows).all():
+        raise RowsRefused("a number that is not finite reaches a step that takes none")
+
+
+def refuse_infinite(rows: Floats) -> None:
+    """Raise RowsRefused for infinity, where only a missing number may be taken."""
+    if not np.isfinite(np.add.reduce(rows, axis=None)) and np.isinf(rows).any():
+        raise RowsRefused("an infinite number reaches a step that takes none")
