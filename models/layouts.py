@@ -38,7 +38,8 @@ class Field:
 
     def check(self, name: str, array: NDArray[Any], lengths: dict[str, int]) -> None:
         """Raise ArraysMalformed unless the array fits; lengths met first are added."""
-        if array.dtype.kind not in self.kinds or array.dtype.itemsize < 8 and "f" in self.kinds:
+        kind = array.dtype.kind
+        if kind not in self.kinds or (kind in "if" and array.dtype.itemsize != 8):
             raise ArraysMalformed(f"{name} has the dtype {array.dtype}")
         if array.ndim != len(self.shape):
             raise ArraysMalformed(f"{name} has {array.ndim} dimensions")
