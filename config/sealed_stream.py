@@ -7,8 +7,9 @@ stream: HKDF-SHA-256 of the master key with a random salt, so that numbers may s
 
 from __future__ import annotations
 
+import io
 import os
-from typing import IO, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -16,6 +17,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from config.errors import SealBroken
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 MAGIC: Final = b"sallyport sealed stream 1\n"
 SALT_BYTES: Final = 32
@@ -113,6 +117,28 @@ class SealedReader:
 
     def _read_part(self) -> bytes:
         return self._file.read(PART_BYTES + TAG_BYTES)
+
+
+class Unsealed(io.RawIOBase):
+    """A sealed stream of a known size as a file to read, of which no plaintext is kept."""
+
+    def __init__(self, reader: SealedReader, size: int) -> None:
+        self._reader = reader
+        self._left = size
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """Fill the buffer; at the end of the stream, raises SealBroken unless it is whole."""
+        target = memoryview(buffer).cast("B")
+        size = min(len(target), self._left)
+        target[:size] = self._reader.read(size)
+        self._left -= size
+        if not self._left:
+            self._reader.finish()
+        return size
 
 
 def _derive(master_key: bytes, salt: bytes, purpose: str) -> bytes:

@@ -78,6 +78,11 @@ class Settings:
     address_requests_per_minute: int = setting(3000, "requests without a known token, by address")
     trusted_proxies: int = setting(0, "number of reverse proxies whose X-Forwarded-For counts")
     max_body_bytes: int = setting(8 * 1024 * 1024, "largest request body")
+    max_model_bytes: int = setting(512 * 1024 * 1024, "largest upload of a model, rows included")
+    intake_seconds: int = setting(600, "how long one intake of a model may take")
+    waiting_jobs: int = setting(16, "intake jobs of one tenant that may wait or run at once")
+    job_days: int = setting(30, "how long a finished intake job is listed")
+    free_disk_bytes: int = setting(256 * 1024 * 1024, "what uploads leave free on the disk")
     max_rows: int = setting(100_000, "most rows in one prediction")
     max_columns: int = setting(10_000, "most columns in one row")
     max_depth: int = setting(8, "deepest nesting of a JSON body, at most 64")
@@ -281,6 +286,11 @@ _RANGES: Final[dict[str, tuple[float, float]]] = {
     "address_requests_per_minute": (1, 10_000_000),
     "trusted_proxies": (0, 10),
     "max_body_bytes": (1024, 4 * 1024**3),
+    "max_model_bytes": (1024, 64 * 1024**3),
+    "intake_seconds": (5, 86_400),
+    "waiting_jobs": (1, 10_000),
+    "job_days": (1, 3660),
+    "free_disk_bytes": (0, 1024**5),
     "max_rows": (1, 100_000_000),
     "max_columns": (1, 1_000_000),
     "max_depth": (3, 64),

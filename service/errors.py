@@ -123,6 +123,13 @@ class TooBusy(ServiceError):
         super().__init__(f"{what}; try again in {retry_after:.0f} s")
 
 
+class StorageFull(ServiceError):
+    """Raised when there is no room on the disk for what was sent."""
+
+    def __init__(self) -> None:
+        super().__init__("there is no room for this on the disk; nothing of it was kept")
+
+
 class NotReady(ServiceError):
     """Raised when something that predictions stand on does not answer."""
 
@@ -193,6 +200,7 @@ INVALID_TOKEN: Final = Problem(
 )
 UNAVAILABLE: Final = Problem(503, "unavailable", "Not available for the moment", tells=False)
 BUSY: Final = Problem(503, "busy", "Too busy for the moment")
+STORAGE_FULL: Final = Problem(507, "storage-full", "There is no room for this")
 TOO_LARGE: Final = Problem(413, "too-large", "The request is too large")
 MEDIA_TYPE_REFUSED: Final = Problem(
     415, "unsupported-media-type", "The content type is not read here"
@@ -217,6 +225,7 @@ TABLE: Final[Mapping[type[Exception], Problem]] = {
     ScopeRefused: Problem(400, "invalid-scope", "More is asked than may be", "invalid_scope"),
     RateLimited: Problem(429, "rate-limited", "A limit is reached"),
     TooBusy: BUSY,
+    StorageFull: STORAGE_FULL,
     NotReady: Problem(503, "not-ready", "Not ready to serve"),
     auth_errors.TokenRefused: INVALID_TOKEN,
     auth_errors.CredentialsWrong: WRONG_CREDENTIALS,

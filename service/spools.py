@@ -1,0 +1,130 @@
+"""Where an upload waits while it arrives: on disk, and readable by this process alone.
+
+A body is sealed under a random key that is never written down, in a file without a name. A crash
+leaves nothing of it, and a disk that is read or copied holds no plaintext.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final, cast
+
+from auth.scope import Scope
+from config.sealed_stream import KEY_BYTES, SealedReader, SealedWriter, Unsealed
+from service.errors import StorageFull, TooBusy
+
+UPLOAD: Final = "sallyport.upload"  # in the environ, where no header can reach
+PURPOSE: Final = "upload spool"
+READ_BYTES: Final = 256 * 1024
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Whose upload may arrive, at most how large, and the last change that the answer knows."""
+
+    scope: Scope
+    most_bytes: int
+    seen: int
+
+
+@dataclass(slots=True)
+class Upload:
+    """A body that is announced, then admitted by the application, and at last complete.
+
+    The application sees such a request twice: when its head has arrived, to refuse it or to
+    answer 100 with an admission, and when its body has.
+    """
+
+    declared: int | None
+    admission: Admission | None = None
+    complete: bool = False
+
+
+class Spool:
+    """A body on disk that can be written once and then read; `close` gives the room back."""
+
+    def __init__(self, folder: Path, *, least_free: int) -> None:
+        self.size = 0
+        self._key = os.urandom(KEY_BYTES)
+        self._least_free = least_free
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with refusing_full():
+            self._file = cast(BinaryIO, tempfile.TemporaryFile(dir=folder))  # noqa: SIM115
+            self._writer = SealedWriter(self._file, self._key, purpose=PURPOSE)
+
+    def write(self, data: bytes | bytearray) -> None:
+        """Append data; raises StorageFull before the disk is so full that others suffer."""
+        with refusing_full():
+            require_room(self._file.fileno(), self._least_free + len(data))
+            self._writer.write(bytes(data))
+        self.size += len(data)
+
+    def read(self) -> BinaryIO:
+        """End the writing, and return the body from its beginning."""
+        with refusing_full():
+            self._writer.finish()
+            self._file.seek(0)
+        reader = SealedReader(self._file, (self._key,), purpose=PURPOSE)
+        return cast(BinaryIO, io.BufferedReader(Unsealed(reader, self.size), READ_BYTES))
+
+    def close(self) -> None:
+        """Give the room back."""
+        with suppress(OSError):  # what it still held could not be written: nobody needs it
+            self._file.close()
+
+
+class Spools:
+    """How many uploads may be on their way at once; to be used from one event loop alone."""
+
+    def __init__(self, folder: Path, *, most: int, most_each: int, least_free: int) -> None:
+        self._folder = folder
+        self._most = most
+        self._most_each = most_each
+        self._least_free = least_free
+        self._open: Counter[Hashable] = Counter()
+
+    @contextmanager
+    def spool(self, lane: Hashable) -> Iterator[Spool]:
+        """Give an upload its spool; raises TooBusy where as many are on their way as may be."""
+        if self._open[lane] >= self._most_each:
+            raise TooBusy("too many of your uploads are on their way", 1.0)
+        if self._open.total() >= self._most:
+            raise TooBusy("too many uploads are on their way", 1.0)
+        self._open[lane] += 1
+        try:
+            spool = Spool(self._folder, least_free=self._least_free)
+            try:
+                yield spool
+            finally:
+                spool.close()
+        finally:
+            self._open[lane] -= 1
+            if not self._open[lane]:
+                del self._open[lane]
+
+
+@contextmanager
+def refusing_full() -> Iterator[None]:
+    """Turn what the system says of a full disk into StorageFull."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise StorageFull from error
+        raise
+
+
+def require_room(descriptor: int, size: int) -> None:
+    """Raise StorageFull unless the file's disk has so many bytes free."""
+    status = os.fstatvfs(descriptor)
+    if status.f_bavail * status.f_frsize < size:
+        raise StorageFull
