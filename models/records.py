@@ -1,15 +1,27 @@
-"""The tables of what predicts: models, their immutable versions, and aliases."""
+"""The tables of what predicts: models, their immutable versions, and what becomes of them."""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Double, ForeignKey, String, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Double,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    String,
+    Text,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from config.database import Base
 
 
 class ModelRow(Base):
-    """A name under which a tenant serves versions; its champion answers when none is named."""
+    """A name under which a tenant serves versions; its champion answers when none is named.
+
+    Without a champion it is a model that was deleted: the row keeps its numbers from being reused.
+    """
 
     __tablename__ = "models"
     __table_args__ = (UniqueConstraint("tenant_id", "name"),)
@@ -22,7 +34,10 @@ class ModelRow(Base):
 
 
 class VersionRow(Base):
-    """One immutable version: the signed manifest and the digest of the sealed artefact."""
+    """One immutable version: the signed manifest, and the key that its artefacts are sealed with.
+
+    A deleted version has no key any more; its row stays, for the record and for its number.
+    """
 
     __tablename__ = "model_versions"
     __table_args__ = (UniqueConstraint("model_id", "number"),)
@@ -34,6 +49,9 @@ class VersionRow(Base):
     digest: Mapped[str] = mapped_column(String(64))
     manifest: Mapped[str] = mapped_column(Text)  # canonical JSON
     signature: Mapped[str] = mapped_column(String(64))  # HMAC-SHA-256 under the artefact key
+    sealed_key: Mapped[bytes | None] = mapped_column(LargeBinary)  # under the tenant's data key
+    state: Mapped[str] = mapped_column(String(16), default="active")  # active | retired | deleted
+    pinned: Mapped[bool] = mapped_column(default=False)
     created_by: Mapped[str] = mapped_column(String(160))
     created_at: Mapped[float] = mapped_column(Double)
 
@@ -48,3 +66,80 @@ class AliasRow(Base):
     )
     alias: Mapped[str] = mapped_column(String(64), primary_key=True)
     version_id: Mapped[str] = mapped_column(ForeignKey("model_versions.id", ondelete="CASCADE"))
+
+
+class AliasMoveRow(Base):
+    """One move of an alias, so that it can be moved back; numbers are absent at either end."""
+
+    __tablename__ = "model_alias_moves"
+    __table_args__ = (Index("ix_model_alias_moves_model_id_alias", "model_id", "alias"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    model_id: Mapped[str] = mapped_column(ForeignKey("models.id", ondelete="CASCADE"))
+    alias: Mapped[str] = mapped_column(String(64))
+    from_number: Mapped[int | None] = mapped_column(BigInteger)
+    to_number: Mapped[int | None] = mapped_column(BigInteger)
+    moved_by: Mapped[str] = mapped_column(String(160))
+    moved_at: Mapped[float] = mapped_column(Double)
+    reason: Mapped[str] = mapped_column(String(200))
+    is_rollback: Mapped[bool] = mapped_column(default=False)
+    is_undone: Mapped[bool] = mapped_column(default=False)  # a later rollback took it back
+
+
+class JobRow(Base):
+    """One upload: what was asked for, how far it has come, and who works on it until when."""
+
+    __tablename__ = "model_jobs"
+    __table_args__ = (
+        Index("ix_model_jobs_tenant_id_created_at", "tenant_id", "created_at"),
+        Index("ix_model_jobs_state_lease_until", "state", "lease_until"),
+    )
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(String(40))
+    model: Mapped[str] = mapped_column(String(64))
+    state: Mapped[str] = mapped_column(String(16))
+    format: Mapped[str] = mapped_column(String(16))
+    options: Mapped[str] = mapped_column(Text)  # JSON
+    log: Mapped[str] = mapped_column(Text)  # JSON: the stages so far
+    source_digest: Mapped[str] = mapped_column(String(64))
+    size: Mapped[int] = mapped_column(BigInteger)
+    created_by: Mapped[str] = mapped_column(String(160))
+    principal_id: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[float] = mapped_column(Double)
+    updated_at: Mapped[float] = mapped_column(Double)
+    place: Mapped[str] = mapped_column(String(64))  # the uploads folder that holds the file
+    holder: Mapped[str] = mapped_column(String(160))  # whose the lease is
+    lease_until: Mapped[float] = mapped_column(Double)
+    attempts: Mapped[int] = mapped_column(BigInteger)
+    version_number: Mapped[int | None] = mapped_column(BigInteger)
+    problem: Mapped[str] = mapped_column(Text)
+    cancel: Mapped[bool]
+
+
+class IncidentRow(Base):
+    """One time that a version failed where it was run: a crash, a deadline, an open circuit."""
+
+    __tablename__ = "model_incidents"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    tenant_id: Mapped[str] = mapped_column(String(40), index=True)
+    version_id: Mapped[str] = mapped_column(
+        ForeignKey("model_versions.id", ondelete="CASCADE"), index=True
+    )
+    at: Mapped[float] = mapped_column(Double)
+    kind: Mapped[str] = mapped_column(String(32))
+    detail: Mapped[str] = mapped_column(Text)
+
+
+class RouteRow(Base):
+    """How calls of a model that name no version are divided between its versions."""
+
+    __tablename__ = "model_routes"
+
+    model_id: Mapped[str] = mapped_column(
+        ForeignKey("models.id", ondelete="CASCADE"), primary_key=True
+    )
+    definition: Mapped[str] = mapped_column(Text)  # JSON
+    created_by: Mapped[str] = mapped_column(String(160))
+    created_at: Mapped[float] = mapped_column(Double)
