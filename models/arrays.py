@@ -25,7 +25,7 @@ PREFIX_BYTES: Final = len(MAGIC) + 4
 MOST_HEADER_BYTES: Final = 64 * 1024
 MOST_DIMENSIONS: Final = 4
 NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
-DTYPE: Final = re.compile(r"<f8|<i8|\|b1|<U[1-9][0-9]{0,3}")
+DTYPE: Final = re.compile(r"<f8|<i8|<i4|\|b1|<U[1-9][0-9]{0,3}")
 LAST_CODE_POINT: Final = 0x10FFFF
 SURROGATES: Final = (0xD800, 0xDFFF)
 

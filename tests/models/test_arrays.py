@@ -18,6 +18,7 @@ WHOLE = {
     "classes": np.array(["no", "yés"]),
     "flags": np.array([True, False, True]),
     "counts": np.array([3, -4]),
+    "children": np.array([1, -1, -1], np.int32),
 }
 
 
