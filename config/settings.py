@@ -24,6 +24,13 @@ PREFIX: Final = "SALLYPORT_"
 MASTER_KEY_BYTES: Final = 32
 MAX_PORT: Final = 65_535
 PORT: Final = re.compile(r"[0-9]{1,5}")
+BUCKET: Final = re.compile(
+    r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?"
+)
+# In the clear only where nobody listens: requests show which models are used, and when.
+ENDPOINT: Final = re.compile(
+    r"(https://[^/@?#\s]+|http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]+)?)/?"
+)
 
 
 def setting(default: Any, description: str, *, secret: bool = False) -> Any:
@@ -58,6 +65,11 @@ class Settings:
     certificate_days: int = setting(90, "lifetime of issued certificates, at most 90")
     database_url: str = setting("", "SQLAlchemy URL; empty is SQLite in the instance", secret=True)
     counters_url: str = setting("", "redis:// or rediss:// URL; empty is LMDB", secret=True)
+    artefacts_url: str = setting("", "s3://bucket/prefix; empty is a folder of the instance")
+    artefacts_endpoint: str = setting("", "address of an S3-compatible server; empty is AWS's own")
+    artefacts_region: str = setting("us-east-1", "region that S3 requests are signed for")
+    artefacts_access_key: str = setting("", "access key of the bucket", secret=True)
+    artefacts_secret_key: str = setting("", "secret key of the bucket", secret=True)
     audience: str = setting("sallyport", "audience of access tokens")
     signing_algorithm: Literal["ES256", "RS256"] = setting("ES256", "algorithm of new keys")
     access_seconds: int = setting(900, "lifetime of an access token, at most 3600")
@@ -96,6 +108,7 @@ class Settings:
         _check_ranges(self)
         _check_audience(self)
         _check_url(self)
+        _check_artefacts(self)
         _check_key_spans(self)
 
     @property
@@ -244,6 +257,18 @@ def _url_problem(url: str) -> str | None:
     if colon and not (PORT.fullmatch(port) and 1 <= int(port) <= MAX_PORT):
         return f"has a port that is not within 1 to {MAX_PORT}"
     return None
+
+
+def _check_artefacts(settings: Settings) -> None:
+    if settings.artefacts_endpoint and not ENDPOINT.fullmatch(settings.artefacts_endpoint):
+        _refuse("artefacts_endpoint", "the value is no https address", "Give https://host[:port]")
+    if not settings.artefacts_url:
+        return
+    if not BUCKET.fullmatch(settings.artefacts_url):
+        _refuse("artefacts_url", "the value is no s3://bucket/prefix", "Give one, or nothing")
+    for name in ("artefacts_access_key", "artefacts_secret_key"):
+        if not getattr(settings, name):
+            _refuse(name, "the bucket needs one", "Set the variable, or its _FILE")
 
 
 def _check_key_spans(settings: Settings) -> None:

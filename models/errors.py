@@ -202,3 +202,106 @@ class EstimatorNotHeld(ModelsError):
     def __init__(self, problem: str) -> None:
         self.problem = problem
         super().__init__(f"the arrays of this engine cannot hold it: {problem}")
+
+
+class FrameMalformed(ModelsError):
+    """Raised when what a worker and a host send each other is no frame, or cannot be sent."""
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(f"this is no frame between a worker and a host: {problem}")
+
+
+class StoreUnavailable(ModelsError):
+    """Raised when the store of artefacts does not do as asked."""
+
+    def __init__(self, store: str, problem: str) -> None:
+        self.store = store
+        self.problem = problem
+        super().__init__(
+            f"the {store} does not answer as it should: {problem}; run: manage.py doctor"
+        )
+
+
+class StoreExtraMissing(ModelsError):
+    """Raised when artefacts are to be kept where a library that is not installed is needed for."""
+
+    def __init__(self, library: str, extra: str) -> None:
+        self.library = library
+        self.extra = extra
+        super().__init__(
+            f"SALLYPORT_ARTEFACTS_URL needs {library}, which is not installed; "
+            f"install it with: pip install -r requirements-{extra}.lock"
+        )
+
+
+class VersionDeleted(ModelsError):
+    """Raised when a version is named that was deleted."""
+
+    def __init__(self, model: str, version: int) -> None:
+        self.model = model
+        self.version = version
+        super().__init__(f"the model {model!r} version {version} is deleted; name another version")
+
+
+class VersionOutdated(ModelsError):
+    """Raised when a version is named of which an earlier release kept too little to serve it."""
+
+    def __init__(self, model: str, version: int) -> None:
+        self.model = model
+        self.version = version
+        super().__init__(
+            f"the model {model!r} version {version} was registered by an earlier release, "
+            "which kept too little of it to serve it now; import its file again"
+        )
+
+
+class VersionInUse(ModelsError):
+    """Raised when a version would go that something still points at."""
+
+    def __init__(self, model: str, version: int, users: tuple[str, ...]) -> None:
+        self.model = model
+        self.version = version
+        self.users = users
+        super().__init__(
+            f"the model {model!r} version {version} is used by {', '.join(users)}; "
+            "move that to another version first"
+        )
+
+
+class VersionPinned(ModelsError):
+    """Raised when a version would be deleted that is pinned."""
+
+    def __init__(self, model: str, version: int) -> None:
+        self.model = model
+        self.version = version
+        super().__init__(f"the model {model!r} version {version} is pinned; unpin it first")
+
+
+class AliasNotFound(ModelsError):
+    """Raised when a model has no alias of this name."""
+
+    def __init__(self, model: str, alias: str) -> None:
+        self.model = model
+        self.alias = alias
+        super().__init__(f"there is no alias {alias!r} of the model {model!r}")
+
+
+class ChampionFixed(ModelsError):
+    """Raised when the champion would be removed, without which a model answers nothing."""
+
+    def __init__(self, model: str) -> None:
+        self.model = model
+        super().__init__(
+            f"the champion of {model!r} can be moved but not removed; "
+            "to end the model, delete the model"
+        )
+
+
+class NothingToRollBack(ModelsError):
+    """Raised when an alias has pointed nowhere else before."""
+
+    def __init__(self, model: str, alias: str) -> None:
+        self.model = model
+        self.alias = alias
+        super().__init__(f"{alias!r} of the model {model!r} has pointed at no other version before")

@@ -123,3 +123,46 @@ def test_secrets_show_in_no_representation(tmp_path: Path) -> None:
 
     assert "kkk" not in repr(settings)
     assert "hunter2" not in repr(settings)
+
+
+KEYS = {"artefacts_access_key": "a", "artefacts_secret_key": "s"}
+
+
+@pytest.mark.parametrize(
+    "bucket",
+    [
+        "https://bucket",
+        "s3://",
+        "s3://B",
+        "s3://bucket/../x",
+        "s3://bucket/a b",
+        "s3://user:word@bucket",
+        "s3://bucket?x=1",
+    ],
+)
+def test_what_is_no_bucket_stops_the_start(tmp_path: Path, bucket: str) -> None:
+    with pytest.raises(ConfigurationError, match="ARTEFACTS_URL"):
+        load_settings(tmp_path, artefacts_url=bucket, **KEYS)
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_a_bucket_without_its_keys_stops_the_start(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigurationError, match=name.upper()):
+        load_settings(tmp_path, artefacts_url="s3://bucket", **(KEYS | {name: ""}))
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["http://minio.internal:9000", "minio", "https://user@minio", "https://minio/x"]
+)
+def test_a_store_is_reached_over_tls_or_on_this_machine(tmp_path: Path, endpoint: str) -> None:
+    for fine in ("https://minio.internal:9000", "http://127.0.0.1:9000", "http://[::1]:9000"):
+        found = load_settings(
+            tmp_path, artefacts_url="s3://b-1/p/q", artefacts_endpoint=fine, **KEYS
+        )
+        assert found.artefacts_endpoint == fine
+    with pytest.raises(ConfigurationError, match="ARTEFACTS_ENDPOINT"):
+        load_settings(tmp_path, artefacts_endpoint=endpoint)
+
+
+def test_keys_of_the_bucket_are_not_shown(tmp_path: Path) -> None:
+    assert "artefacts_secret_key" not in repr(load_settings(tmp_path, **KEYS))
