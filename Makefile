@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Of a server: any of boosting, tensorflow, s3.
+EXTRAS ?=
 
 # Packages are compiled when they are first imported: most of what they hold never is. Where the
 # environment forbids to keep that, every start would compile anew.
@@ -10,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: serve test coverage check format lock clean
 
-serve: $(VENV)/.runtime  ## serve https://localhost:8443; the first call prepares instance/
+serve: $(VENV)/.runtime $(EXTRAS:%=$(VENV)/.extra-%)  ## serve https://localhost:8443; the first call prepares instance/
 	@$(BIN)/python manage.py init --demo --if-absent
 	@exec $(BIN)/python manage.py serve
 
@@ -30,15 +32,24 @@ format: $(VENV)/.development
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Everything is resolved once and together; each lock is a part of that one resolution.
+ALL    := $(wildcard requirements*.in)
+LOCK   := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
+
 lock: $(VENV)/.development  ## resolve requirements*.in anew
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header requirements.in -o requirements.lock
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header -c requirements.lock requirements-dev.in -o requirements-dev.lock
+	$(LOCK) $(ALL) -o requirements-dev.lock
+	for part in $(filter-out requirements-dev,$(ALL:%.in=%)); do \
+	    $(LOCK) -c requirements-dev.lock $$part.in -o $$part.lock || exit 1; done
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.runtime: requirements.lock | $(BIN)/python
 	$(PIP) install --no-compile --require-hashes -r requirements.lock
+	@touch $@
+
+$(VENV)/.extra-%: requirements-%.lock $(VENV)/.runtime
+	$(PIP) install --no-compile --require-hashes -r $<
 	@touch $@
 
 $(VENV)/.development: requirements-dev.lock $(VENV)/.runtime
