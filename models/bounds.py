@@ -23,6 +23,8 @@ NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.?)*+(?:"|\Z)', re.DOTALL)
 # The envelope and the list of rows are not rows.
 LISTS_BESIDE_ROWS: Final = 1
+OBJECTS_BESIDE_ROWS: Final = 1
+COLUMNS: Final = b'"columns"'
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,11 +55,18 @@ def bounded_outline(body: bytes, bounds: Bounds) -> bytes:
     lists = outline.count(b"[")
     if lists > bounds.max_rows + LISTS_BESIDE_ROWS:
         raise InputRefused("/features", f"more than {bounds.max_rows} rows")
-    if lists + outline.count(b"{") > bounds.max_depth:
+    objects = outline.count(b"{")
+    if objects > bounds.max_rows + OBJECTS_BESIDE_ROWS:
+        objects = STRING.sub(b"", outline).count(b"{")  # a text may hold any
+        if objects > bounds.max_rows + OBJECTS_BESIDE_ROWS:
+            raise InputRefused("/records", f"more than {bounds.max_rows} rows")
+    if lists + objects > bounds.max_depth:
         _refuse_deep(outline, bounds.max_depth)
+    # Of columns by name each list is as long as there are rows.
+    widest = bounds.max_columns if COLUMNS not in body else max(bounds.max_columns, bounds.max_rows)
     # A column takes at least two bytes, so that a shorter body cannot have too many.
-    if len(body) > 2 * bounds.max_columns:
-        _refuse_wide(body, bounds.max_columns)
+    if len(body) > 2 * widest:
+        _refuse_wide(body, widest)
     return outline
 
 

@@ -1,4 +1,4 @@
-"""Where and why features are no numbers: the slow look at what the fast reader did not take."""
+"""Where and why features are no rows: the slow look at what the fast reader did not take."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ FEATURES: Final = re.compile(r'"features"\s*:\s*\[')
 NOT_FINITE: Final = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 NUMBER: Final = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?")
 TOKEN: Final = re.compile(r"[^\s,:\[\]{}\"]*")
-LONG_INTEGER: Final = re.compile(r"[\[,]\s*(-?\d{16,})(?=\s*[,\]])")
+LONG_INTEGER: Final = re.compile(r"[\[,:]\s*(-?\d{16,})(?=\s*[,\]}])")
 LARGEST_INTEGER: Final = 2**53
 SEPARATORS: Final = '[]{},:" \t\r\n'
 DIGITS: Final = len(str(LARGEST_INTEGER))
 
+CELLS: Final = frozenset({int, float, str, type(None)})
 KINDS: Final = {
     str: "a string",
     bool: "true or false",
@@ -29,7 +30,10 @@ KINDS: Final = {
 
 
 def refuse_fault(features: list[Any]) -> None:
-    """Raise InputRefused at the first thing that is not a row of numbers, if there is one."""
+    """Raise InputRefused at the first thing that no row may hold, or a row of another length.
+
+    Texts and null pass: the model says whether it takes them.
+    """
     if type(features[0]) is not list:
         _refuse_cell(features, "/features")
         return
@@ -47,7 +51,7 @@ def refuse_fault(features: list[Any]) -> None:
 
 def _refuse_cell(row: list[Any], path: str) -> None:
     for index, value in enumerate(row):
-        if type(value) not in (int, float):
+        if type(value) not in CELLS:
             kind = KINDS.get(type(value), "something else")
             raise InputRefused(f"{path}/{index}", f"not a number but {kind}")
 

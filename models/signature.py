@@ -57,6 +57,12 @@ class Signature:
         """The method meant when none is named."""
         return next(iter(self.methods))
 
+    @property
+    def column_kinds(self) -> tuple[Kind, ...]:
+        """Of each column: `number` or `text`."""
+        number: Kind = "number"
+        return self.kinds or (number,) * self.columns
+
     def check_method(self, method: str | None) -> str:
         """The method meant; raises MethodUnknown for one that the model does not have."""
         if method is None:
@@ -123,8 +129,8 @@ class Signature:
         )
 
     def _check_table(self, table: Table) -> None:
-        wanted: tuple[Kind, ...] = self.kinds or ("number",) * self.columns
-        for position, (kind, column) in enumerate(zip(wanted, table.columns, strict=True)):
+        pairs = zip(self.column_kinds, table.columns, strict=True)
+        for position, (kind, column) in enumerate(pairs):
             self._check_column(position, kind, column)
 
     def _check_column(self, position: int, kind: Kind, column: Any) -> None:

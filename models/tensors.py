@@ -1,12 +1,15 @@
-"""From the bytes of a request to one float64 matrix: strict, bounded, and without a Python loop.
+"""From the bytes of a request to the rows that it asks about: strict, bounded, without copies.
 
-orjson parses; `struct` writes the numbers of all rows into the matrix in one call and, unlike
-numpy, takes nothing for a number but int, float and bool. Whatever is not plainly well-formed is
-looked at again, slowly, to say what is wrong and where.
+orjson parses. Rows of numbers, by far the most common, go into one float64 matrix without a Python
+loop: `struct` writes all of them in one call and, unlike numpy, takes nothing for a number but
+int, float and bool. Rows with texts, missing values or names wait for their model as they are
+(models.binding). Whatever is not well-formed is looked at again, slowly, to say what is wrong and
+where.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 from itertools import chain
@@ -14,32 +17,50 @@ from typing import Any, Final, NoReturn
 
 import numpy as np
 import orjson
-from numpy.typing import NDArray
 
-from models.bounds import Bounds, bounded_outline
+from models.binding import Named, Positional, Records, Rows, bind, step
+from models.bounds import STRING, Bounds, bounded_outline
 from models.errors import InputRefused
 from models.faults import refuse_fault, refuse_large_integer, refuse_unparsable
 from models.names import MODEL_NAME, read_reference
+from models.signature import Signature
+from models.tables import Features, Matrix
 
-MEMBERS: Final = frozenset({"features", "model", "version"})
+ROWS: Final = ("features", "records", "columns")
+MEMBERS: Final = frozenset({*ROWS, "model", "version", "method"})
 # Beyond it a float64 cannot tell an integer from its neighbours (RFC 8259, section 6).
 LARGEST_INTEGER: Final = 2.0**53
-SHOWN: Final = 64
-
-Matrix = NDArray[np.float64]
+METHOD: Final = re.compile(r"[a-z_]{1,32}")
 
 
 @dataclass(frozen=True, slots=True)
 class PredictionRequest:
-    """What a caller asks: rows (C-contiguous, finite), and of which model and version."""
+    """What a caller asks: rows, of which model and version, and by which of its methods.
 
-    features: Matrix
+    A matrix is C-contiguous and finite; other rows get their form from the model's signature.
+    """
+
+    rows: Matrix | Rows
     model: str | None
     version: int | str | None
+    method: str | None = None
+
+    def bound(self, signature: Signature) -> Features:
+        """The rows as the model takes them; raises InputRefused where they do not fit."""
+        if isinstance(self.rows, np.ndarray):
+            signature.check(self.rows)
+            return self.rows
+        features = bind(self.rows, signature)
+        signature.check(features)
+        return features
 
 
 def read_prediction_request(body: bytes, bounds: Bounds) -> PredictionRequest:
-    """Read `{"features": [...] or [[...], ...], "model"?, "version"?}`; raises InputRefused."""
+    """Read the native dialect's request; raises InputRefused.
+
+    `{"features": [...] or [[...], ...]}`, or `{"records": [{name: value, ...}, ...]}`, or
+    `{"columns": {name: [...], ...}}`, with `model`, `version` and `method` as one likes.
+    """
     outline = bounded_outline(body, bounds)
     try:
         envelope = orjson.loads(body)
@@ -51,11 +72,63 @@ def read_prediction_request(body: bytes, bounds: Bounds) -> PredictionRequest:
         _refuse_unknown(envelope)
     model = _read_model(envelope)
     version = _read_version(envelope)
-    features = _read_features(body, outline, envelope, bounds)
+    method = _read_method(envelope)
+    rows = _read_rows(body, outline, envelope, bounds)
+    members = len(envelope)
+    if not isinstance(rows, np.ndarray):
+        outline = STRING.sub(b"", outline)
+        members += _members(rows)
+        refuse_large_integer(STRING.sub(b"", body))
     # No name that was accepted holds a colon, so that every colon ends a member's name.
-    if outline.count(b":") != len(envelope):
+    if outline.count(b":") != members:
         _refuse_duplicate(body, envelope)
-    return PredictionRequest(features, model, version)
+    return PredictionRequest(rows, model, version, method)
+
+
+def _read_rows(
+    body: bytes, outline: bytes, envelope: dict[str, Any], bounds: Bounds
+) -> Matrix | Rows:
+    given = [name for name in ROWS if name in envelope]
+    if len(given) > 1:
+        raise InputRefused(f"/{given[1]}", f"given beside {given[0]}; give the rows once")
+    if given == ["records"]:
+        return _read_records(envelope["records"], bounds)
+    if given == ["columns"]:
+        return _read_columns(envelope["columns"], bounds)
+    return _read_features(body, outline, envelope, bounds)
+
+
+def _read_records(records: Any, bounds: Bounds) -> Records:
+    if type(records) is not list or not records:
+        raise InputRefused("/records", "not a list of objects, one for each row")
+    if len(records) > bounds.max_rows:
+        raise InputRefused("/records", f"more than {bounds.max_rows} rows")
+    for index, record in enumerate(records):
+        if type(record) is not dict:
+            raise InputRefused(f"/records/{index}", "not an object")
+    return Records(records)
+
+
+def _read_columns(columns: Any, bounds: Bounds) -> Named:
+    if type(columns) is not dict or not columns:
+        raise InputRefused("/columns", "not an object with a list for each column")
+    lengths = set()
+    for name, cells in columns.items():
+        if type(cells) is not list or not cells:
+            raise InputRefused(f"/columns/{step(name)}", "not a list of values")
+        lengths.add(len(cells))
+        if len(lengths) > 1:
+            raise InputRefused(f"/columns/{step(name)}", "longer or shorter than the others")
+    if max(lengths) > bounds.max_rows:
+        raise InputRefused("/columns", f"more than {bounds.max_rows} rows")
+    return Named(columns)
+
+
+def _members(rows: Rows) -> int:
+    """How many members the objects within the rows have."""
+    if isinstance(rows, Records):
+        return sum(map(len, rows.rows))
+    return len(rows.lists) if isinstance(rows, Named) else 0
 
 
 def _read_model(envelope: dict[str, Any]) -> str | None:
@@ -76,12 +149,25 @@ def _read_version(envelope: dict[str, Any]) -> int | str | None:
     return version
 
 
-def _read_features(body: bytes, outline: bytes, envelope: dict[str, Any], bounds: Bounds) -> Matrix:
+def _read_method(envelope: dict[str, Any]) -> str | None:
+    if "method" not in envelope:
+        return None
+    method = envelope["method"]
+    if type(method) is not str or not METHOD.fullmatch(method):
+        raise InputRefused("/method", "not the name of a method")
+    return method
+
+
+def _read_features(
+    body: bytes, outline: bytes, envelope: dict[str, Any], bounds: Bounds
+) -> Matrix | Positional:
     features = envelope.get("features")
     if type(features) is not list or not features:
         _refuse_features(envelope)
     flat = type(features[0]) is not list
     matrix = _one_row(features, bounds) if flat else _many_rows(features, bounds)
+    if matrix is None:
+        return Positional([features] if flat else features, flat)
     # What is left of `true` and `false` without numerals, which struct would take for 1 and 0.
     if b"tru" in outline or b"fals" in outline:
         refuse_fault(features)
@@ -94,18 +180,21 @@ def _read_features(body: bytes, outline: bytes, envelope: dict[str, Any], bounds
     return matrix
 
 
-def _one_row(row: list[Any], bounds: Bounds) -> Matrix:
+def _one_row(row: list[Any], bounds: Bounds) -> Matrix | None:
+    """The row, or None if it holds texts or missing values."""
     if len(row) > bounds.max_columns:
         raise InputRefused("/features", f"more than {bounds.max_columns} columns")
     matrix = np.empty((1, len(row)))
     try:
         struct.pack_into(f"{len(row)}d", matrix.data, 0, *row)
     except struct.error:
-        _refuse(row)
+        refuse_fault(row)
+        return None
     return matrix
 
 
-def _many_rows(rows: list[Any], bounds: Bounds) -> Matrix:
+def _many_rows(rows: list[Any], bounds: Bounds) -> Matrix | None:
+    """The rows, or None if they hold texts or missing values."""
     count, columns = len(rows), len(rows[0])
     if count > bounds.max_rows:
         raise InputRefused("/features", f"more than {bounds.max_rows} rows")
@@ -113,22 +202,18 @@ def _many_rows(rows: list[Any], bounds: Bounds) -> Matrix:
         raise InputRefused("/features/0", f"more than {bounds.max_columns} columns")
     try:
         if not columns or set(map(len, rows)) != {columns}:
-            _refuse(rows)
+            refuse_fault(rows)
         matrix = np.empty((count, columns))
         struct.pack_into(f"{count * columns}d", matrix.data, 0, *chain.from_iterable(rows))
     except (TypeError, struct.error):
-        _refuse(rows)
+        refuse_fault(rows)
+        return None
     return matrix
-
-
-def _refuse(features: list[Any]) -> NoReturn:
-    refuse_fault(features)
-    raise InputRefused("/features", "not numbers")
 
 
 def _refuse_features(envelope: dict[str, Any]) -> NoReturn:
     if "features" not in envelope:
-        raise InputRefused("/features", "missing")
+        raise InputRefused("/features", "missing; give features, records or columns")
     if envelope["features"] == []:
         raise InputRefused("/features", "empty; give at least one row")
     raise InputRefused("/features", "neither a row nor a list of rows")
@@ -136,8 +221,10 @@ def _refuse_features(envelope: dict[str, Any]) -> NoReturn:
 
 def _refuse_unknown(envelope: dict[str, Any]) -> NoReturn:
     name = next(name for name in envelope if name not in MEMBERS)
-    step = name[:SHOWN].replace("~", "~0").replace("/", "~1")  # RFC 6901, section 3
-    raise InputRefused(f"/{step}", "unknown field; known are features, model, version")
+    raise InputRefused(
+        f"/{step(name)}",
+        "unknown field; known are features, records, columns, model, version, method",
+    )
 
 
 def _refuse_duplicate(body: bytes, envelope: dict[str, Any]) -> NoReturn:

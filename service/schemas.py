@@ -136,23 +136,43 @@ class OtpSchema(AnswerSchema):
     recovery_codes = fields.List(fields.String(), metadata={"description": "Shown once."})
 
 
+# A number, a text, or null where the model takes missing values.
+CELL: Final = {"type": ["number", "string", "null"]}
+
+
 class PredictRequestSchema(StrictSchema):
-    """Rows to predict; one flat row is accepted as one row."""
+    """Rows to predict, given once: as features, records or columns."""
 
     features = fields.Raw(
-        required=True,
         metadata={
-            "description": "Rows of numbers, or one row.",
+            "description": "Rows in the order of the model's columns, or one row.",
             "oneOf": [
-                {"type": "array", "items": {"type": "number"}, "minItems": 1},
+                {"type": "array", "items": CELL, "minItems": 1},
                 {
                     "type": "array",
                     "minItems": 1,
-                    "items": {"type": "array", "items": {"type": "number"}, "minItems": 1},
+                    "items": {"type": "array", "items": CELL, "minItems": 1},
                 },
             ],
         },
     )
+    records = fields.Raw(
+        metadata={
+            "description": "Rows as objects, by the names of the columns.",
+            "type": "array",
+            "minItems": 1,
+            "items": {"type": "object", "additionalProperties": CELL},
+        }
+    )
+    columns = fields.Raw(
+        metadata={
+            "description": "A list of values for each column, by its name.",
+            "type": "object",
+            "minProperties": 1,
+            "additionalProperties": {"type": "array", "items": CELL, "minItems": 1},
+        }
+    )
+    method = text(32, "A method of the model, such as predict_proba; its first by default.")
     model = text(63, "The model's name; the tenant's default model by default.")
     version = fields.Raw(
         metadata={

@@ -1,4 +1,4 @@
-"""The native dialect: POST /predict with rows of numbers."""
+"""The native dialect: POST /predict with rows of numbers or records."""
 
 from __future__ import annotations
 

@@ -266,7 +266,7 @@ def fetch(version):
 executor = InProcessExecutor(fetch, open_artefact, budget_bytes=1000)
 bounds = Bounds(max_bytes=100, max_rows=9, max_columns=9, max_depth=3)
 request = read_prediction_request(b'{"features":[5,10]}', bounds)
-print(executor.answer(version, "predict", request.features, seconds=1).tolist())
+print(executor.answer(version, "predict", request.rows, seconds=1).tolist())
 heavy = {"sklearn", "scipy", "skops", "joblib", "pickle5"} & sys.modules.keys()
 print(sorted(heavy))
 """

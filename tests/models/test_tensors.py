@@ -2,15 +2,20 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from models.binding import Positional
 from models.bounds import Bounds
 from models.errors import InputRefused, InputTooLarge
-from models.tensors import read_prediction_request
+from models.signature import Output, Signature
+from models.tables import Matrix, Table
+from models.tensors import PredictionRequest, read_prediction_request
 from tests.models import reference
 
 BOUNDS = Bounds(max_bytes=1 << 20, max_rows=1000, max_columns=200, max_depth=8)
@@ -114,10 +119,32 @@ NAUGHTY = [
 ]
 
 
+def _numbers(columns: int) -> Signature:
+    """The signature of a model that takes so many numbers."""
+    return Signature(
+        task="regression",
+        columns=columns,
+        feature_names=None,
+        classes=None,
+        methods={"predict": Output("number")},
+    )
+
+
+def _read(body: bytes) -> tuple[PredictionRequest, Matrix]:
+    """Read a request, and bind it to a model of numbers that has as many columns."""
+    request = read_prediction_request(body, BOUNDS)
+    rows = request.rows
+    columns = len(rows.rows[0]) if isinstance(rows, Positional) else 2
+    columns = rows.shape[1] if isinstance(rows, np.ndarray) else columns
+    features = request.bound(_numbers(columns))
+    assert isinstance(features, np.ndarray)
+    return request, features
+
+
 @pytest.mark.parametrize(("body", "path", "problem"), NAUGHTY)
 def test_naughty_body_is_refused_with_what_and_where(body: bytes, path: str, problem: str) -> None:
     with pytest.raises(InputRefused) as refused:
-        read_prediction_request(body, BOUNDS)
+        _read(body)
 
     assert refused.value.path.startswith(path)
     assert path == "/features" or refused.value.path == path
@@ -144,14 +171,173 @@ def test_naughty_body_is_refused_with_what_and_where(body: bytes, path: str, pro
 def test_well_formed_body_is_read(
     body: bytes, rows: list[list[float]], model: str | None, version: int | str | None
 ) -> None:
-    request = read_prediction_request(body, BOUNDS)
+    request, features = _read(body)
 
-    assert request.features.tolist() == rows
+    assert features.tolist() == rows
     assert (request.model, request.version) == (model, version)
 
 
+PEOPLE = Signature(
+    task="classification",
+    columns=3,
+    feature_names=("age", "city", "a/b"),
+    kinds=("number", "text", "number"),
+    missing=True,
+    classes=("no", "yes"),
+    methods={"predict": Output("text"), "predict_proba": Output("number", 2)},
+)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"features":[[1,"x",2.5],[null,null,3]]}',
+        b'{"records":[{"age":1,"city":"x","a/b":2.5},{"a/b":3}]}',
+        b'{"records":[{"a/b":2.5,"city":"x","age":1},{"city":null,"a/b":3,"age":null}]}',
+        b'{"columns":{"city":["x",null],"a/b":[2.5,3],"age":[1,null]}}',
+        b'{"columns":{"c\\u0069ty":["x",null],"a/b":[2.5,3],"age":[1,null]},"method":"predict"}',
+    ],
+)
+def test_rows_mean_the_same_by_position_and_by_name(body: bytes) -> None:
+    request = read_prediction_request(body, BOUNDS)
+    table = request.bound(PEOPLE)
+
+    assert isinstance(table, Table)
+    assert table.kinds == PEOPLE.kinds
+    assert len(request.rows) == len(table) == 2
+    assert table.columns[0].tolist() == [1, pytest.approx(math.nan, nan_ok=True)]
+    assert table.columns[1].tolist() == ["x", None]
+    assert table.columns[2].tolist() == [2.5, 3]
+
+
+@pytest.mark.parametrize(
+    ("body", "path", "problem"),
+    [
+        (b'{"records":[]}', "/records", "not a list of objects"),
+        (b'{"records":{"age":1}}', "/records", "not a list of objects"),
+        (b'{"records":[{"age":1},[1]]}', "/records/1", "not an object"),
+        (b'{"records":[{"age":1,"Age":2}]}', "/records/0/Age", "no column of the model"),
+        (b'{"records":[{"a/b":1,"x/y":2}]}', "/records/0/x~1y", "has age, city, a/b"),
+        (b'{"records":[{"age":"1"}]}', "/records/0/age", "not a number but a string"),
+        (b'{"records":[{"age":1},{"age":true}]}', "/records/1/age", "true or false"),
+        (b'{"records":[{"city":1}]}', "/records/0/city", "not a text but a number"),
+        (b'{"records":[{"a/b":[1]}]}', "/records/0/a~1b", "a list"),
+        (b'{"records":[{"age":1,"age":2}]}', "", "more than once"),
+        (b'{"records":[{"city":"a:b","age":1,"a\\u0067e":2}]}', "", "more than once"),
+        (b'{"records":[{"age":9007199254740993}]}', "", "beyond 2^53"),
+        (b'{"records":[{"age":99999999999999999999999}]}', "", "beyond 2^53"),
+        (b'{"records":[' + b'{},' * 1000 + b'{}]}', "/records", "more than 1000 rows"),
+        (b'{"columns":{}}', "/columns", "not an object"),
+        (b'{"columns":[1]}', "/columns", "not an object"),
+        (b'{"columns":{"age":1}}', "/columns/age", "not a list"),
+        (b'{"columns":{"age":[]}}', "/columns/age", "not a list"),
+        (b'{"columns":{"age":[1],"city":[]}}', "/columns/city", "not a list"),
+        (b'{"columns":{"age":[1],"city":["a","b"]}}', "/columns/city", "longer or shorter"),
+        (b'{"columns":{"age":[1],"b":[2]}}', "/columns/b", "no column of the model"),
+        (b'{"columns":{"age":[1,{}]}}', "/columns/age/1", "an object"),
+        (b'{"columns":{"age":[' + b"1," * 1000 + b"1]}}", "/columns", "more than 1000 rows"),
+        (b'{"features":[["1","x",2]]}', "/features/0/0", "not a number but a string"),
+        (b'{"features":[1,2,3]}', "/features/0/1", "a number, where the model takes a text"),
+        (b'{"features":[[1,"x"]]}', "/features", "2 columns, where the model takes 3"),
+        (b'{"features":[1,"x",2],"records":[{}]}', "/records", "given beside features"),
+        (b'{"features":[1,"x",2],"method":"Predict"}', "/method", "not the name of a method"),
+        (b'{"features":[1,"x",2],"method":null}', "/method", "not the name of a method"),
+        (b'{"features":[1,"x",2],"features":[1,"x",2]}', "/features", "more than once"),
+    ],
+)  # fmt: skip
+def test_named_or_mixed_rows_that_do_not_fit_are_refused_with_what_and_where(
+    body: bytes, path: str, problem: str
+) -> None:
+    with pytest.raises(InputRefused) as refused:
+        read_prediction_request(body, BOUNDS).bound(PEOPLE)
+
+    assert (refused.value.path, problem in refused.value.problem) == (path, True), refused.value
+
+
+def test_missing_value_is_refused_where_the_model_takes_none() -> None:
+    strict = replace(PEOPLE, missing=False)
+    for body, path in [
+        (b'{"features":[[1,null,2]]}', "/features/0/1"),
+        (b'{"records":[{"age":1,"city":"x"}]}', "/records/0/a~1b"),
+        (b'{"columns":{"age":[1],"a/b":[1]}}', "/columns/city/0"),
+    ]:
+        with pytest.raises(InputRefused) as refused:
+            read_prediction_request(body, BOUNDS).bound(strict)
+        assert refused.value.path == path
+
+
+def test_numbers_by_name_become_a_matrix_in_the_models_order() -> None:
+    numbers = replace(_numbers(2), feature_names=("a", "b"), missing=True)
+    matrix = read_prediction_request(b'{"records":[{"b":1,"a":2},{"b":3}]}', BOUNDS).bound(numbers)
+
+    assert isinstance(matrix, np.ndarray)
+    assert matrix.flags.c_contiguous
+    assert np.array_equal(matrix, [[2, 1], [math.nan, 3]], equal_nan=True)
+
+
+def test_columns_of_a_model_without_names_are_called_by_their_place() -> None:
+    matrix = read_prediction_request(b'{"columns":{"x1":[1],"x0":[2]}}', BOUNDS).bound(_numbers(2))
+
+    assert isinstance(matrix, np.ndarray)
+    assert matrix.tolist() == [[2, 1]]
+
+
+def test_text_may_hold_whatever_json_is_written_with() -> None:
+    text = '{}[]:,"\\ 12345678901234567890 \n'
+    body = json.dumps({"features": [[1, text, 2]] * 3, "method": "predict_proba"}).encode()
+    request = read_prediction_request(body, BOUNDS)
+    table = request.bound(PEOPLE)
+
+    assert isinstance(table, Table)
+    assert table.columns[1].tolist() == [text] * 3
+    assert request.method == "predict_proba"
+
+
+cells = st.one_of(st.none(), st.text(max_size=6), st.floats(allow_nan=False), st.booleans())
+members = st.dictionaries(st.sampled_from(["age", "city", "a/b", "z", ":"]), cells)
+
+
+@given(st.lists(members, min_size=1, max_size=4), st.booleans())
+def test_records_are_bound_exactly_as_written_or_refused(
+    records: list[dict[str, Any]], ascii_only: bool
+) -> None:
+    body = json.dumps({"records": records}, ensure_ascii=ascii_only).encode(errors="surrogatepass")
+    names = PEOPLE.feature_names or ()
+    wanted = (float, str, float)
+    fits = all(
+        name in names and (value is None or type(value) is wanted[names.index(name)])
+        for record in records
+        for name, value in record.items()
+    ) and not any(isinstance(v, float) and math.isinf(v) for r in records for v in r.values())
+    try:
+        table = read_prediction_request(body, BOUNDS).bound(PEOPLE)
+    except InputRefused:
+        assert not fits or _is_large(records) or "surrogates" in _encoding_problem(records)
+        return
+    assert fits
+    assert isinstance(table, Table)
+    for position, name in enumerate(names):
+        for row, record in enumerate(records):
+            value, bound = record.get(name), table.columns[position][row]
+            assert bound == value or (value is None and (bound is None or math.isnan(bound)))
+
+
+def _is_large(records: list[dict[str, Any]]) -> bool:
+    """Whether a float is written like an integer beyond 2^53."""
+    values = [value for record in records for value in record.values()]
+    return any(isinstance(v, float) and abs(v) >= 2**53 for v in values)
+
+
+def _encoding_problem(records: list[dict[str, Any]]) -> str:
+    try:
+        json.dumps(records, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        return str(error)
+    return ""
+
+
 def test_features_are_a_writable_contiguous_float64_matrix() -> None:
-    features = read_prediction_request(b'{"features":[[1,2],[3,4]]}', BOUNDS).features
+    _, features = _read(b'{"features":[[1,2],[3,4]]}')
 
     assert features.dtype == np.float64
     assert features.flags.c_contiguous
@@ -168,7 +354,7 @@ def test_too_long_body_is_refused_before_it_is_looked_at() -> None:
 def test_as_many_rows_and_columns_as_allowed_are_read() -> None:
     body = json.dumps({"features": [[0.5] * 200] * 1000}).encode()
 
-    assert read_prediction_request(body, BOUNDS).features.shape == (1000, 200)
+    assert _read(body)[1].shape == (1000, 200)
 
 
 def test_brackets_within_a_name_are_no_nesting() -> None:
@@ -186,7 +372,7 @@ def test_one_wrong_cell_of_a_large_body_is_named() -> None:
     body = json.dumps({"features": rows}).encode()
 
     with pytest.raises(InputRefused) as refused:
-        read_prediction_request(body, BOUNDS)
+        _read(body)
 
     assert refused.value.path == "/features/701/17"
 
@@ -196,12 +382,12 @@ def _agree(body: bytes) -> None:
         expected = reference.read(body)
     except reference.Refused:
         with pytest.raises(InputRefused):
-            read_prediction_request(body, BOUNDS)
+            _read(body)
         return
-    request = read_prediction_request(body, BOUNDS)
+    request, features = _read(body)
     rows, model, version = expected
-    assert request.features.tolist() == rows
-    assert not any(math.isnan(value) for row in request.features.tolist() for value in row)
+    assert features.tolist() == rows
+    assert not any(math.isnan(value) for row in features.tolist() for value in row)
     assert (request.model, request.version) == (model, version)
 
 
