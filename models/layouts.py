@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -64,6 +65,11 @@ class Field:
 Layout = Mapping[str, Field]
 
 
+def layout(**fields: Field) -> Layout:
+    """The arrays of a part, by name."""
+    return MappingProxyType(fields)
+
+
 def floats(*shape: str | int, least: float | None = None) -> Field:
     """An array of finite float64."""
     return Field("f", shape, least=least)
@@ -104,15 +110,15 @@ def optional(field: Field) -> Field:
     return replace(field, optional=True)
 
 
-def check_layout(arrays: Arrays, layout: Layout) -> dict[str, int]:
+def check_layout(arrays: Arrays, wanted: Layout) -> dict[str, int]:
     """Return the named lengths; raises ArraysMalformed unless the arrays are those of a layout."""
-    needed = {name for name, field in layout.items() if not field.optional}
-    if not needed <= arrays.keys() <= layout.keys():
-        odd = sorted((needed - arrays.keys()) | (arrays.keys() - layout.keys()))
+    needed = {name for name, field in wanted.items() if not field.optional}
+    if not needed <= arrays.keys() <= wanted.keys():
+        odd = sorted((needed - arrays.keys()) | (arrays.keys() - wanted.keys()))
         raise ArraysMalformed(f"{', '.join(odd)} should or should not be there")
     lengths: dict[str, int] = {}
     for name, array in arrays.items():
-        layout[name].check(name, array, lengths)
+        wanted[name].check(name, array, lengths)
     for name, array in arrays.items():
-        layout[name].check_bound(name, array, lengths)
+        wanted[name].check_bound(name, array, lengths)
     return lengths

@@ -68,7 +68,8 @@ class Part:
         """Answer each row; raises MethodUnknown, or RowsRefused where the estimator fails too."""
         if method not in self.methods:
             raise MethodUnknown(method, tuple(sorted(self.methods)))
-        answers: NDArray[Any] = getattr(self, method)(features)
+        with np.errstate(all="ignore"):  # an overflow is part of the answer, as it is natively
+            answers: NDArray[Any] = getattr(self, method)(features)
         return answers
 
     def need(self, children: Sequence[Child], *methods: str) -> None:

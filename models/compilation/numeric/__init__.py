@@ -1,0 +1,1 @@
+"""Estimators in numpy on plain arrays, each as scikit-learn computes it."""
