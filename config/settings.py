@@ -127,6 +127,11 @@ class Settings:
         return self.url
 
     @property
+    def uploads(self) -> Path:
+        """Folder of what was uploaded and is not a version yet, sealed."""
+        return self.instance / "uploads"
+
+    @property
     def state(self) -> Path:
         """Folder of what is rebuilt after a reboot: counters, sockets, metrics."""
         return self.instance / "state"

@@ -2,103 +2,71 @@
 
 A thread that waits for a client's bytes is lost to everyone else, so a body is read on the event
 loop, within bounds of size, time and memory, and the application sees only complete requests.
+
+An upload is larger than memory should hold. The application sees its head first, and admits it or
+refuses it; only what is admitted is read, onto the disk, and then handed over.
 """
 
 from __future__ import annotations
 
 import asyncio
-import io
-import json
 import logging
-import secrets
-import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Final
 from wsgiref.types import WSGIApplication, WSGIEnvironment
 
-from service.errors import BAD_REQUEST, BUSY, BY_STATUS, INTERNAL, MEDIA_TYPE, Problem, describe
+from service.errors import (
+    BAD_REQUEST,
+    BUSY,
+    BY_STATUS,
+    INTERNAL,
+    STORAGE_FULL,
+    TOO_LARGE,
+    StorageFull,
+    TooBusy,
+)
 from service.lanes import Lanes, LanesFull
+from service.spools import UPLOAD, Admission, Spool, Spools, Upload
+from service.wsgi import Answer, Body, Request, RequestRefused, environ_of, run_wsgi
 
 log = logging.getLogger(__name__)
 
 FIRST_BODY_SECONDS: Final = 15.0
 LEAST_BODY_BYTES_PER_SECOND: Final = 16 * 1024
+LEAST_UPLOAD_BYTES_PER_SECOND: Final = 64 * 1024  # an upload may be long, so it is not also slow
 BODIES_IN_MEMORY: Final = 16
 BODIES_EACH: Final = 8  # of one caller: nobody else's find the memory full
 WAITING_CALLS: Final = 512
 WAITING_CALLS_EACH: Final = 128
 WAITING_SLOW: Final = 128  # some seconds' worth of password hashes
 WAITING_SLOW_EACH: Final = 32
+UPLOADS: Final = 16
+UPLOADS_EACH: Final = 4
+UPLOAD_THREADS: Final = 8  # more than one caller's uploads can hold
+SPOOLED_BYTES: Final = 256 * 1024  # written to the disk at once
 DISCARD_SECONDS: Final = 5.0
-CLIENT_CERTIFICATE: Final = "sallyport.client_certificate"
+CONTINUE: Final = 100
 
-Headers = list[tuple[str, str]]
 # From path, Authorization and client address to whether the call is slow, and whose it is.
 Sort = Callable[[str, str | None, str], tuple[bool, Hashable]]
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A complete HTTP answer."""
-
-    status: int
-    headers: Headers
-    body: bytes
-
-
-class RequestRefused(Exception):
-    """Raised when a request is refused before the application sees it."""
-
-    def __init__(self, problem: Problem, detail: str) -> None:
-        self.problem = problem
-        super().__init__(detail)
-
-    def answer(self) -> Answer:
-        """Return the problem document; where the body is unread, the connection ends after it."""
-        request_id = secrets.token_hex(16)
-        body = describe(self.problem, self, request_id)
-        headers = [
-            ("content-type", MEDIA_TYPE),
-            ("cache-control", "no-store"),
-            ("x-request-id", request_id),
-        ]
-        if self.problem is BUSY:
-            headers.append(("retry-after", "1"))
-        return Answer(self.problem.status, headers, json.dumps(body).encode())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """The head of a request, as either server hands it over; header names are lower-case."""
-
-    method: str
-    path: str
-    query: str
-    version: str
-    client: tuple[str, str]
-    server: tuple[str, str]
-    host: str | None
-    headers: Sequence[tuple[str, str]]
-    certificate: bytes | None = None
-
-    def header(self, name: str) -> str | None:
-        """Return the first value of a header."""
-        return next((value for key, value in self.headers if key == name), None)
-
-    @property
-    def may_have_body(self) -> bool:
-        """Whether there may be something to read."""
-        framed = self.header("content-length") or self.header("transfer-encoding")
-        return self.method not in ("GET", "HEAD") or framed is not None
 
 
 def by_address(_path: str, _authorization: str | None, address: str) -> tuple[bool, Hashable]:
     """Sort calls by their client's address alone."""
     return False, address
+
+
+@dataclass(frozen=True, slots=True)
+class Uploads:
+    """Which requests, by method and path, are uploads, and where those arrive."""
+
+    takes: Callable[[str, str], bool]
+    spools: Spools
 
 
 class Gateway:
@@ -112,9 +80,11 @@ class Gateway:
         max_body_bytes: int,
         slow_threads: int = 1,
         sort: Sort = by_address,
+        uploads: Uploads | None = None,
     ) -> None:
         self._application = application
         self._sort = sort
+        self._uploads = uploads
         self._lanes = {
             False: Lanes(
                 "quick", threads=threads, waiting=WAITING_CALLS, waiting_each=WAITING_CALLS_EACH
@@ -124,55 +94,96 @@ class Gateway:
                 "slow", threads=slow_threads, waiting=WAITING_SLOW, waiting_each=WAITING_SLOW_EACH
             ),
         }
+        # So does what copies a file, or waits until somebody has made a version of it.
+        self._long = Lanes("upload", threads=UPLOAD_THREADS, waiting=UPLOADS, waiting_each=UPLOADS)
+        self._disk = ThreadPoolExecutor(2, thread_name_prefix="disk")
         self._max_body_bytes = max_body_bytes
         self._buffered = 0
         self._buffered_of: Counter[Hashable] = Counter()
 
-    async def answer(self, request: Request, body: AsyncIterator[bytes]) -> Answer:
-        """Read the body, call the application, and return its whole answer."""
+    async def answer(self, request: Request, chunks: AsyncIterator[bytes]) -> Answer:
+        """Read the body, call the application, and return its whole answer.
+
+        `chunks` raises ConnectionAbortedError where a body is cut off.
+        """
+        body = Body(chunks)
+        try:
+            if self._uploads is not None and self._uploads.takes(request.method, request.path):
+                return await self._answer_upload(self._uploads.spools, request, body)
+            return await self._answer_call(request, body)
+        except RequestRefused as refusal:
+            await _discard(request, body)
+            return refusal.answer()
+        except ConnectionAbortedError:
+            return RequestRefused(BAD_REQUEST, "the body was cut off; send it again").answer()
+
+    async def _answer_call(self, request: Request, body: Body) -> Answer:
         received = bytearray()
-        is_slow, lane = self._sort(request.path, request.header("authorization"), request.client[0])
+        is_slow, lane = self._sorted(request)
         try:
             if request.may_have_body:
                 await self._read(request, body, received, lane)
-            return await self._call(request, received, self._lanes[is_slow], lane)
-        except RequestRefused as refusal:
-            await _discard(body)
-            return refusal.answer()
+            return await self._call(environ_of(request, received), self._lanes[is_slow], lane)
         finally:
             self._release(lane, len(received))
 
-    async def _read(
-        self, request: Request, body: AsyncIterator[bytes], received: bytearray, lane: Hashable
-    ) -> None:
-        self._refuse_declared(request.header("content-length"))
+    async def _answer_upload(self, spools: Spools, request: Request, body: Body) -> Answer:
+        upload = Upload(request.declared)
+        is_slow, lane = self._sorted(request)
+        head: WSGIEnvironment = environ_of(request, b"") | {UPLOAD: upload}
+        answer = await self._call(head, self._lanes[is_slow], lane)
+        if answer.status != CONTINUE or upload.admission is None:
+            await _discard(request, body)
+            return answer
         try:
-            async with asyncio.timeout(FIRST_BODY_SECONDS) as limit:
-                awaited = FIRST_BODY_SECONDS * LEAST_BODY_BYTES_PER_SECOND
-                async for chunk in body:
-                    self._admit(len(received) + len(chunk), len(chunk), lane)
-                    received += chunk
-                    # A slow line is served; one that trickles, or falls silent near the end of
-                    # a large body, is not. What came fast buys no time for what does not come.
-                    if len(received) >= awaited:
-                        limit.reschedule(asyncio.get_running_loop().time() + FIRST_BODY_SECONDS)
-                        awaited = len(received) + FIRST_BODY_SECONDS * LEAST_BODY_BYTES_PER_SECOND
-        except TimeoutError:
-            raise RequestRefused(
-                BY_STATUS[408], "the body did not arrive in time; send it again"
-            ) from None
-        # granian ends the iteration in the same way when the client goes away.
-        declared = request.header("content-length")
-        if declared is not None and int(declared) != len(received):
-            raise RequestRefused(BAD_REQUEST, "the body ended before its declared length")
+            with spools.spool(upload.admission.scope.tenant_id) as spool:
+                await self._spool(request, body, spool, upload.admission)
+                upload.complete = True
+                environ = head | {"CONTENT_LENGTH": str(spool.size)}
+                work = partial(self._run_spooled, environ, spool)
+                return await self._long.run(upload.admission.scope.tenant_id, work)
+        except (TooBusy, LanesFull) as error:
+            raise RequestRefused(BUSY, str(error)) from None
+        except StorageFull as error:
+            raise RequestRefused(STORAGE_FULL, str(error)) from None
 
-    def _refuse_declared(self, declared: str | None) -> None:
-        if declared is not None and int(declared) > self._max_body_bytes:
-            raise self._too_large()
+    async def _spool(
+        self, request: Request, body: Body, spool: Spool, admission: Admission
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        received, pending = 0, bytearray()
+        async with _pace(LEAST_UPLOAD_BYTES_PER_SECOND) as pace:
+            async for chunk in body:
+                received += len(chunk)
+                if received > admission.most_bytes:
+                    raise _too_large(admission.most_bytes)
+                pending += chunk
+                if len(pending) >= SPOOLED_BYTES:
+                    with pace.paused():  # our disk may be slow, that is not the client's fault
+                        await loop.run_in_executor(self._disk, spool.write, bytes(pending))
+                    pending.clear()
+                pace.has_come(received)
+        await loop.run_in_executor(self._disk, spool.write, bytes(pending))
+        request.refuse_cut_off(received)
+
+    async def _read(
+        self, request: Request, body: Body, received: bytearray, lane: Hashable
+    ) -> None:
+        if request.declared is not None and request.declared > self._max_body_bytes:
+            raise _too_large(self._max_body_bytes)
+        async with _pace(LEAST_BODY_BYTES_PER_SECOND) as pace:
+            async for chunk in body:
+                self._admit(len(received) + len(chunk), len(chunk), lane)
+                received += chunk
+                pace.has_come(len(received))
+        request.refuse_cut_off(len(received))
+
+    def _sorted(self, request: Request) -> tuple[bool, Hashable]:
+        return self._sort(request.path, request.header("authorization"), request.client[0])
 
     def _admit(self, size: int, added: int, lane: Hashable) -> None:
         if size > self._max_body_bytes:
-            raise self._too_large()
+            raise _too_large(self._max_body_bytes)
         if self._buffered_of[lane] + added > BODIES_EACH * self._max_body_bytes:
             raise RequestRefused(BUSY, "too many of your bodies are on their way")
         if self._buffered + added > BODIES_IN_MEMORY * self._max_body_bytes:
@@ -186,17 +197,14 @@ class Gateway:
         if not self._buffered_of[lane]:
             del self._buffered_of[lane]
 
-    def _too_large(self) -> RequestRefused:
-        return RequestRefused(BY_STATUS[413], f"a body has at most {self._max_body_bytes} bytes")
-
-    async def _call(
-        self, request: Request, body: bytearray, lanes: Lanes, lane: Hashable
-    ) -> Answer:
-        work = partial(self._run, environ_of(request, body))
+    async def _call(self, environ: WSGIEnvironment, lanes: Lanes, lane: Hashable) -> Answer:
         try:
-            return await lanes.run(lane, work)
+            return await lanes.run(lane, partial(self._run, environ))
         except LanesFull as error:
             raise RequestRefused(BUSY, str(error)) from None
+
+    def _run_spooled(self, environ: WSGIEnvironment, spool: Spool) -> Answer:
+        return self._run(environ | {"wsgi.input": spool.read()})
 
     def _run(self, environ: WSGIEnvironment) -> Answer:
         try:
@@ -206,79 +214,60 @@ class Gateway:
             return RequestRefused(INTERNAL, "the application raised").answer()
 
 
-async def _discard(body: AsyncIterator[bytes]) -> None:
+class _Pace:
+    """Cuts off a body that trickles, or falls silent near the end of what came fast.
+
+    A slow line is served; what came fast buys no time for what does not come.
+    """
+
+    def __init__(self, limit: asyncio.Timeout, least: int) -> None:
+        self._limit = limit
+        self._share = FIRST_BODY_SECONDS * least
+        self._awaited = self._share
+
+    def has_come(self, size: int) -> None:
+        """Give more time once enough has come."""
+        if size >= self._awaited:
+            self._limit.reschedule(asyncio.get_running_loop().time() + FIRST_BODY_SECONDS)
+            self._awaited = size + self._share
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Count nothing against the client while the block runs."""
+        loop, until = asyncio.get_running_loop(), self._limit.when()
+        assert until is not None, "it is paused once at a time"
+        left = until - loop.time()
+        self._limit.reschedule(None)
+        yield
+        self._limit.reschedule(loop.time() + left)
+
+
+@asynccontextmanager
+async def _pace(least: int) -> AsyncIterator[_Pace]:
+    """Refuse a body that comes at less than so many bytes a second."""
+    try:
+        async with asyncio.timeout(FIRST_BODY_SECONDS) as limit:
+            yield _Pace(limit, least)
+    except TimeoutError:
+        raise RequestRefused(
+            BY_STATUS[408], "the body did not arrive in time; send it again"
+        ) from None
+
+
+def _too_large(most: int) -> RequestRefused:
+    return RequestRefused(TOO_LARGE, f"a body has at most {most} bytes here")
+
+
+async def _discard(request: Request, body: Body) -> None:
     """Read on for a moment, keeping nothing.
 
     A stream or connection whose body is left unread is reset, and the answer lost with it: many
-    clients read only when they have sent everything.
+    clients read only when they have sent everything. One that waits for leave to send (RFC 9110,
+    section 10.1.1) is not given it.
     """
-    with suppress(TimeoutError):
+    if request.expects_leave and not body.begun:
+        return
+    with suppress(TimeoutError, ConnectionAbortedError):
         async with asyncio.timeout(DISCARD_SECONDS):
             async for _chunk in body:
                 pass
-
-
-def run_wsgi(application: WSGIApplication, environ: WSGIEnvironment) -> Answer:
-    """Call a WSGI application and collect its whole answer."""
-    started: list[tuple[str, Headers]] = []
-    written: list[bytes] = []
-
-    def start_response(status: str, headers: Headers, exc_info: Any = None) -> Any:
-        started[:] = [(status, headers)]
-        return written.append
-
-    parts: Iterable[bytes] = application(environ, start_response)
-    try:
-        written.extend(parts)
-    finally:
-        if hasattr(parts, "close"):
-            parts.close()
-    status, headers = started[0]
-    body = b"" if environ["REQUEST_METHOD"] == "HEAD" else b"".join(written)
-    return Answer(int(status.split(" ", 1)[0]), headers, body)
-
-
-def environ_of(request: Request, body: bytes | bytearray) -> WSGIEnvironment:
-    """Translate a request to PEP 3333.
-
-    No header reaches a key without the prefix HTTP_, so none can claim a client certificate.
-    """
-    environ: WSGIEnvironment = {
-        "REQUEST_METHOD": request.method,
-        "SCRIPT_NAME": "",
-        "PATH_INFO": request.path.encode().decode("latin-1"),
-        "QUERY_STRING": request.query,
-        "SERVER_PROTOCOL": f"HTTP/{request.version}",
-        "SERVER_NAME": request.server[0],
-        "SERVER_PORT": request.server[1],
-        "REMOTE_ADDR": request.client[0],
-        "REMOTE_PORT": request.client[1],
-        "CONTENT_LENGTH": str(len(body)),
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": "https",
-        "wsgi.input": io.BytesIO(body),
-        "wsgi.input_terminated": True,
-        "wsgi.errors": sys.stderr,
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": True,
-        "wsgi.run_once": False,
-    }
-    if request.certificate is not None:
-        environ[CLIENT_CERTIFICATE] = request.certificate
-    if request.host:
-        environ["HTTP_HOST"] = request.host
-    # RFC 9112 section 3.2.2: the authority of the target outranks the Host header.
-    named = [h for h in request.headers if h[0] != "host" or not request.host]
-    _add_headers(environ, named)
-    return environ
-
-
-def _add_headers(environ: WSGIEnvironment, headers: Iterable[tuple[str, str]]) -> None:
-    for name, value in headers:
-        # `X_Name` and `X-Name` would share a variable: a client could speak as a proxy.
-        if "_" in name or name == "content-length":
-            continue
-        key = name.upper().replace("-", "_")
-        key = key if key == "CONTENT_TYPE" else f"HTTP_{key}"
-        separator = "; " if key == "HTTP_COOKIE" else ","
-        environ[key] = f"{environ[key]}{separator}{value}" if key in environ else value

@@ -22,9 +22,10 @@ from gunicorn.workers import gasgi
 from certs.contexts import server_context
 from config.logging import configure_logging
 from config.settings import Settings, load_settings
-from service.gateway import Gateway, Request
+from service.gateway import Gateway
 from service.processes import die_with_parent
 from service.workers import SETTLING_SECONDS, Factory, Inherited, gateway_to, load_factory
+from service.wsgi import Request
 
 CERTIFICATE_IN_SCOPE: Final = "sallyport.client_certificate"
 HEADER_BYTES: Final = 16 * 1024

@@ -31,8 +31,10 @@ from certs.errors import CertificateError
 from config.errors import ConfigurationError, DatabaseOutOfDate, SealBroken
 from config.logging import configure_logging
 from config.settings import Settings, load_settings
-from service.gateway import Gateway, Request, by_address
+from service.gateway import UPLOADS, UPLOADS_EACH, Gateway, Uploads, by_address
 from service.processes import REFUSED, Child, Post, Signals, fork, reap, still_open
+from service.spools import Spools
+from service.wsgi import Request
 
 BACKLOG: Final = 4096
 MOST_CONNECTIONS: Final = 8192
@@ -170,13 +172,21 @@ def _work(settings: Settings, inherited: Inherited, factory: Factory, ready: int
 
 
 def gateway_to(application: WSGIApplication, settings: Settings) -> Gateway:
-    """A gateway with the settings' bounds; an application may sort its own callers."""
+    """A gateway with the settings' bounds; an application may sort callers, and take uploads."""
+    takes = getattr(application, "takes_upload", None)
     return Gateway(
         application,
         threads=settings.threads,
         slow_threads=settings.hashing_parallel + 1,
         max_body_bytes=settings.max_body_bytes,
         sort=getattr(application, "sort", by_address),
+        uploads=Uploads(takes, _spools(settings)) if takes else None,
+    )
+
+
+def _spools(settings: Settings) -> Spools:
+    return Spools(
+        settings.uploads, most=UPLOADS, most_each=UPLOADS_EACH, least_free=settings.free_disk_bytes
     )
 
 
@@ -191,13 +201,25 @@ async def _answer(gateway: Gateway, scope: Any, protocol: Any) -> None:
         host=scope.authority,
         headers=scope.headers.items(),
     )
-    answer = await gateway.answer(request, _body(protocol))
+    body = read_body(protocol, version=scope.http_version)
+    answer = await gateway.answer(request, body)
     protocol.response_bytes(answer.status, answer.headers, answer.body)
 
 
-async def _body(protocol: Any) -> AsyncIterator[bytes]:
+async def read_body(protocol: Any, *, version: str) -> AsyncIterator[bytes]:
+    """The body in chunks; raises ConnectionAbortedError where the client broke it off.
+
+    granian gives an empty chunk for the end of a body, for an empty frame of HTTP/2 such as many
+    clients end with, and for an error: once over HTTP/1, over HTTP/2 again and again without end.
+    """
+    most_empty = 2 if version.startswith("2") else 1
+    empty = 0
     async for chunk in protocol:
-        yield chunk
+        empty = 0 if chunk else empty + 1
+        if empty > most_empty:
+            raise ConnectionAbortedError
+        if chunk:
+            yield chunk
 
 
 def _address(text: str) -> tuple[str, str]:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import threading
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from auth.scope import Principal, own_scope
 from service import gateway
-from service.gateway import Answer, Gateway, Request, environ_of
+from service.gateway import Gateway, Uploads
+from service.spools import UPLOAD, Admission, Spool, Spools
+from service.workers import read_body
+from service.wsgi import Answer, Request, environ_of
 
 REQUEST = Request(
     method="POST",
@@ -25,6 +32,12 @@ REQUEST = Request(
     host="localhost",
     headers=[],
 )
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read on after a refusal for a moment only."""
+    monkeypatch.setattr(gateway, "DISCARD_SECONDS", 0.05)
 
 
 def count_bytes(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -207,3 +220,204 @@ def test_slow_calls_leave_the_threads_of_quick_ones_free() -> None:
         assert {(await answer).status for answer in slow} == {200}
 
     asyncio.run(scenario())
+
+
+ACME = own_scope(Principal("user", "usr_1", "ada", "ten_1", "acme", frozenset()))
+MARK = b"a model that nobody else may read"
+
+
+class Librarian:
+    """Admits uploads of at most so many bytes, and counts what it is given."""
+
+    def __init__(self, most_bytes: int = 1024, *, admits: bool = True) -> None:
+        self.most_bytes = most_bytes
+        self.admits = admits
+        self.got: list[int] = []
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        upload = environ[UPLOAD]
+        if upload.complete:
+            self.got.append(len(environ["wsgi.input"].read()))
+            start_response("202 Accepted", [])
+            return [environ["CONTENT_LENGTH"].encode()]
+        if not self.admits:
+            start_response("403 Forbidden", [])
+            return [b"no"]
+        upload.admission = Admission(ACME, self.most_bytes, 0)
+        start_response("100 Continue", [])
+        return []
+
+
+def taking(librarian: Any, folder: Path, *, most_each: int = 2, least_free: int = 0) -> Gateway:
+    spools = Spools(folder, most=3, most_each=most_each, least_free=least_free)
+    uploads = Uploads(lambda _method, path: path == "/", spools)
+    return Gateway(librarian, threads=1, max_body_bytes=16, uploads=uploads)
+
+
+def test_an_upload_may_be_larger_than_any_other_body(tmp_path: Path) -> None:
+    librarian = Librarian()
+    ours = taking(librarian, tmp_path)
+
+    answer = asyncio.run(ours.answer(REQUEST, pieces(b"x" * 600, b"x" * 400)))
+
+    assert (answer.status, answer.body) == (202, b"1000")
+    assert librarian.got == [1000]
+
+
+def test_an_upload_that_is_too_large_is_refused_on_its_way(tmp_path: Path) -> None:
+    librarian = Librarian()
+
+    answer = asyncio.run(taking(librarian, tmp_path).answer(REQUEST, endless(b"x" * 600)))
+
+    assert (answer.status, librarian.got) == (413, [])
+
+
+def test_what_is_not_admitted_is_never_spooled(tmp_path: Path) -> None:
+    folder = tmp_path / "uploads"
+    ours = taking(Librarian(admits=False), folder)
+
+    answer = asyncio.run(ours.answer(REQUEST, endless(b"x" * 600)))
+
+    assert (answer.status, answer.body) == (403, b"no")
+    assert not folder.exists()
+
+
+def test_whoever_waits_for_leave_to_send_is_refused_without_it(tmp_path: Path) -> None:
+    asked = []
+
+    async def body() -> AsyncIterator[bytes]:
+        asked.append(True)
+        yield b""
+
+    waiting = replace(REQUEST, headers=[("expect", "100-Continue")])
+    ours = taking(Librarian(admits=False), tmp_path)
+
+    assert asyncio.run(ours.answer(waiting, body())).status == 403
+    assert not asked
+
+
+def test_an_upload_that_is_cut_off_does_not_reach_the_application(tmp_path: Path) -> None:
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"x" * 600
+        raise ConnectionAbortedError
+
+    librarian = Librarian()
+    ours = taking(librarian, tmp_path)
+    declared = replace(REQUEST, headers=[("content-length", "601")])
+
+    assert asyncio.run(ours.answer(REQUEST, broken())).status == 400
+    assert asyncio.run(ours.answer(declared, pieces(b"x" * 600))).status == 400
+    assert not librarian.got
+
+
+def test_an_upload_that_trickles_is_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway, "FIRST_BODY_SECONDS", 0.05)
+    librarian = Librarian(10**9)
+
+    assert asyncio.run(taking(librarian, tmp_path).answer(REQUEST, endless(b"x"))).status == 408
+    assert not librarian.got
+
+
+def test_a_slow_disk_is_not_held_against_the_sender(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway, "FIRST_BODY_SECONDS", 0.05)
+    monkeypatch.setattr(gateway, "SPOOLED_BYTES", 1)
+    release = threading.Event()
+    monkeypatch.setattr(Spool, "write", lambda *_: release.wait(10))
+
+    async def scenario() -> int:
+        task = asyncio.create_task(
+            taking(Librarian(), tmp_path).answer(REQUEST, pieces(b"x", b"x"))
+        )
+        await asyncio.sleep(0.2)
+        release.set()
+        return (await task).status
+
+    assert asyncio.run(scenario()) == 202
+
+
+def test_uploads_at_once_are_bounded_for_each_and_for_all(tmp_path: Path) -> None:
+    full = asyncio.Event()
+
+    async def held() -> AsyncIterator[bytes]:
+        yield b"x"
+        await full.wait()
+
+    class Tenants(Librarian):
+        def __call__(
+            self, environ: WSGIEnvironment, start_response: StartResponse
+        ) -> Iterable[bytes]:
+            answer = super().__call__(environ, start_response)
+            tenant = environ["REMOTE_ADDR"]
+            scope = own_scope(Principal("user", "usr", "x", tenant, tenant, frozenset()))
+            environ[UPLOAD].admission = Admission(scope, 10, 0)
+            return answer
+
+    async def scenario() -> list[list[int]]:
+        ours = taking(Tenants(), tmp_path)
+        mine = [asyncio.create_task(ours.answer(sent_from(1), held())) for _ in range(3)]
+        await asyncio.wait(mine, return_when=asyncio.FIRST_COMPLETED)
+        theirs = [asyncio.create_task(ours.answer(sent_from(n), held())) for n in (2, 3)]
+        await asyncio.wait(theirs, return_when=asyncio.FIRST_COMPLETED)
+        full.set()
+        statuses = [[(await t).status for t in tasks] for tasks in (mine, theirs)]
+        again = await ours.answer(sent_from(1), pieces(b"x"))
+        return [*map(sorted, statuses), [again.status]]
+
+    assert asyncio.run(scenario()) == [[202, 202, 503], [202, 503], [202]]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(number, "full")
+
+    monkeypatch.setattr("service.spools.SealedWriter.write", fail)
+
+    assert asyncio.run(taking(Librarian(), tmp_path).answer(REQUEST, pieces(b"x"))).status == 507
+
+
+def test_uploads_leave_room_on_the_disk(tmp_path: Path) -> None:
+    greedy = taking(Librarian(), tmp_path, least_free=2**62)
+
+    assert asyncio.run(greedy.answer(REQUEST, pieces(b"x"))).status == 507
+
+
+def test_a_spool_has_no_name_and_holds_no_plaintext(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, least_free=0)
+    spool.write(MARK * 20_000)
+    with spool.read() as body:
+        sealed = Path(f"/proc/self/fd/{spool._file.fileno()}").read_bytes()
+        assert body.read() == MARK * 20_000
+
+    assert len(sealed) > len(MARK) * 20_000
+    assert MARK not in sealed
+    assert list(tmp_path.iterdir()) == []
+    spool.close()
+
+
+@pytest.mark.parametrize(
+    ("version", "chunks", "whole"),
+    [
+        ("1.1", [b"a", b"b", b""], True),
+        ("1.1", [b""], True),
+        ("1.1", [b"a", b"", b""], False),
+        ("2", [b"a", b"", b""], True),
+        ("2", [b"a", b"", b"b", b"", b""], True),
+        ("2", [b"a", b"", b"", b""], False),
+    ],
+)
+def test_the_end_of_a_body_and_its_breaking_off_are_told_apart(
+    version: str, chunks: list[bytes], whole: bool
+) -> None:
+    async def read() -> bytes:
+        return b"".join([part async for part in read_body(pieces(*chunks), version=version)])
+
+    if whole:
+        assert asyncio.run(read()) == b"".join(chunks)
+    else:
+        with pytest.raises(ConnectionAbortedError):
+            asyncio.run(read())

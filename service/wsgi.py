@@ -1,0 +1,167 @@
+"""A request as a server hands it over, and what a WSGI application makes of it (PEP 3333)."""
+
+from __future__ import annotations
+
+import io
+import json
+import secrets
+import sys
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from wsgiref.types import WSGIApplication, WSGIEnvironment
+
+from service.errors import BAD_REQUEST, BUSY, MEDIA_TYPE, Problem, describe
+
+CLIENT_CERTIFICATE: Final = "sallyport.client_certificate"
+
+Headers = list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A complete HTTP answer."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+class RequestRefused(Exception):
+    """Raised when a request is refused before the application sees it."""
+
+    def __init__(self, problem: Problem, detail: str) -> None:
+        self.problem = problem
+        super().__init__(detail)
+
+    def answer(self) -> Answer:
+        """Return the problem document; where the body is unread, the connection ends after it."""
+        request_id = secrets.token_hex(16)
+        body = describe(self.problem, self, request_id)
+        headers = [
+            ("content-type", MEDIA_TYPE),
+            ("cache-control", "no-store"),
+            ("x-request-id", request_id),
+        ]
+        if self.problem is BUSY:
+            headers.append(("retry-after", "1"))
+        return Answer(self.problem.status, headers, json.dumps(body).encode())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """The head of a request, as either server hands it over; header names are lower-case."""
+
+    method: str
+    path: str
+    query: str
+    version: str
+    client: tuple[str, str]
+    server: tuple[str, str]
+    host: str | None
+    headers: Sequence[tuple[str, str]]
+    certificate: bytes | None = None
+
+    def header(self, name: str) -> str | None:
+        """Return the first value of a header."""
+        return next((value for key, value in self.headers if key == name), None)
+
+    @property
+    def declared(self) -> int | None:
+        """How many bytes the body has, if the client has said."""
+        length = self.header("content-length")
+        return None if length is None else int(length)
+
+    @property
+    def expects_leave(self) -> bool:
+        """Whether the client waits to be told to send the body (RFC 9110, section 10.1.1)."""
+        return (self.header("expect") or "").lower() == "100-continue"
+
+    def refuse_cut_off(self, received: int) -> None:
+        """Raise RequestRefused unless as much has come as was declared, if anything was."""
+        if self.declared not in (None, received):
+            raise RequestRefused(BAD_REQUEST, "the body ended before its declared length")
+
+    @property
+    def may_have_body(self) -> bool:
+        """Whether there may be something to read."""
+        framed = self.header("content-length") or self.header("transfer-encoding")
+        return self.method not in ("GET", "HEAD") or framed is not None
+
+
+class Body:
+    """A request's body as it arrives; `begun` says whether anybody has asked for it."""
+
+    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
+        self._chunks = chunks
+        self.begun = False
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        self.begun = True
+        return self._chunks
+
+
+def run_wsgi(application: WSGIApplication, environ: WSGIEnvironment) -> Answer:
+    """Call a WSGI application and collect its whole answer."""
+    started: list[tuple[str, Headers]] = []
+    written: list[bytes] = []
+
+    def start_response(status: str, headers: Headers, exc_info: Any = None) -> Any:
+        started[:] = [(status, headers)]
+        return written.append
+
+    parts: Iterable[bytes] = application(environ, start_response)
+    try:
+        written.extend(parts)
+    finally:
+        if hasattr(parts, "close"):
+            parts.close()
+    status, headers = started[0]
+    body = b"" if environ["REQUEST_METHOD"] == "HEAD" else b"".join(written)
+    return Answer(int(status.split(" ", 1)[0]), headers, body)
+
+
+def environ_of(request: Request, body: bytes | bytearray) -> WSGIEnvironment:
+    """Translate a request to PEP 3333.
+
+    No header reaches a key without the prefix HTTP_, so none can claim a client certificate.
+    """
+    environ: WSGIEnvironment = {
+        "REQUEST_METHOD": request.method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": request.path.encode().decode("latin-1"),
+        "QUERY_STRING": request.query,
+        "SERVER_PROTOCOL": f"HTTP/{request.version}",
+        "SERVER_NAME": request.server[0],
+        "SERVER_PORT": request.server[1],
+        "REMOTE_ADDR": request.client[0],
+        "REMOTE_PORT": request.client[1],
+        "CONTENT_LENGTH": str(len(body)),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "https",
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.input_terminated": True,
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+    }
+    if request.certificate is not None:
+        environ[CLIENT_CERTIFICATE] = request.certificate
+    if request.host:
+        environ["HTTP_HOST"] = request.host
+    # RFC 9112 section 3.2.2: the authority of the target outranks the Host header.
+    named = [h for h in request.headers if h[0] != "host" or not request.host]
+    _add_headers(environ, named)
+    return environ
+
+
+def _add_headers(environ: WSGIEnvironment, headers: Iterable[tuple[str, str]]) -> None:
+    for name, value in headers:
+        # `X_Name` and `X-Name` would share a variable: a client could speak as a proxy.
+        if "_" in name or name == "content-length":
+            continue
+        key = name.upper().replace("-", "_")
+        key = key if key == "CONTENT_TYPE" else f"HTTP_{key}"
+        separator = "; " if key == "HTTP_COOKIE" else ","
+        environ[key] = f"{environ[key]}{separator}{value}" if key in environ else value
