@@ -305,3 +305,20 @@ class NothingToRollBack(ModelsError):
         self.model = model
         self.alias = alias
         super().__init__(f"{alias!r} of the model {model!r} has pointed at no other version before")
+
+
+class RouteRefused(ModelsError):
+    """Raised when a route is malformed, or names what cannot serve; `path` is a JSON pointer."""
+
+    def __init__(self, path: str, problem: str) -> None:
+        self.path = path
+        self.problem = problem
+        super().__init__(f"{path}: {problem}" if path else f"the route is {problem}")
+
+
+class RouteNotFound(ModelsError):
+    """Raised when a model has no route."""
+
+    def __init__(self, model: str) -> None:
+        self.model = model
+        super().__init__(f"the model {model!r} has no route; its champion answers every call")

@@ -260,6 +260,8 @@ TABLE: Final[Mapping[type[Exception], Problem]] = {
     models_errors.ArtefactMissing: UNAVAILABLE,
     models_errors.ArtefactBroken: UNAVAILABLE,
     models_errors.MethodUnknown: INPUT,
+    models_errors.RouteRefused: INPUT,
+    models_errors.RouteNotFound: NOT_FOUND,
     models_errors.VersionRetired: Problem(410, "version-retired", "The version is retired"),
     models_errors.VersionBroken: Problem(503, "version-broken", "The version is not run any more"),
     models_errors.HostCrashed: Problem(503, "model-crashed", "The model ended its process"),
@@ -328,7 +330,7 @@ def _facts(error: Exception) -> dict[str, Any]:
     if isinstance(error, InputMalformed):
         pairs = error.problems.items()
         return {"errors": [{"pointer": where, "detail": what} for where, what in pairs]}
-    if isinstance(error, models_errors.InputRefused):
+    if isinstance(error, models_errors.InputRefused | models_errors.RouteRefused):
         return {"errors": [{"pointer": error.path, "detail": error.problem}]}
     if isinstance(error, RateLimited):
         return {"violated_policies": [error.violated]}
