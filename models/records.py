@@ -143,3 +143,23 @@ class RouteRow(Base):
     definition: Mapped[str] = mapped_column(Text)  # JSON
     created_by: Mapped[str] = mapped_column(String(160))
     created_at: Mapped[float] = mapped_column(Double)
+
+
+class RouteReportRow(Base):
+    """What one worker counted of one version of a route in ten seconds."""
+
+    __tablename__ = "model_route_reports"
+    __table_args__ = (Index("ix_model_route_reports_model_id_window", "model_id", "window"),)
+
+    model_id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    version_id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    role: Mapped[str] = mapped_column(String(8), primary_key=True)  # live | shadow
+    window: Mapped[int] = mapped_column(BigInteger, primary_key=True)  # Unix time of its beginning
+    holder: Mapped[str] = mapped_column(String(160), primary_key=True)
+    requests: Mapped[int] = mapped_column(BigInteger)
+    errors: Mapped[int] = mapped_column(BigInteger)
+    seconds: Mapped[float] = mapped_column(Double)
+    buckets: Mapped[str] = mapped_column(Text)  # JSON: counts of answers by their time
+    rows_compared: Mapped[int] = mapped_column(BigInteger)
+    rows_agreeing: Mapped[int] = mapped_column(BigInteger)
+    dropped: Mapped[int] = mapped_column(BigInteger)

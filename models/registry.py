@@ -1,61 +1,82 @@
-"""The register of models, their versions and aliases, one tenant at a time."""
+"""The register of models and their versions, one tenant at a time."""
 
 from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
-from sqlalchemy import Select, delete, func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from models.errors import ArtefactBroken, ModelNotFound
-from models.manifest import Contents, Manifest, read_manifest, sign
-from models.names import CHAMPION, Reference, check_alias, check_model_name, read_reference
+from config.sealing import Sealer
+from models.aliases import Aliases
+from models.entries import (
+    DELETED,
+    OUTDATED,
+    Entry,
+    ManifestKey,
+    Reader,
+    State,
+    default_model,
+    find_model,
+    living,
+    state_of,
+)
+from models.life_cycle import LifeCycle
+from models.manifest import Contents, Manifest, sign
+from models.names import CHAMPION, Reference, check_model_name
 from models.records import AliasRow, ModelRow, VersionRow
+from models.version_keys import DataKey, TenantScope, VersionKeys
 from models.versions import Version
 
 
-class TenantScope(Protocol):
-    """The part of a scope that this package knows: whose models may be reached."""
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A version among those of its model."""
 
-    @property
-    def tenant_id(self) -> str:
-        """The tenant's identifier."""
-        ...
+    number: int
+    state: State
+    pinned: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model and everything that is registered under its name."""
+    """A model and everything that is registered under its name, deleted versions left out."""
 
     name: str
     is_default: bool
     created_at: float
     aliases: dict[str, int]  # alias -> number
-    versions: tuple[Version, ...]
+    versions: tuple[Listed, ...]  # oldest first
 
     @property
-    def champion(self) -> Version | None:
-        """The version that answers when none is named."""
-        number = self.aliases.get(CHAMPION)
-        return next((v for v in self.versions if v.number == number), None)
+    def champion(self) -> int:
+        """The number of the version that answers when none is named."""
+        return self.aliases[CHAMPION]
 
 
 class Registry:
-    """Registers immutable versions and moves names between them.
+    """Registers immutable versions, each with a signed manifest and a key of its own.
 
-    Every manifest is signed when it is written, and verified against its row whenever it is read.
+    `aliases` moves names between them, `life_cycle` changes what may be done with them.
     """
 
     def __init__(
-        self, manifest_key: Callable[[Session], bytes], clock: Callable[[], float] = time.time
+        self,
+        manifest_key: ManifestKey,
+        data_key: DataKey,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        self._key = manifest_key
+        self._manifest_key = manifest_key
+        self._keys = VersionKeys(data_key)
         self._clock = clock
+        self._reader = Reader(manifest_key)
+        self.aliases = Aliases(self._reader, clock)
+        self.life_cycle = LifeCycle(self._reader, self.aliases)
 
     def register(
         self,
@@ -71,76 +92,85 @@ class Registry:
         check_model_name(name)
         model = self._model_for_update(session, scope, name)
         last = select(func.max(VersionRow.number)).where(VersionRow.model_id == model.id)
-        number = (session.scalar(last) or 0) + 1
         manifest = Manifest(
             tenant_id=scope.tenant_id,
             model=name,
-            number=number,
+            number=(session.scalar(last) or 0) + 1,
             created_by=created_by,
             created_at=self._clock(),
             contents=contents,
         )
         version = Version(f"ver_{secrets.token_hex(12)}", manifest)
-        session.add(self._row(session, model, version))
+        row = self._row(session, scope, model, version)
+        session.add(row)
         session.flush()
-        if promote or number == 1:
-            _move_alias(session, model.id, CHAMPION, version.id)
+        if promote or not _has_champion(session, model):
+            self.aliases.point(
+                session, model, CHAMPION, row, by=created_by, reason="registered"
+            )
         return version
 
     def resolve(
         self, session: Session, scope: TenantScope, name: str | None, version: Reference = None
     ) -> Version:
-        """Find the version meant: no name is the default model, no version its champion."""
-        wanted = CHAMPION if version is None else read_reference(version)
-        found = session.execute(_version_query(scope, name, wanted)).one_or_none()
-        if found is None:
-            raise ModelNotFound(name, version)
-        row, model = found
-        return self._read(session, scope, row, model)
+        """Find the version that shall answer: no name is the default model, no version its
+        champion; raises ModelNotFound, or what keeps it from answering.
+        """
+        return self.find(session, scope, name, version).servable()
+
+    def find(
+        self, session: Session, scope: TenantScope, name: str | None, version: Reference = None
+    ) -> Entry:
+        """Find a version in whatever state; raises ModelNotFound."""
+        return self._reader.find(session, scope, name, version)[1]
 
     def models(self, session: Session, scope: TenantScope) -> tuple[Model, ...]:
         """Every model of the tenant, by name."""
-        names = select(ModelRow.name).where(ModelRow.tenant_id == scope.tenant_id)
-        found = session.scalars(names.order_by(ModelRow.name)).all()
-        return tuple(self.show(session, scope, name) for name in found)
+        rows = session.scalars(living(select(ModelRow), scope).order_by(ModelRow.name)).all()
+        return _shown(session, scope, rows)
 
     def show(self, session: Session, scope: TenantScope, name: str) -> Model:
-        """One model with its aliases and versions, oldest first; raises ModelNotFound."""
-        row = _find_model(session, scope, name)
-        versions = select(VersionRow).where(VersionRow.model_id == row.id)
-        aliases = (
-            select(AliasRow.alias, VersionRow.number)
-            .join(VersionRow, VersionRow.id == AliasRow.version_id)
-            .where(AliasRow.model_id == row.id)
-            .order_by(AliasRow.alias)
+        """One model with its aliases and versions; raises ModelNotFound."""
+        (model,) = _shown(session, scope, [find_model(session, scope, name)])
+        return model
+
+    def page(
+        self,
+        session: Session,
+        scope: TenantScope,
+        name: str,
+        *,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> tuple[Entry, ...]:
+        """Versions of a model, deleted ones too, newest first, from below a number on."""
+        model = find_model(session, scope, name)
+        query = select(VersionRow).where(VersionRow.model_id == model.id)
+        if before is not None:
+            query = query.where(VersionRow.number < before)
+        rows = session.scalars(query.order_by(VersionRow.number.desc()).limit(limit))
+        return tuple(self._reader.entry(session, scope, row, name) for row in rows)
+
+    def kept(self, session: Session, scope: TenantScope) -> Iterator[Version]:
+        """Every version of the tenant whose files are kept, retired ones too."""
+        query = select(VersionRow, ModelRow.name).join(
+            ModelRow, ModelRow.id == VersionRow.model_id
         )
-        default = session.scalars(_default_model(scope)).one()
-        return Model(
-            name=row.name,
-            is_default=row.id == default,
-            created_at=row.created_at,
-            aliases={row.alias: row.number for row in session.execute(aliases)},
-            versions=tuple(
-                self._read(session, scope, version, name)
-                for version in session.scalars(versions.order_by(VersionRow.number))
-            ),
+        own = query.where(
+            ModelRow.tenant_id == scope.tenant_id, VersionRow.sealed_key.is_not(None)
         )
+        for row, name in session.execute(own.order_by(ModelRow.name, VersionRow.number)):
+            yield self._reader.entry(session, scope, row, name).kept()
+
+    def sealer(self, session: Session, version: Version) -> Sealer:
+        """What seals and opens a version's files; raises VersionDeleted if its key is gone."""
+        return self._keys.sealer(session, version)
 
     def set_default(self, session: Session, scope: TenantScope, name: str) -> None:
         """Let a model answer requests that name none."""
-        model = _find_model(session, scope, name)
+        model = find_model(session, scope, name)
         own = update(ModelRow).where(ModelRow.tenant_id == scope.tenant_id)
         session.execute(own.values(is_default=ModelRow.id == model.id))
-
-    def set_alias(
-        self, session: Session, scope: TenantScope, name: str, alias: str, version: Reference
-    ) -> Version:
-        """Point an alias at a version of the model, and return that version."""
-        check_alias(alias)
-        model = _find_model(session, scope, name, lock=True)
-        target = self.resolve(session, scope, name, version)
-        _move_alias(session, model.id, alias, target.id)
-        return target
 
     def delete_tenant(self, session: Session, scope: TenantScope) -> None:
         """Remove every model of the tenant, with its versions and aliases."""
@@ -168,7 +198,9 @@ class Registry:
             return session.scalars(wanted.with_for_update()).one()
         return row
 
-    def _row(self, session: Session, model: ModelRow, version: Version) -> VersionRow:
+    def _row(
+        self, session: Session, scope: TenantScope, model: ModelRow, version: Version
+    ) -> VersionRow:
         text = version.manifest.canonical()
         return VersionRow(
             id=version.id,
@@ -177,52 +209,23 @@ class Registry:
             number=version.number,
             digest=version.digest,
             manifest=text.decode(),
-            signature=sign(text, self._key(session)),
+            signature=sign(text, self._manifest_key(session)),
+            sealed_key=self._keys.make(session, scope, version.id),
             created_by=version.manifest.created_by,
             created_at=version.manifest.created_at,
         )
 
-    def _read(self, session: Session, scope: TenantScope, row: VersionRow, name: str) -> Version:
-        """Verify a row: a manifest that is genuine, but of another version, is refused too."""
-        manifest = read_manifest(row.manifest.encode(), row.signature, self._key(session))
-        said = (manifest.tenant_id, manifest.model, manifest.number, manifest.contents.digest)
-        if said != (scope.tenant_id, name, row.number, row.digest):
-            raise ArtefactBroken("a manifest", "it belongs to another version")
-        return Version(row.id, manifest)
 
-
-def _find_model(session: Session, scope: TenantScope, name: str, *, lock: bool = False) -> ModelRow:
-    wanted = select(ModelRow).where(ModelRow.tenant_id == scope.tenant_id, ModelRow.name == name)
-    found = session.scalars(wanted.with_for_update() if lock else wanted).one_or_none()
-    if found is None:
-        raise ModelNotFound(name)
-    return found
-
-
-def _default_model(scope: TenantScope) -> Select[str]:
-    """The model marked as default; while none is, the oldest."""
-    own = select(ModelRow.id).where(ModelRow.tenant_id == scope.tenant_id)
-    return own.order_by(ModelRow.is_default.desc(), ModelRow.created_at, ModelRow.id).limit(1)
-
-
-def _version_query(
-    scope: TenantScope, name: str | None, wanted: Reference
-) -> Select[VersionRow, str]:
-    query = (
-        select(VersionRow, ModelRow.name)
-        .join(ModelRow, ModelRow.id == VersionRow.model_id)
-        .where(ModelRow.tenant_id == scope.tenant_id, VersionRow.tenant_id == scope.tenant_id)
+def _has_champion(session: Session, model: ModelRow) -> bool:
+    """Say whether a model has one that can answer; an outdated one cannot."""
+    query = select(AliasRow).join(VersionRow, VersionRow.id == AliasRow.version_id)
+    serving = query.where(
+        AliasRow.model_id == model.id,
+        AliasRow.alias == CHAMPION,
+        VersionRow.sealed_key.is_not(None),
     )
-    if name is None:
-        query = query.where(ModelRow.id == _default_model(scope).scalar_subquery())
-    else:
-        query = query.where(ModelRow.name == name)
-    if isinstance(wanted, int):
-        return query.where(VersionRow.number == wanted)
-    query = query.join(AliasRow, AliasRow.version_id == VersionRow.id)
-    return query.where(AliasRow.model_id == ModelRow.id, AliasRow.alias == wanted)
+    return session.scalars(serving).one_or_none() is not None
 
 
-def _move_alias(session: Session, model_id: str, alias: str, version_id: str) -> None:
-    session.merge(AliasRow(model_id=model_id, alias=alias, version_id=version_id))
-    session.flush()
+def _shown(session: Session, scope: TenantScope, rows: Iterator[ModelRow] | list[ModelRow]) -> tuple[Model, ...]:
+    ...
