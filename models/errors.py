@@ -45,13 +45,21 @@ class InputTooLarge(InputRefused):
         super().__init__("", f"the body has {size} bytes, at most {most} are taken")
 
 
-class FormatRefused(ModelsError):
+class IntakeRefused(ModelsError):
+    """Raised when a model file does not become a version: why, and what the uploader can do."""
+
+    def __init__(self, reason: str, remedy: str = "") -> None:
+        self.reason = reason
+        self.remedy = remedy
+        super().__init__(f"{reason}; {remedy}" if remedy else reason)
+
+
+class FormatRefused(IntakeRefused):
     """Raised when a model file is of no accepted format, or holds what that format may not."""
 
     def __init__(self, problem: str, remedy: str = "") -> None:
         self.problem = problem
-        self.remedy = remedy
-        super().__init__(f"the model file is refused: {problem}{'; ' if remedy else ''}{remedy}")
+        super().__init__(f"the model file is refused: {problem}", remedy)
 
 
 class LibraryVersionRefused(FormatRefused):
@@ -67,13 +75,29 @@ class LibraryVersionRefused(FormatRefused):
         )
 
 
-class EstimatorRefused(ModelsError):
+class EstimatorRefused(IntakeRefused):
     """Raised when what a model file holds cannot serve predictions."""
 
-    def __init__(self, kind: str, problem: str) -> None:
+    def __init__(self, kind: str, problem: str, remedy: str = "") -> None:
         self.kind = kind
         self.problem = problem
-        super().__init__(f"{kind} cannot be served: {problem}")
+        super().__init__(f"{kind} cannot be served: {problem}", remedy)
+
+
+class GivenRowsRefused(IntakeRefused):
+    """Raised when rows or answers given with a model cannot be read, or are not the model's."""
+
+    def __init__(self, problem: str, remedy: str = "") -> None:
+        self.problem = problem
+        super().__init__(f"the rows given with the model are refused: {problem}", remedy)
+
+
+class IntakeFailed(IntakeRefused):
+    """Raised when the process that looked at a model file ended, or took too long."""
+
+    def __init__(self, problem: str, remedy: str = "") -> None:
+        self.problem = problem
+        super().__init__(f"the model file could not be prepared: {problem}", remedy)
 
 
 class ArtefactMissing(ModelsError):
