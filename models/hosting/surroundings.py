@@ -10,14 +10,19 @@ from models.hosting.confinement import Confinement
 
 STANDARD: Final = (0, 1, 2)
 MOST: Final = 2**31 - 1
-# What libraries may ask for at any time; nothing of the machine or its user.
-ENVIRONMENT: Final = {
-    "HOME": "/",
-    "LANG": "C.UTF-8",
+# What native libraries read when they are imported. A parent must have it before it imports any.
+LIBRARIES: Final = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
+    # ONNX Runtime would keep a database in the home folder, and report to its maker from a thread.
+    "ORT_DISABLE_TELEMETRY": "1",
+    # Arrow's own allocators start a thread, or reserve more than a host may have.
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
 }
+# What libraries may ask for at any time; nothing of the machine or its user.
+ENVIRONMENT: Final = {"HOME": "/", "LANG": "C.UTF-8"} | LIBRARIES
 
 
 def clear(confinement: Confinement) -> None:
