@@ -14,12 +14,14 @@ from sqlalchemy import delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from models.errors import ModelNotFound, ModelsError, RouteNotFound, RouteRefused
+from models.entries import default_model, find_model
+from models.errors import ModelsError, RouteNotFound, RouteRefused
 from models.names import Reference
 from models.records import ModelRow, RouteReportRow, RouteRow
-from models.registry import Registry, TenantScope, default_model
+from models.registry import Registry
 from models.routes import Route, Shadow, choose, place, read_route
 from models.traffic import Role, Seen, Tally
+from models.version_keys import TenantScope
 from models.versions import Version
 
 KEPT_SECONDS: Final = 86_400
@@ -58,10 +60,7 @@ class Plan:
         if len(self.versions) == 1:
             return self.versions[0]
         assert self.model_id is not None, "only a route has several versions"
-        key: str | None = caller
-        if self.by == "header":
-            assert self.header is not None, "a route by header names it"
-            key = header(self.header) or caller
+        key = (header(self.header) if self.header else None) or caller
         at = random.random() if self.by == "none" else place(self.model_id, key)  # noqa: S311
         return self.versions[choose(self.weights, at)]
 
@@ -90,7 +89,7 @@ class Routing:
 
     def show(self, session: Session, scope: TenantScope, name: str) -> Route:
         """The route of a model; raises ModelNotFound or RouteNotFound."""
-        row = session.get(RouteRow, self._model_id(session, scope, name))
+        row = session.get(RouteRow, find_model(session, scope, name).id)
         if row is None:
             raise RouteNotFound(name)
         return _read(row)
@@ -104,7 +103,7 @@ class Routing:
         self, session: Session, scope: TenantScope, name: str, route: Route, *, created_by: str
     ) -> None:
         """Give a model a route; raises RouteRefused if a version that it names cannot serve."""
-        model_id = self._model_id(session, scope, name)
+        model_id = find_model(session, scope, name).id
         for version in route.versions:
             try:
                 self._registry.resolve(session, scope, name, version)
@@ -121,7 +120,7 @@ class Routing:
 
     def delete(self, session: Session, scope: TenantScope, name: str) -> None:
         """Take a model's route away, so that its champion answers; raises RouteNotFound."""
-        row = session.get(RouteRow, self._model_id(session, scope, name))
+        row = session.get(RouteRow, find_model(session, scope, name).id)
         if row is None:
             raise RouteNotFound(name)
         session.delete(row)
@@ -196,7 +195,7 @@ class Routing:
             model_id=row.model_id,
             by=route.sticky,
             header=route.header,
-            shadow=route.shadow and self._servable(session, scope, model, shadow.version),
+            shadow=self._servable(session, scope, model, shadow.version) if route.shadow else None,
             shadow_share=shadow.share,
         )
 
@@ -207,15 +206,6 @@ class Routing:
             return self._registry.resolve(session, scope, model, version)
         except ModelsError:
             return None
-
-    def _model_id(self, session: Session, scope: TenantScope, name: str) -> str:
-        wanted = select(ModelRow.id).where(
-            ModelRow.tenant_id == scope.tenant_id, ModelRow.name == name
-        )
-        found = session.scalars(wanted).one_or_none()
-        if found is None:
-            raise ModelNotFound(name)
-        return found
 
 
 def _read(row: RouteRow) -> Route:

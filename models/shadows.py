@@ -1,0 +1,116 @@
+"""Asks a shadow version about calls that were answered already, and compares.
+
+Nobody waits for it: calls lie in a short queue, what does not fit is counted and dropped, and one
+thread of the lowest priority works a tenth of its time.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+from numpy.typing import NDArray
+
+from models.errors import ModelsError
+from models.execution import Executor
+from models.tables import Features, column_count, row_count
+from models.traffic import Traffic, agreeing_rows
+from models.versions import Version
+
+MOST_WAITING: Final = 64
+MOST_CELLS: Final = 4_000_000  # of all calls that wait, which bounds their memory
+LONGEST_SECONDS: Final = 10.0
+IDLE_SHARE: Final = 9.0  # rest so many times as long as a call took
+LONGEST_REST_SECONDS: Final = 5.0
+LOWEST_PRIORITY: Final = 19
+
+
+@dataclass(frozen=True, slots=True)
+class Shadowed:
+    """A call, and how it was answered."""
+
+    model_id: str
+    shadow: Version
+    method: str
+    features: Features
+    answer: NDArray[Any]
+
+    @property
+    def cells(self) -> int:
+        """How many values were sent."""
+        return row_count(self.features) * column_count(self.features)
+
+
+class Shadows:
+    """A queue and its thread, which begins with the first call."""
+
+    def __init__(self, executor: Executor, traffic: Traffic) -> None:
+        self._executor = executor
+        self._traffic = traffic
+        self._waiting: deque[Shadowed] = deque()
+        self._cells = 0
+        self._changed = threading.Condition()
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def offer(self, call: Shadowed) -> None:
+        """Have the shadow answer too, some time; returns at once."""
+        with self._changed:
+            if len(self._waiting) >= MOST_WAITING or self._cells + call.cells > MOST_CELLS:
+                self._traffic.dropped(call.model_id, call.shadow.id)
+                return
+            self._waiting.append(call)
+            self._cells += call.cells
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="shadows", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+
+    def stop(self) -> None:
+        """End the thread; what waits is not answered any more."""
+        self._stopped.set()
+        with self._changed:
+            self._changed.notify()
+            thread = self._thread
+        if thread is not None:
+            thread.join(LONGEST_SECONDS)
+
+    def _run(self) -> None:
+        with suppress(OSError):  # Linux gives a thread a priority of its own
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST_PRIORITY)
+        while (call := self._next()) is not None:
+            started = time.perf_counter()
+            self._compare(call, started)
+            spent = time.perf_counter() - started
+            self._stopped.wait(min(LONGEST_REST_SECONDS, IDLE_SHARE * spent))
+
+    def _next(self) -> Shadowed | None:
+        with self._changed:
+            while not self._waiting and not self._stopped.is_set():
+                self._changed.wait()
+            if self._stopped.is_set():
+                return None
+            call = self._waiting.popleft()
+            self._cells -= call.cells
+            return call
+
+    def _compare(self, call: Shadowed, started: float) -> None:
+        whose = (call.model_id, call.shadow.id)
+        try:
+            call.shadow.signature.check_method(call.method)
+            call.shadow.signature.check(call.features)
+            answer = self._executor.answer(
+                call.shadow, call.method, call.features, seconds=LONGEST_SECONDS
+            )
+        except ModelsError:
+            self._traffic.answered(*whose, "shadow", 0.0, failed=True)
+            return
+        seconds = time.perf_counter() - started
+        self._traffic.answered(*whose, "shadow", seconds, failed=False)
+        rows = row_count(call.features)
+        self._traffic.compared(*whose, rows, agreeing_rows(call.answer, answer))
