@@ -346,3 +346,39 @@ class RouteNotFound(ModelsError):
     def __init__(self, model: str) -> None:
         self.model = model
         super().__init__(f"the model {model!r} has no route; its champion answers every call")
+
+
+class JobNotFound(ModelsError):
+    """Raised when the scope holds no such intake job; another tenant's looks the same."""
+
+    def __init__(self, job_id: str) -> None:
+        self.job_id = job_id
+        super().__init__(f"there is no job {job_id!r}")
+
+
+class LeaseLost(ModelsError):
+    """Raised when a job is no longer one's own: somebody else took it over, or it has ended."""
+
+    def __init__(self, job_id: str) -> None:
+        self.job_id = job_id
+        super().__init__(f"the job {job_id} was taken over or has ended")
+
+
+class UploadLost(ModelsError):
+    """Raised when what was uploaded is not, bit for bit, in the store."""
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(f"the upload is not what was received: {problem}; upload the model again")
+
+
+class ExtraMissing(FormatRefused):
+    """Raised when a model file is of a format whose library is not installed."""
+
+    def __init__(self, format_name: str, extra: str) -> None:
+        self.format_name = format_name
+        self.extra = extra
+        super().__init__(
+            f"{format_name} files need the extra {extra}, which this platform lacks",
+            f"have it installed with: pip install -r requirements-{extra}.lock",
+        )

@@ -108,7 +108,6 @@ class JobRow(Base):
     principal_id: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[float] = mapped_column(Double)
     updated_at: Mapped[float] = mapped_column(Double)
-    place: Mapped[str] = mapped_column(String(64))  # the uploads folder that holds the file
     holder: Mapped[str] = mapped_column(String(160))  # whose the lease is
     lease_until: Mapped[float] = mapped_column(Double)
     attempts: Mapped[int] = mapped_column(BigInteger)
@@ -141,6 +140,8 @@ class RouteRow(Base):
         ForeignKey("models.id", ondelete="CASCADE"), primary_key=True
     )
     definition: Mapped[str] = mapped_column(Text)  # JSON
+    revision: Mapped[int] = mapped_column(BigInteger)  # Unix milliseconds
+    note: Mapped[str] = mapped_column(Text)  # why a version was taken out, if one was
     created_by: Mapped[str] = mapped_column(String(160))
     created_at: Mapped[float] = mapped_column(Double)
 
@@ -152,6 +153,7 @@ class RouteReportRow(Base):
     __table_args__ = (Index("ix_model_route_reports_model_id_window", "model_id", "window"),)
 
     model_id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    revision: Mapped[int] = mapped_column(BigInteger, primary_key=True)  # of the route
     version_id: Mapped[str] = mapped_column(String(40), primary_key=True)
     role: Mapped[str] = mapped_column(String(8), primary_key=True)  # live | shadow
     window: Mapped[int] = mapped_column(BigInteger, primary_key=True)  # Unix time of its beginning

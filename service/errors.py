@@ -257,6 +257,7 @@ TABLE: Final[Mapping[type[Exception], Problem]] = {
     ),
     auth_errors.KeyNotReady: CONFLICT,
     models_errors.ModelNotFound: NOT_FOUND,
+    models_errors.JobNotFound: NOT_FOUND,
     models_errors.ArtefactMissing: UNAVAILABLE,
     models_errors.ArtefactBroken: UNAVAILABLE,
     models_errors.MethodUnknown: INPUT,

@@ -66,7 +66,6 @@ def upgrade() -> None:
         sa.Column("principal_id", sa.String(length=64), nullable=False),
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.Column("updated_at", sa.Double(), nullable=False),
-        sa.Column("place", sa.String(length=64), nullable=False),
         sa.Column("holder", sa.String(length=160), nullable=False),
         sa.Column("lease_until", sa.Double(), nullable=False),
         sa.Column("attempts", sa.BigInteger(), nullable=False),

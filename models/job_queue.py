@@ -1,0 +1,205 @@
+"""Who works on which upload.
+
+A job is worked on under a lease. Whoever holds it renews it; when it runs out, because the holder
+was killed, anybody may take the job over. The number of attempts fences: a holder that was thought
+dead finds that the number moved on, and changes nothing any more.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Final, cast
+
+import orjson
+from sqlalchemy import CursorResult, case, delete, func, select, update
+from sqlalchemy.orm import Session
+
+from models.errors import JobNotFound, LeaseLost
+from models.jobs import FILE, OPEN, Job, JobPage, Order, State, read_job, write_end, write_log
+from models.records import JobRow
+from models.version_keys import TenantScope
+
+CANDIDATES: Final = 1000
+
+
+class Jobs:
+    """Keeps the jobs of every tenant, and hands them out to be worked on."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+
+    def add(
+        self,
+        session: Session,
+        scope: TenantScope,
+        job_id: str,
+        order: Order,
+        *,
+        created_by: str,
+        principal_id: str,
+    ) -> Job:
+        """Put an upload that is complete in line."""
+        now = self._clock()
+        file = order.parts[FILE]
+        row = JobRow(
+            id=job_id,
+            tenant_id=scope.tenant_id,
+            model=order.model,
+            state=State.RECEIVED,
+            format=order.format,
+            options=orjson.dumps(order.as_json()).decode(),
+            log="[]",
+            source_digest=file.digest,
+            size=sum(part.size for part in order.parts.values()),
+            created_by=created_by,
+            principal_id=principal_id,
+            created_at=now,
+            updated_at=now,
+            holder="",
+            lease_until=0.0,
+            attempts=0,
+            problem="",
+            cancel=False,
+        )
+        session.add(row)
+        write_log(row, now, State.RECEIVED, f"{row.size} bytes")
+        session.flush()
+        return read_job(row)
+
+    def open_of(self, session: Session, scope: TenantScope) -> int:
+        """How many jobs of the tenant have not ended."""
+        mine = select(func.count()).where(
+            JobRow.tenant_id == scope.tenant_id, JobRow.state.in_(OPEN)
+        )
+        return session.scalar(mine) or 0
+
+    def show(self, session: Session, scope: TenantScope, job_id: str) -> Job:
+        """One job of the tenant; raises JobNotFound."""
+        return read_job(_find(session, scope, job_id))
+
+    def list(
+        self, session: Session, scope: TenantScope, *, after: str | None = None, limit: int = 100
+    ) -> JobPage:
+        """The tenant's jobs, newest first, following the one named `after`."""
+        mine = select(JobRow).where(JobRow.tenant_id == scope.tenant_id)
+        if after is not None:
+            mine = mine.where(JobRow.id < after)
+        rows = session.scalars(mine.order_by(JobRow.id.desc()).limit(limit + 1)).all()
+        shown = tuple(read_job(row) for row in rows[:limit])
+        return JobPage(shown, shown[-1].id if len(rows) > limit else None)
+
+    def cancel(self, session: Session, scope: TenantScope, job_id: str) -> Job:
+        """End a job that waits at once, and ask whoever works on one to end it."""
+        row = _find(session, scope, job_id, lock=True)
+        if row.state in OPEN:
+            row.cancel = True
+            if row.lease_until <= self._clock():
+                write_end(row, self._clock(), State.CANCELLED, "cancelled before it began")
+        return read_job(row)
+
+    def waits(self, session: Session) -> bool:
+        """Whether there is a job that nobody works on."""
+        waiting = select(JobRow.id).where(
+            JobRow.state.in_(OPEN), JobRow.lease_until <= self._clock()
+        )
+        return session.scalar(waiting.limit(1)) is not None
+
+    def claim(self, session: Session, *, holder: str, seconds: float) -> Job | None:
+        """Lease the next job that nobody works on: of the tenant that is worked for least."""
+        now = self._clock()
+        waiting = (
+            select(JobRow.id, JobRow.tenant_id)
+            .where(JobRow.state.in_(OPEN), JobRow.lease_until <= now)
+            .order_by(JobRow.id)
+            .limit(CANDIDATES)
+        )
+        turn = self._turns(session, now)
+        candidates = session.execute(waiting).all()
+        for job_id, _tenant in sorted(candidates, key=lambda row: turn.get(row[1], (0, 0.0))):
+            taken = (
+                update(JobRow)
+                .where(JobRow.id == job_id, JobRow.state.in_(OPEN), JobRow.lease_until <= now)
+                .values(
+                    holder=holder,
+                    lease_until=now + seconds,
+                    attempts=JobRow.attempts + 1,
+                    updated_at=now,
+                )
+            )
+            if _changes(session, taken):
+                return read_job(session.scalars(select(JobRow).where(JobRow.id == job_id)).one())
+        return None
+
+    def renew(self, session: Session, job: Job, *, seconds: float) -> bool:
+        """Hold on to a job, and say whether to go on with it; raises LeaseLost."""
+        row = self._held(session, job)
+        row.lease_until = self._clock() + seconds
+        return not row.cancel
+
+    def tell(self, session: Session, job: Job, stage: State, note: str) -> None:
+        """Write down how far a job has come; raises LeaseLost."""
+        row = self._held(session, job)
+        row.state = stage
+        write_log(row, self._clock(), stage, note)
+
+    def end(
+        self, session: Session, job: Job, state: State, note: str, *, version: int | None = None
+    ) -> Job:
+        """Write down what became of a job; raises LeaseLost."""
+        row = self._held(session, job)
+        row.version_number = version
+        write_end(row, self._clock(), state, note)
+        return read_job(row)
+
+    def give_back(self, session: Session, job: Job, note: str, *, counts: bool) -> None:
+        """Let somebody else begin the job anew; raises LeaseLost."""
+        row = self._held(session, job)
+        row.lease_until = 0.0
+        row.attempts = row.attempts if counts else row.attempts - 1
+        row.state = State.RECEIVED
+        write_log(row, self._clock(), State.RECEIVED, note)
+
+    def purge(self, session: Session, *, before: float) -> int:
+        """Forget jobs that ended before a time; returns how many."""
+        ended = JobRow.state.not_in(OPEN), JobRow.updated_at < before
+        return _changes(session, delete(JobRow).where(*ended))
+
+    def unfinished(self, session: Session, tenant_id: str, job_ids: Iterable[str]) -> set[str]:
+        """Those of the tenant's jobs whose uploads are still needed."""
+        wanted = select(JobRow.id).where(
+            JobRow.tenant_id == tenant_id, JobRow.id.in_(tuple(job_ids)), JobRow.state.in_(OPEN)
+        )
+        return set(session.scalars(wanted))
+
+    def delete_tenant(self, session: Session, scope: TenantScope) -> None:
+        """Remove every job of the tenant."""
+        session.execute(delete(JobRow).where(JobRow.tenant_id == scope.tenant_id))
+
+    def _held(self, session: Session, job: Job) -> JobRow:
+        mine = select(JobRow).where(JobRow.id == job.id, JobRow.attempts == job.attempts)
+        mine = mine.where(JobRow.state.in_(OPEN)).with_for_update()
+        row = session.scalars(mine.execution_options(populate_existing=True)).one_or_none()
+        if row is None:
+            raise LeaseLost(job.id)
+        return row
+
+    def _turns(self, session: Session, now: float) -> dict[str, tuple[int, float]]:
+        """How many jobs of each tenant are worked on, and when one last was."""
+        leased = JobRow.state.in_(OPEN) & (JobRow.lease_until > now)
+        working = func.sum(case((leased, 1), else_=0))
+        begun = select(JobRow.tenant_id, working, func.max(JobRow.updated_at))
+        begun = begun.where(JobRow.attempts > 0).group_by(JobRow.tenant_id)
+        return {tenant: (int(count), last) for tenant, count, last in session.execute(begun)}
+
+
+def _find(session: Session, scope: TenantScope, job_id: str, *, lock: bool = False) -> JobRow:
+    mine = select(JobRow).where(JobRow.tenant_id == scope.tenant_id, JobRow.id == job_id)
+    row = session.scalars(mine.with_for_update() if lock else mine).one_or_none()
+    if row is None:
+        raise JobNotFound(job_id)
+    return row
+
+
+def _changes(session: Session, statement: Any) -> int:
+    return cast("CursorResult[Any]", session.execute(statement)).rowcount

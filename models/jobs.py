@@ -1,0 +1,151 @@
+"""An intake job: what was uploaded, what was asked for, how far it has come and how it ended."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+import orjson
+
+from models.records import JobRow
+from models.uploads import StoredPart
+
+MOST_ENTRIES: Final = 200
+MOST_NOTE: Final = 2000
+FILE: Final = "file"  # the part of an upload that is the model itself
+
+
+class State(StrEnum):
+    """How far a job has come, or how it ended."""
+
+    RECEIVED = "received"
+    VERIFIED = "verified"
+    INSPECTED = "inspected"
+    COMPILED = "compiled"
+    COMPARED = "compared"
+    READY = "ready"
+    REFUSED = "refused"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+OPEN: Final = (State.RECEIVED, State.VERIFIED, State.INSPECTED, State.COMPILED, State.COMPARED)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Order:
+    """What an uploader asks for: the model, how to read the file, and what to do afterwards.
+
+    `format` is empty where the first bytes of the file are to tell. `grants` are what the
+    uploader might do at the time, as a scope string: the job may do no more.
+    """
+
+    model: str
+    format: str
+    parts: Mapping[str, StoredPart]
+    grants: str
+    promote: bool = False
+    alias: str | None = None
+    note: str = ""
+    version_policy: str = "refuse"
+
+    def as_json(self) -> dict[str, Any]:
+        """The order as plain JSON types."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Order:
+        """Read what `as_json` wrote."""
+        parts = {name: StoredPart(**part) for name, part in value["parts"].items()}
+        return cls(**{**value, "parts": parts})
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of a job's log."""
+
+    at: float
+    stage: str
+    note: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """One intake of an uploaded file."""
+
+    id: str
+    tenant_id: str
+    model: str
+    state: State
+    order: Order
+    log: tuple[Entry, ...]
+    digest: str
+    size: int
+    created_by: str
+    principal_id: str
+    created_at: float
+    updated_at: float
+    attempts: int
+    version: int | None
+    problem: str
+    cancelling: bool
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.state not in OPEN
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    """Some of a listing, newest first; `next` continues it."""
+
+    items: tuple[Job, ...]
+    next: str | None
+
+
+def new_job_id(now: float) -> str:
+    """An identifier that sorts by time."""
+    return f"job_{int(now * 1000):012x}{secrets.token_hex(8)}"
+
+
+def write_log(row: JobRow, at: float, stage: State, note: str) -> None:
+    """Add a line to a job's log; the oldest make room."""
+    entries = orjson.loads(row.log)
+    entries.append(asdict(Entry(at, stage, note[:MOST_NOTE])))
+    row.log = orjson.dumps(entries[-MOST_ENTRIES:]).decode()
+    row.updated_at = at
+
+
+def write_end(row: JobRow, at: float, state: State, note: str) -> None:
+    """Write down how a job ended; unless it is ready, the note is why."""
+    row.state = state
+    if state is not State.READY:
+        row.problem = note[:MOST_NOTE]
+    row.lease_until = 0.0
+    write_log(row, at, state, note)
+
+
+def read_job(row: JobRow) -> Job:
+    """The job in a row."""
+    return Job(
+        id=row.id,
+        tenant_id=row.tenant_id,
+        model=row.model,
+        state=State(row.state),
+        order=Order.from_json(orjson.loads(row.options)),
+        log=tuple(Entry(**entry) for entry in orjson.loads(row.log)),
+        digest=row.source_digest,
+        size=row.size,
+        created_by=row.created_by,
+        principal_id=row.principal_id,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        attempts=row.attempts,
+        version=row.version_number,
+        problem=row.problem,
+        cancelling=row.cancel,
+    )
