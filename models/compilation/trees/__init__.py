@@ -1,0 +1,69 @@
+"""Tree ensembles, answered by treelite from arrays that were looked through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from numpy.typing import NDArray
+
+from models.compilation import Predictor, Unsuitable
+from models.compilation.trees.boosting import BOOSTERS
+from models.compilation.trees.checks import checked_ensemble
+from models.compilation.trees.ensemble import NAMES as ENSEMBLE_NAMES
+from models.compilation.trees.forests import FORESTS
+from models.compilation.trees.outcomes import NAMES as OUTCOME_NAMES
+from models.compilation.trees.outcomes import Outcome, outcome_of
+from models.compilation.trees.readings import NAMES as READING_NAMES
+from models.compilation.trees.readings import Reading, reading_of
+from models.compilation.trees.runtime import Sums
+from models.errors import ArraysMalformed, EstimatorNotHeld
+from models.tables import Features
+
+KNOWN: Final = {**FORESTS, **BOOSTERS}
+
+
+class TreePredictor:
+    """Reads rows, sums the leaves that they reach, and answers from the sums."""
+
+    __slots__ = ("_ask", "_outcome", "_reading", "_sums", "methods", "size")
+
+    def __init__(self, reading: Reading, sums: Sums, outcome: Outcome) -> None:
+        self._reading, self._sums, self._outcome = reading, sums, outcome
+        self._ask = sums.each if outcome.EACH else sums.sums
+        self.methods = outcome.methods
+        self.size = sums.size
+
+    def answer(self, method: str, features: Features) -> NDArray[Any]:
+        """Answer each row; raises RowsRefused for a row that the model's own library refuses."""
+        return self._outcome.answer(method, self._ask(self._reading.read(features)))
+
+
+class TreesEngine:
+    """Serves trees of scikit-learn, XGBoost and LightGBM."""
+
+    name = "trees"
+
+    def compile(self, estimator: object) -> Mapping[str, NDArray[Any]] | Unsuitable:
+        """Return the trees as flat arrays, how rows are read, and what is answered."""
+        kind = type(estimator)
+        if not kind.__module__.startswith("sklearn.") or kind.__name__ not in KNOWN:
+            return Unsuitable(f"{kind.__name__} is no ensemble of trees that this engine knows")
+        try:
+            arrays = KNOWN[kind.__name__](estimator)
+            self._read(arrays)
+        except (EstimatorNotHeld, ArraysMalformed) as error:
+            return Unsuitable(error.problem)
+        return arrays
+
+    def load(self, arrays: Mapping[str, NDArray[Any]]) -> Predictor:
+        """Check the arrays and build the trees from them."""
+        reading, trees, outcome = self._read(arrays)
+        return TreePredictor(reading, Sums(trees), outcome)
+
+    def _read(self, arrays: Mapping[str, NDArray[Any]]) -> Any:
+        unknown = arrays.keys() - {*ENSEMBLE_NAMES, *READING_NAMES, *OUTCOME_NAMES}
+        if unknown:
+            raise ArraysMalformed(f"trees have no {', '.join(sorted(unknown))}")
+        trees = checked_ensemble(arrays)
+        return reading_of(arrays, trees), trees, outcome_of(arrays, trees)
