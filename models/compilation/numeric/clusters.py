@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from models.compilation.numeric.rows import squared_distances, squared_lengths
-from models.compilation.numeric.taking import Taken, Taker, flag, floats_of
+from models.compilation.numeric.rows import ranked_distances, squared_distances, squared_lengths
+from models.compilation.numeric.taking import Taken, Taker, flag, floats_of, text
 from models.errors import ArraysMalformed, EstimatorNotHeld
-from models.layouts import Floats, Integers, flags, floats, indices, integers, layout
+from models.layouts import Floats, Integers, choice, flags, floats, indices, integers, layout
 from models.parts import Part, matrix
 from models.tables import Features
 
@@ -22,18 +22,27 @@ class NearestCentres(Part):
     LAYOUT = layout(
         centres=floats("centres", "columns"),
         labels=integers("centres"),
+        ranking=choice("lloyd", "argkmin", "birch"),
         transforms=flags(1),
     )
 
     def prepare(self) -> None:
-        self._lengths = squared_lengths(self.arrays["centres"])
+        centres = self.arrays["centres"]
+        self._lengths = squared_lengths(centres)
+        self._ranking = str(self.arrays["ranking"][0])
+        # ArgKmin takes the centres' lengths from BLAS, unless it is given them.
+        self._ranked = np.vecdot(centres, centres) if self._ranking == "argkmin" else self._lengths
 
     def withheld(self) -> frozenset[str]:
         return frozenset() if self.arrays["transforms"][0] else frozenset({"transform"})
 
     def predict(self, features: Features) -> Integers:
         """The label of the nearest centre, the first of equal ones."""
-        distances = -2 * (matrix(features) @ self.arrays["centres"].T) + self._lengths
+        rows, centres = matrix(features), self.arrays["centres"]
+        if self._ranking == "lloyd":
+            distances = -2 * (rows @ centres.T) + self._lengths
+        else:
+            distances = ranked_distances(rows, centres, self._ranked)
         picked: Integers = self.arrays["labels"][distances.argmin(axis=1)]
         return picked
 
@@ -85,34 +94,35 @@ class BisectedCentres(Part):
         return np.sqrt(squares, out=squares)
 
 
-def _centres(centres: Any, labels: Any = None, *, transforms: bool) -> Taken:
+def _centres(centres: Any, labels: Any = None, *, ranking: str, transforms: bool) -> Taken:
     points = floats_of(centres)
     names = np.arange(len(points)) if labels is None else np.asarray(labels)
     return "nearest_centres", {
         "centres": points,
         "labels": names.astype(np.int64),
+        "ranking": text(ranking),
         "transforms": flag(transforms),
     }
 
 
 def _k_means(estimator: Any) -> Taken:
-    return _centres(estimator.cluster_centers_, transforms=True)
+    return _centres(estimator.cluster_centers_, ranking="lloyd", transforms=True)
 
 
 def _mean_shift(estimator: Any) -> Taken:
-    return _centres(estimator.cluster_centers_, transforms=False)
+    return _centres(estimator.cluster_centers_, ranking="argkmin", transforms=False)
 
 
 def _birch(estimator: Any) -> Taken:
     centres, labels = estimator.subcluster_centers_, estimator.subcluster_labels_
-    return _centres(centres, labels, transforms=True)
+    return _centres(centres, labels, ranking="birch", transforms=True)
 
 
 def _affinity(estimator: Any) -> Taken:
     centres = getattr(estimator, "cluster_centers_", None)
     if centres is None or not len(centres):
         raise EstimatorNotHeld("it found no centres")
-    return _centres(centres, transforms=False)
+    return _centres(centres, ranking="argkmin", transforms=False)
 
 
 def _bisecting(estimator: Any) -> Taken:

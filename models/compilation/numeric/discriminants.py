@@ -11,6 +11,7 @@ from models.compilation.numeric.rows import (
     chosen,
     in_blocks,
     log_normalised,
+    ranked_distances,
     squared_distances,
     squared_lengths,
 )
@@ -96,7 +97,6 @@ class NearestCentroids(_Discriminant):
         if not self._even and "prior" not in self.arrays:
             raise ArraysMalformed("the classes' priors are not there")
         self._plain = self.arrays["metric"][0] == "euclidean"
-        self._lengths = squared_lengths(self.arrays["centroids"])
         self._scaled = self.arrays["centroids"] / self.arrays.get("spread", 1.0)
 
     def withheld(self) -> frozenset[str]:
@@ -109,7 +109,7 @@ class NearestCentroids(_Discriminant):
             return super().predict(features)
         rows, centroids = matrix(features), self.arrays["centroids"]
         if self._plain:
-            distances: Floats = -2 * (rows @ centroids.T) + self._lengths
+            distances = ranked_distances(rows, centroids, np.vecdot(centroids, centroids))
         else:
             distances = self._manhattan(rows, centroids)
         picked: NDArray[Any] = self.arrays["classes"][distances.argmin(axis=1)]

@@ -10,12 +10,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.compilation import Predictor, Unsuitable
-from models.compilation.numeric import bayes, clusters, constants, discriminants, mixtures, networks
+from models.compilation.numeric import (
+    bayes,
+    clusters,
+    constants,
+    discriminants,
+    kernels,
+    machines,
+    mixtures,
+    networks,
+)
 from models.compilation.numeric.taking import Taker
 from models.errors import ArraysMalformed, EstimatorNotHeld
 from models.parts import Part
 
-_FAMILIES: Final = (bayes, clusters, constants, discriminants, mixtures, networks)
+_FAMILIES: Final = (
+    bayes,
+    clusters,
+    constants,
+    discriminants,
+    kernels,
+    machines,
+    mixtures,
+    networks,
+)
 KINDS: Final[Mapping[str, type[Part]]] = MappingProxyType(
     {name: part for family in _FAMILIES for name, part in family.KINDS.items()}
 )

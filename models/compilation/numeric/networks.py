@@ -25,7 +25,7 @@ ACTIVATIONS: Final[Mapping[str, Callable[[Floats], Floats]]] = MappingProxyType(
         "tanh": np.tanh,
         "logistic": logistic,
         "softmax": softmax,
-        "exponential": np.exp,
+        "exp": np.exp,
     }
 )
 
@@ -38,7 +38,7 @@ class Perceptron(Part):
         biases=floats("biases"),
         widths=integers("layers", least=1),
         hidden=choice("identity", "relu", "tanh", "logistic"),
-        output=choice("identity", "logistic", "softmax", "exponential"),
+        output=choice("identity", "logistic", "softmax", "exp"),
         classes=optional(labels("classes")),
         many=optional(labels("outputs")),
     )

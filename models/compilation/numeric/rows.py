@@ -73,6 +73,17 @@ def squared_distances(rows: Floats, points: Floats, lengths: Floats) -> Floats:
     return np.maximum(distances, 0, out=distances)
 
 
+def ranked_distances(rows: Floats, points: Floats, lengths: Floats) -> Floats:
+    """The squared distances by which scikit-learn ranks neighbours, ties among them included.
+
+    They are summed in the order of its ArgKmin, whose maximum takes NaN for 0; `lengths` are the
+    points' squared lengths.
+    """
+    distances: Floats = np.vecdot(rows, rows)[:, np.newaxis] + -2 * (rows @ points.T)
+    distances += lengths
+    return np.fmax(distances, 0, out=distances)
+
+
 def chosen(classes: NDArray[np.generic], scores: Floats) -> NDArray[np.generic]:
     """The label whose score is highest, the first of equal ones."""
     picked: NDArray[np.generic] = classes[scores.argmax(axis=1)]
