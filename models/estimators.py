@@ -1,8 +1,9 @@
-"""Opened scikit-learn estimators: what they are made of, and how they serve."""
+"""Opened scikit-learn estimators: what they are made of, and how they answer."""
 
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,25 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from models.columns import Columns, columns_of
 from models.errors import EstimatorRefused
-from models.signature import METHODS, AnswerKind, Output, Signature, Task
-from models.tables import Features, Table
+from models.signature import METHODS
+from models.tables import Features
 
-TASKS: Final[dict[str, Task]] = {
-    "classifier": "classification",
-    "regressor": "regression",
-    "clusterer": "clustering",
-    "outlier_detector": "outlier",
-}
 POOLS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 MOST_PARTS: Final = 5_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class NativePredictor:
-    """Answers with the model's own library, in one thread."""
+    """Answers with scikit-learn, in one thread."""
 
     estimator: Any
+    columns: Columns
 
     @property
     def methods(self) -> frozenset[str]:
@@ -42,9 +39,16 @@ class NativePredictor:
         return sum(part.nbytes for part in parts_of(self.estimator) if isinstance(part, np.ndarray))
 
     def answer(self, method: str, features: Features) -> NDArray[Any]:
-        """Return what the estimator's method returns."""
-        assert not isinstance(features, Table), "it takes numbers alone"
-        return np.asarray(getattr(self.estimator, method)(features))
+        """Return what the estimator's method returns, as a dense array.
+
+        Of a method that answers one table for each of several outputs, the tables stand side by
+        side, in the order of the outputs.
+        """
+        with warnings.catch_warnings():
+            # Names that are missing, categories that are unknown: decided by the signature.
+            warnings.simplefilter("ignore")
+            rows = self.columns.arrange(features)
+            return _dense(getattr(self.estimator, method)(rows))
 
 
 def limit_native_threads() -> None:
@@ -60,17 +64,13 @@ def limit_native_threads() -> None:
 def serve_natively(estimator: object) -> NativePredictor:
     """Reset `n_jobs` everywhere in an estimator and wrap it for predictions.
 
-    Rows come by position, checked against the signature, which keeps the columns' names; without
-    its own copy of them scikit-learn does not warn at each prediction.
+    Raises EstimatorRefused if the estimator takes no rows of columns.
     """
     limit_native_threads()
     for part in parts_of(estimator):
-        inside = getattr(part, "__dict__", {})
-        if inside.get("n_jobs") is not None:
+        if getattr(part, "__dict__", {}).get("n_jobs") is not None:
             part.n_jobs = 1
-        if "feature_names_in_" in inside:
-            del part.feature_names_in_
-    return NativePredictor(estimator)
+    return NativePredictor(estimator, columns_of(estimator))
 
 
 def parts_of(estimator: object) -> Iterator[Any]:
@@ -87,34 +87,6 @@ def parts_of(estimator: object) -> Iterator[Any]:
         waiting.extend(_inside(part))
 
 
-def inspect(estimator: Any) -> Signature:
-    """Read what a fitted estimator takes and gives; raises EstimatorRefused if it cannot serve.
-
-    The estimator is left as `serve_natively` leaves it.
-    """
-    kind = type(estimator).__name__
-    if not callable(getattr(estimator, "predict", None)):
-        raise EstimatorRefused(kind, "it has no predict method")
-    columns = getattr(estimator, "n_features_in_", None)
-    if not isinstance(columns, int | np.integer) or columns < 1:
-        raise EstimatorRefused(kind, "it is not fitted, or does not say how many columns it takes")
-    names = getattr(estimator, "feature_names_in_", None)
-    answer = _trial_answer(serve_natively(estimator), int(columns))
-    return Signature(
-        task=TASKS.get(getattr(estimator, "_estimator_type", None) or _task(estimator), "other"),
-        columns=int(columns),
-        feature_names=None if names is None else tuple(str(name) for name in names),
-        classes=_classes(estimator),
-        methods={"predict": _output(answer)},
-    )
-
-
-def _output(answer: NDArray[Any]) -> Output:
-    kinds: dict[str, AnswerKind] = {"f": "number", "i": "integer", "u": "integer", "b": "boolean"}
-    width = None if answer.ndim == 1 else int(answer.shape[1])
-    return Output(kinds.get(answer.dtype.kind, "text"), width)
-
-
 def _inside(part: object) -> Iterator[Any]:
     if isinstance(part, dict):
         yield from part.values()
@@ -126,27 +98,8 @@ def _inside(part: object) -> Iterator[Any]:
         yield from vars(part).values()
 
 
-def _trial_answer(predictor: NativePredictor, columns: int) -> NDArray[Any]:
-    """One answer, to learn its shape, on a row that nearly every model takes."""
-    kind = type(predictor.estimator).__name__
-    try:
-        answer = predictor.answer("predict", np.ones((1, columns)))
-    except Exception as error:
-        raise EstimatorRefused(kind, f"it fails on a row of ones: {error}") from error
-    if answer.shape[:1] != (1,) or answer.ndim > 2:
-        raise EstimatorRefused(kind, "it does not answer once for each row")
-    return answer
-
-
-def _task(estimator: Any) -> str:
-    tags = getattr(estimator, "__sklearn_tags__", None)
-    return str(tags().estimator_type) if callable(tags) else ""
-
-
-def _classes(estimator: Any) -> tuple[str | int | float | bool, ...] | None:
-    classes = getattr(estimator, "classes_", None)
-    if not isinstance(classes, np.ndarray) or classes.ndim != 1:
-        return None
-    labels = classes.tolist()
-    plain = all(isinstance(label, str | int | float) for label in labels)
-    return tuple(labels) if plain else None
+def _dense(answers: Any) -> NDArray[Any]:
+    if isinstance(answers, list) and answers and getattr(answers[0], "ndim", 0) == 2:
+        return np.hstack([_dense(table) for table in answers])
+    dense: NDArray[Any] = np.asarray(answers.toarray() if hasattr(answers, "toarray") else answers)
+    return dense

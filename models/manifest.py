@@ -95,7 +95,7 @@ class Contents:
             engine=value["engine"],
             engine_methods=tuple(value["engine_methods"]),
             engine_reason=value["engine_reason"],
-            parity=Parity(**value["parity"]) if value["parity"] else None,
+            parity=Parity.from_json(value["parity"]) if value["parity"] else None,
             libraries=dict(value["libraries"]),
             parents=tuple(value["parents"]),
         )

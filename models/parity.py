@@ -2,27 +2,46 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.compilation import Predictor
-from models.tables import Matrix
+from models.probes import CELLS, EXTREMES, SCALES
+from models.tables import Features, Matrix, row_count, stack, take
 
 TOLERANCE: Final = 1e-9
-SCALES: Final = (1e-6, 1e-3, 1.0, 30.0, 1e3, 1e6, 1e12)
-ROWS_PER_SCALE: Final = 720
-# The largest stay below the largest float32, which tree and other models cast to.
-EXTREMES: Final = (0.0, -0.0, 5e-324, 1e-300, 1e-30, 1.0, 2.0**53, 1e20, 1e30, 1e38)
 SINGLE_ROWS: Final = 64
-CELLS: Final = 20_000_000  # a wide model is compared on fewer rows, to bound time and memory
+ROWS_PER_SCALE: Final = 720
+MOST_REFUSALS: Final = 64  # rows of one batch that are sought out one by one
+FEW_ROWS: Final = 4
+# Of answers that stand side by side, one is measured against no less than this part of the
+# largest: of a probability, 1e-16 in 1 is rounding, whichever of both sides it falls on.
+SMALLEST_PART: Final = 1e-6
+
+Answers = NDArray[Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MethodParity:
+    """How two predictors' answers to one method compare."""
+
+    rows: int
+    labels_differing: int
+    relative_error: float
+    agrees: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Parity:
-    """How two predictors' answers to the same rows compare; relative errors are the largest."""
+    """How two predictors' answers to the same rows compare; relative errors are the largest.
+
+    `rows` are those that the model answers, `refused` those that both refuse. A row that one
+    refuses and the other answers counts among `labels_differing`.
+    """
 
     rows: int
     seed: int
@@ -30,14 +49,95 @@ class Parity:
     labels_differing: int
     relative_error: float
     agrees: bool
+    refused: int = 0
+    methods: Mapping[str, MethodParity] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """The report as plain JSON types."""
-        return asdict(self)
+        return asdict(replace(self, methods=dict(self.methods)))
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Parity:
+        """Read what `as_json` wrote."""
+        methods = {name: MethodParity(**report) for name, report in value["methods"].items()}
+        return cls(**{**value, "methods": methods})
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    rows: Features
+    answers: Mapping[str, Answers]  # lacks a method that refuses these rows
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Rows with a model's own answers to them, by method, and rows that it refuses."""
+
+    batches: tuple[_Batch, ...]
+    refused: tuple[Features, ...]  # one row each
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are answers to."""
+        return sum(row_count(batch.rows) for batch in self.batches)
+
+    def with_more(self, other: Reference) -> Reference:
+        """Both references in one."""
+        return Reference(self.batches + other.batches, self.refused + other.refused)
+
+
+def refer(own: Predictor, methods: Sequence[str], rows: Sequence[Features]) -> Reference:
+    """Ask a model itself: in batches, then some rows of each one by one.
+
+    The first method decides which rows the model takes.
+    """
+    batches: list[_Batch] = []
+    refused: list[Features] = []
+    for given in rows:
+        taken, not_taken = _sorted(own, methods[0], given)
+        refused.extend(not_taken)
+        for batch in [*taken, *_some_alone(taken, SINGLE_ROWS // len(rows))]:
+            answers = {method: _ask(own, method, batch) for method in methods}
+            known = {method: found for method, found in answers.items() if found is not None}
+            batches.append(_Batch(batch, known))
+    return Reference(tuple(batches), tuple(refused))
+
+
+def compare_with(
+    reference: Reference,
+    other: Predictor,
+    methods: Sequence[str],
+    *,
+    labels: Collection[str] = (),
+    seed: int,
+    tolerance: float = TOLERANCE,
+) -> Parity:
+    """Compare a model's own answers with another's.
+
+    `labels` are methods whose answers name something even where they are numbers: they are
+    compared to the last bit.
+    """
+    reports = {
+        method: _compare_method(reference, other, method, method in labels, tolerance)
+        for method in methods
+    }
+    answering = _answering(reference, other, methods)
+    differing = sum(report.labels_differing for report in reports.values()) + answering
+    agrees = not answering and all(report.agrees for report in reports.values())
+    return Parity(
+        rows=reference.rows,
+        seed=seed,
+        tolerance=tolerance,
+        labels_differing=differing,
+        relative_error=max((r.relative_error for r in reports.values()), default=0.0),
+        agrees=agrees,
+        refused=len(reference.refused) - answering,
+        methods=reports,
+    )
 
 
 def drawn_rows(columns: int, *, seed: int) -> Matrix:
-    """Draw at least 5,000 rows of many sizes and signs, extremes and zeros among them."""
+    """Rows of many sizes and signs for a model of which only the width is known."""
     random = np.random.default_rng(seed)
     per_scale = max(1, min(ROWS_PER_SCALE, CELLS // (columns * len(SCALES))))
     parts = [random.normal(0, scale, (per_scale, columns)) for scale in SCALES]
@@ -47,40 +147,100 @@ def drawn_rows(columns: int, *, seed: int) -> Matrix:
     return np.ascontiguousarray(np.vstack(parts))
 
 
-def compare(own: Predictor, other: Predictor, rows: Matrix, *, seed: int) -> Parity:
-    """Compare a model's own answers with another's, all rows at once and some one by one."""
-    with np.errstate(all="ignore"):
-        pairs = [(own.answer("predict", rows), other.answer("predict", rows))]
-        for index in range(0, len(rows), max(1, len(rows) // SINGLE_ROWS)):
-            row = rows[index : index + 1]
-            pairs.append((own.answer("predict", row), other.answer("predict", row)))
-        differing = sum(_labels_differing(a, b) for a, b in pairs)
-        error = max(_relative_error(a, b) for a, b in pairs)
-    return Parity(
-        rows=len(rows),
-        seed=seed,
-        tolerance=TOLERANCE,
-        labels_differing=differing,
-        relative_error=error,
-        agrees=not differing and error <= TOLERANCE,
-    )
+def compare(own: Predictor, other: Predictor, rows: Features, *, seed: int) -> Parity:
+    """Compare two predictors in every method that both have, on the same rows."""
+    methods = sorted(own.methods & other.methods, key=lambda name: (name != "predict", name))
+    return compare_with(refer(own, methods, [rows]), other, methods, seed=seed)
 
 
-def _labels_differing(own: NDArray[Any], other: NDArray[Any]) -> int:
-    """Count answers that differ, where answers are labels; a wrong shape differs everywhere."""
-    if own.shape != other.shape or (own.dtype.kind == "f") != (other.dtype.kind == "f"):
-        return max(1, own.size)
-    if own.dtype.kind == "f":
+def _compare_method(
+    reference: Reference, other: Predictor, method: str, exactly: bool, tolerance: float
+) -> MethodParity:
+    rows = differing = 0
+    error = 0.0
+    for batch in reference.batches:
+        own = batch.answers.get(method)
+        answers = _ask(other, method, batch.rows)
+        if own is None:
+            continue
+        rows += row_count(batch.rows)
+        if answers is None:
+            differing += row_count(batch.rows)
+            continue
+        differing += _labels_differing(own, answers, exactly=exactly)
+        error = max(error, 0.0 if exactly else _relative_error(own, answers))
+    agrees = rows > 0 and not differing and error <= tolerance
+    return MethodParity(rows=rows, labels_differing=differing, relative_error=error, agrees=agrees)
+
+
+def _answering(reference: Reference, other: Predictor, methods: Sequence[str]) -> int:
+    """How many of the rows that the model refuses the other answers."""
+    if not methods:
         return 0
+    answers = (_ask(other, methods[0], row) for row in reference.refused)
+    return sum(answer is not None for answer in answers)
+
+
+def _ask(predictor: Predictor, method: str, rows: Features) -> Answers | None:
+    with np.errstate(all="ignore"):
+        try:
+            return predictor.answer(method, rows)
+        except Exception:  # noqa: BLE001  whatever a model raises is its refusal
+            return None
+
+
+def _sorted(own: Predictor, method: str, rows: Features) -> tuple[list[Features], list[Features]]:
+    """Rows that the model takes, in batches, and those that it refuses, one by one.
+
+    A model refuses a batch for one bad row. Batches are halved until the bad rows stand alone;
+    once many have been found, few rows that are still refused together are left out.
+    """
+    taken: list[Features] = []
+    refused: list[Features] = []
+    waiting = [rows]
+    while waiting:
+        part = waiting.pop()
+        count = row_count(part)
+        if _ask(own, method, part) is not None:
+            taken.append(part)
+        elif count == 1 and len(refused) < MOST_REFUSALS:
+            refused.append(part)
+        elif count > (1 if len(refused) < MOST_REFUSALS else FEW_ROWS):
+            half = count // 2
+            waiting.extend((take(part, half, count), take(part, 0, half)))
+    return ([stack(taken)] if taken else []), refused
+
+
+def _some_alone(taken: list[Features], rows: int) -> Iterator[Features]:
+    for part in taken:
+        count = row_count(part)
+        for index in range(0, count, max(1, count // max(1, rows))):
+            yield take(part, index, index + 1)
+
+
+def _labels_differing(own: Answers, other: Answers, *, exactly: bool) -> int:
+    """Count answers that differ, where answers are labels; a wrong shape differs everywhere."""
+    numbers = own.dtype.kind == "f"
+    if own.shape != other.shape or numbers != (other.dtype.kind == "f"):
+        return max(1, own.size)
+    if numbers:
+        return int((own != other).sum()) if exactly else 0
+    if own.dtype.kind == other.dtype.kind and own.dtype.kind in "biuU":
+        return int((own != other).sum())
     pairs = zip(own.ravel().tolist(), other.ravel().tolist(), strict=True)
     return sum(type(a) is not type(b) or a != b for a, b in pairs)
 
 
-def _relative_error(own: NDArray[Any], other: NDArray[Any]) -> float:
-    if own.dtype.kind != "f" or own.shape != other.shape:
+def _relative_error(own: Answers, other: Answers) -> float:
+    if own.dtype.kind != "f" or own.shape != other.shape or not own.size:
         return 0.0
     same = (own == other) | (np.isnan(own) & np.isnan(other))
+    if same.all():
+        return 0.0
     size = np.maximum(np.abs(own), np.abs(other))
-    errors = np.where(same, 0.0, np.abs(own - other) / np.where(size == 0, 1.0, size))
+    if own.ndim > 1:
+        size = np.maximum(size, SMALLEST_PART * size.max(axis=-1, keepdims=True))
+    with np.errstate(all="ignore"):
+        errors = np.where(same, 0.0, np.abs(own - other) / np.where(size == 0, 1.0, size))
     worst = float(np.nan_to_num(errors, nan=np.inf).max(initial=0.0))
     return min(worst, float(np.finfo(np.float64).max))  # JSON has no infinity

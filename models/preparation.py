@@ -1,0 +1,271 @@
+"""From an opened model to a version: inspected, compiled, compared, and asked what it should know.
+
+This runs where the model was opened: in the sandbox. Whoever receives what comes out checks it
+again, for the model may have had its way with the process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.arrays import pack_arrays, unpack_arrays
+from models.compilation import Engine, Predictor, Unsuitable
+from models.engines import ENGINES, NATIVE
+from models.errors import ArraysMalformed, FormatRefused, GivenRowsRefused
+from models.estimators import NativePredictor, serve_natively
+from models.given_rows import read_expected_answers, read_given_rows
+from models.handlers import Opened
+from models.handlers.skops_file import SkopsFile, write_skops
+from models.inspection import Inspected, inspect
+from models.landmarks import landmarks_of
+from models.library_versions import running_version
+from models.manifest import ENGINE, MODEL, Contents, StoredFile
+from models.parity import Parity, Reference, compare_with
+from models.probes import Source
+from models.questions import ask_everything, labels_of
+from models.signature import Signature
+from models.stages import Prepared, Progress, Stage
+from models.tables import Features, row_count
+
+MOST_REASON: Final = 2_000
+ANSWER_TOLERANCE: Final = 1e-6  # of answers that were written down, perhaps rounded, elsewhere
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Origin:
+    """Where a model comes from: the digest and format of the file, and how it is asked about."""
+
+    format: str
+    library: str
+    digest: str
+
+    @property
+    def seed(self) -> int:
+        """What decides which rows are drawn: the same for the same file."""
+        return int(self.digest[:8], 16)
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    engine: str
+    arrays: bytes
+    parity: Parity
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        return tuple(m for m, report in self.parity.methods.items() if report.agrees)
+
+
+def prepare(
+    opened: Opened,
+    origin: Origin,
+    *,
+    rows: bytes | None = None,
+    answers: bytes | None = None,
+    tell: Progress,
+) -> Prepared:
+    """Make a version of an opened model; raises IntakeRefused.
+
+    `rows` and `answers` are files that were given with it: the model has to take the rows, and to
+    give the answers.
+    """
+    own = serve_natively(opened.estimator)
+    given = None if rows is None else read_given_rows(rows).features(own.columns)
+    inspected = inspect(own, given)
+    signature = inspected.signature
+    tell(Stage.INSPECTED, _described(own, inspected))
+    if given is not None:
+        tell(Stage.INSPECTED, _self_test(own, signature, given, answers))
+    source = Source(own.columns, landmarks_of(own.estimator), given=given, seed=origin.seed)
+    reference = ask_everything(own, signature, source, seed=origin.seed)
+    compiled, reason = _compile(own.estimator, signature, reference, origin.seed, tell)
+    model, again = rewrite(own.estimator, signature, reference, seed=origin.seed)
+    parity = _joined(compiled, again)
+    tell(Stage.COMPARED, f"stored as skops: {summary(again)}")
+    blobs = {MODEL: model} | ({ENGINE: compiled.arrays} if compiled else {})
+    contents = Contents(
+        files={role: _stored(role, blob) for role, blob in blobs.items()},
+        flavour="sklearn",
+        source_format=origin.format,
+        source_digest=origin.digest,
+        estimator=type(own.estimator).__name__,
+        signature=signature,
+        engine=compiled.engine if compiled else NATIVE,
+        engine_methods=compiled.methods if compiled else (),
+        engine_reason=reason[:MOST_REASON],
+        parity=parity,
+        libraries=_libraries(origin, opened),
+    )
+    tell(Stage.READY, _served_by(contents))
+    return Prepared(contents, blobs)
+
+
+def rewrite(
+    estimator: Any, signature: Signature, reference: Reference, *, seed: int
+) -> tuple[bytes, Parity]:
+    """Store an estimator as skops, and prove that what opens again answers as it did."""
+    data = write_skops(estimator)
+    again = serve_natively(SkopsFile().open(data).estimator)
+    parity = compare_with(
+        reference, again, tuple(signature.methods), labels=labels_of(signature), seed=seed
+    )
+    if not parity.agrees:
+        raise FormatRefused(f"stored as skops the model answers otherwise: {summary(parity)}")
+    return data, parity
+
+
+def summary(parity: Parity) -> str:
+    """A report in one line."""
+    refused = f", {parity.refused} refused by both" if parity.refused else ""
+    return (
+        f"{parity.labels_differing} labels differ, relative error {parity.relative_error:.1e} "
+        f"on {parity.rows} rows{refused}"
+    )
+
+
+def _compile(
+    estimator: Any, signature: Signature, reference: Reference, seed: int, tell: Progress
+) -> tuple[_Compiled | None, str]:
+    """The first engine that agrees in every method, else the one that agrees in most."""
+    reasons: list[str] = []
+    best: _Compiled | None = None
+    for engine in ENGINES.values():
+        loaded = _loaded(engine, estimator)
+        if isinstance(loaded, str):
+            reasons.append(f"{engine.name}: {loaded}")
+            continue
+        arrays, predictor = loaded
+        tell(Stage.COMPILED, f"{engine.name}: {len(arrays)} bytes")
+        methods = tuple(m for m in signature.methods if m in predictor.methods)
+        labels = labels_of(signature)
+        parity = compare_with(reference, predictor, methods, labels=labels, seed=seed)
+        found = _Compiled(engine.name, arrays, parity)
+        tell(Stage.COMPARED, f"{engine.name}: {summary(parity)}")
+        if len(found.methods) < len(methods):
+            reasons.append(f"{engine.name}: {_disagreement(parity)}")
+        if len(found.methods) > (len(best.methods) if best else 0):
+            best = found
+        if len(found.methods) == len(signature.methods):
+            return found, ""
+    if best is None:
+        tell(Stage.COMPILED, f"{NATIVE}, because {'; '.join(reasons)}"[:MOST_REASON])
+    return best, "; ".join(reasons)
+
+
+def _loaded(engine: Engine, estimator: Any) -> tuple[bytes, Predictor] | str:
+    """The stored form of a compiled estimator, opened as a worker will open it, or why not."""
+    try:
+        arrays = engine.compile(estimator)
+        if isinstance(arrays, Unsuitable):
+            return arrays.reason
+        data = pack_arrays(arrays)
+        return data, engine.load(unpack_arrays(data))
+    except ArraysMalformed as error:
+        return error.problem
+    except Exception as error:  # noqa: BLE001  an engine that fails is one that does not serve
+        return f"it fails: {type(error).__name__}: {error}"[:200]
+
+
+def _disagreement(parity: Parity) -> str:
+    parts = [
+        f"{name}: {report.labels_differing} differ, relative error {report.relative_error:.1e}"
+        for name, report in parity.methods.items()
+        if not report.agrees
+    ]
+    return f"{'; '.join(parts)} on {parity.rows} rows"
+
+
+def _joined(compiled: _Compiled | None, again: Parity) -> Parity:
+    """Of the methods that an engine answers its report, of the others that of the stored file."""
+    if compiled is None:
+        return again
+    own = {m: compiled.parity.methods.get(m) for m in compiled.methods}
+    methods = dict(again.methods) | {m: report for m, report in own.items() if report}
+    return Parity(
+        rows=again.rows,
+        seed=again.seed,
+        tolerance=again.tolerance,
+        labels_differing=sum(report.labels_differing for report in methods.values()),
+        relative_error=max(report.relative_error for report in methods.values()),
+        agrees=all(report.agrees for report in methods.values()),
+        refused=again.refused,
+        methods=methods,
+    )
+
+
+def _self_test(
+    own: NativePredictor, signature: Signature, given: Features, answers: bytes | None
+) -> str:
+    method = signature.default_method
+    rows = row_count(given)
+    try:
+        answered = own.answer(method, given)
+    except Exception as error:
+        raise GivenRowsRefused(f"the model fails on them: {error}"[:500]) from error
+    if answers is None:
+        return f"{rows} given rows are answered"
+    expected = read_expected_answers(answers, rows=rows)
+    if expected.shape != answered.shape:
+        raise GivenRowsRefused(
+            f"the expected answers are {expected.shape}, the model's {answered.shape}"
+        )
+    wrong = _wrong(answered, expected)
+    if wrong.any():
+        at = int(np.argmax(wrong))
+        raise GivenRowsRefused(
+            f"{int(wrong.sum())} of {rows} are answered otherwise than expected, the first is row "
+            f"{at + 1}: {answered[at]!r} where {expected[at]!r} was expected"[:500],
+            "give the file that gave these answers",
+        )
+    return f"{rows} given rows are answered as expected"
+
+
+def _wrong(answered: NDArray[Any], expected: NDArray[Any]) -> NDArray[np.bool_]:
+    """Of each row, whether it is answered otherwise than expected."""
+    if answered.dtype.kind == "f" and expected.dtype.kind in "biuf":
+        size = np.maximum(np.abs(answered), np.abs(expected))
+        wrong = ~(np.abs(answered - expected) <= ANSWER_TOLERANCE * size)
+        wrong &= ~(np.isnan(answered) & np.isnan(expected.astype(np.float64)))
+    elif answered.dtype.kind in "biuf" and expected.dtype.kind in "biuf":
+        wrong = answered != expected
+    else:
+        wrong = answered.astype(str) != expected.astype(str)
+    by_row: NDArray[np.bool_] = wrong.reshape(len(wrong), -1).any(axis=1)
+    return by_row
+
+
+def _described(own: NativePredictor, inspected: Inspected) -> str:
+    signature = inspected.signature
+    texts = own.columns.kinds.count("text")
+    parts = [
+        f"{type(own.estimator).__name__}: {signature.task}, {signature.columns} columns",
+        f"{texts} of text" if texts else "",
+        "missing values are taken" if signature.missing else "",
+        f"answers {', '.join(signature.methods)}",
+        *(f"not {method}: {reason}" for method, reason in inspected.refused.items()),
+    ]
+    return ", ".join(part for part in parts if part)[:MOST_REASON]
+
+
+def _served_by(contents: Contents) -> str:
+    others = [m for m in contents.signature.methods if m not in contents.engine_methods]
+    if contents.engine == NATIVE or not others:
+        return f"served by the {contents.engine} engine"
+    return f"served by the {contents.engine} engine, {', '.join(others)} by its own library"
+
+
+def _stored(role: str, blob: bytes) -> StoredFile:
+    form = "skops" if role == MODEL else "arrays"
+    return StoredFile(hashlib.sha256(blob).hexdigest(), len(blob), form)
+
+
+def _libraries(origin: Origin, opened: Opened) -> dict[str, str]:
+    libraries = {name: running_version(name) for name in (origin.library, "numpy", "skops")}
+    if opened.other_versions:
+        libraries["saved by"] = f"{origin.library} {', '.join(opened.other_versions)}"
+    return libraries
