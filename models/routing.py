@@ -20,7 +20,7 @@ from models.names import Reference
 from models.records import ModelRow, RouteReportRow, RouteRow
 from models.registry import Registry
 from models.routes import Route, Shadow, choose, place, read_route
-from models.traffic import Role, Seen, Tally
+from models.traffic import WINDOW_SECONDS, Role, RouteKey, Seen, Tally
 from models.version_keys import TenantScope
 from models.versions import Version
 
@@ -32,13 +32,13 @@ COUNTED: Final = ("requests", "errors", "seconds", "rows_compared", "rows_agreei
 class Plan:
     """The versions that calls of one name go to, with everything that must be known to choose.
 
-    Without a route there is one version and no `model_id`, and nothing is observed. `until` is
-    when the plan is to be made anew, in Unix time.
+    Without a `route` there is one version, and nothing is observed. `until` is when the plan is
+    to be made anew, in Unix time.
     """
 
     versions: tuple[Version, ...]
     weights: tuple[int, ...] = (1,)
-    model_id: str | None = None
+    route: RouteKey | None = None
     by: str = "none"
     header: str | None = None
     shadow: Version | None = None
@@ -59,9 +59,9 @@ class Plan:
         """The version for one call: by the caller, by a header of the call, or by chance."""
         if len(self.versions) == 1:
             return self.versions[0]
-        assert self.model_id is not None, "only a route has several versions"
+        assert self.route is not None, "only a route has several versions"
         key = (header(self.header) if self.header else None) or caller
-        at = random.random() if self.by == "none" else place(self.model_id, key)  # noqa: S311
+        at = random.random() if self.by == "none" else place(self.route.model_id, key)  # noqa: S311
         return self.versions[choose(self.weights, at)]
 
     def wants_shadow(self) -> bool:
@@ -70,14 +70,22 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """A route as it is in force; `note` says why a version was taken out of it, if one was."""
+
+    key: RouteKey
+    route: Route
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
 class Guarded:
     """A route with bounds, and whose it is."""
 
     tenant_id: str
     model: str
-    model_id: str
+    key: RouteKey
     route: Route
-    since: float
 
 
 class Routing:
@@ -87,23 +95,25 @@ class Routing:
         self._registry = registry
         self._clock = clock
 
-    def show(self, session: Session, scope: TenantScope, name: str) -> Route:
+    def show(self, session: Session, scope: TenantScope, name: str) -> Kept:
         """The route of a model; raises ModelNotFound or RouteNotFound."""
         row = session.get(RouteRow, find_model(session, scope, name).id)
         if row is None:
             raise RouteNotFound(name)
-        return _read(row)
-
-    def find(self, session: Session, model_id: str) -> Route | None:
-        """The route of a model, if it has one."""
-        row = session.get(RouteRow, model_id)
-        return None if row is None else _read(row)
+        return Kept(_key(row), _read(row), row.note)
 
     def set(
-        self, session: Session, scope: TenantScope, name: str, route: Route, *, created_by: str
+        self,
+        session: Session,
+        scope: TenantScope,
+        name: str,
+        route: Route,
+        *,
+        created_by: str,
+        note: str = "",
     ) -> None:
         """Give a model a route; raises RouteRefused if a version that it names cannot serve."""
-        model_id = find_model(session, scope, name).id
+        model_id, now = find_model(session, scope, name).id, self._clock()
         for version in route.versions:
             try:
                 self._registry.resolve(session, scope, name, version)
@@ -113,8 +123,10 @@ class Routing:
             RouteRow(
                 model_id=model_id,
                 definition=orjson.dumps(route.as_json()).decode(),
+                revision=int(now * 1000),
+                note=note,
                 created_by=created_by,
-                created_at=self._clock(),
+                created_at=now,
             )
         )
 
@@ -146,10 +158,7 @@ class Routing:
                 ModelRow, ModelRow.id == RouteRow.model_id
             )
         )
-        found = [
-            Guarded(tenant_id, model, row.model_id, _read(row), row.created_at)
-            for row, model, tenant_id in rows
-        ]
+        found = [Guarded(tenant_id, model, _key(row), _read(row)) for row, model, tenant_id in rows]
         return [each for each in found if each.route.bounds and len(each.route.split) > 1]
 
     def write_down(
@@ -160,13 +169,15 @@ class Routing:
             session.execute(_upsert(session, holder, seen, tally))
 
     def tallies(
-        self, session: Session, model_id: str, *, since: float
+        self, session: Session, key: RouteKey, *, since: float
     ) -> dict[tuple[str, Role], Tally]:
-        """What all workers counted since a time, by version and role."""
+        """What all workers counted of a route since a time, by version and role."""
         sums: dict[tuple[str, Role], Tally] = {}
         rows = session.scalars(
             select(RouteReportRow).where(
-                RouteReportRow.model_id == model_id, RouteReportRow.window >= since
+                RouteReportRow.model_id == key.model_id,
+                RouteReportRow.revision == key.revision,
+                RouteReportRow.window > since - WINDOW_SECONDS,
             )
         )
         for row in rows:
@@ -192,7 +203,7 @@ class Routing:
         return Plan(
             versions=tuple(version for version, _ in live),
             weights=tuple(weight for _, weight in live),
-            model_id=row.model_id,
+            route=_key(row),
             by=route.sticky,
             header=route.header,
             shadow=self._servable(session, scope, model, shadow.version) if route.shadow else None,
@@ -206,6 +217,10 @@ class Routing:
             return self._registry.resolve(session, scope, model, version)
         except ModelsError:
             return None
+
+
+def _key(row: RouteRow) -> RouteKey:
+    return RouteKey(row.model_id, row.revision)
 
 
 def _read(row: RouteRow) -> Route:
@@ -228,7 +243,8 @@ def _upsert(session: Session, holder: str, seen: Seen, tally: Tally) -> Any:
         "buckets": orjson.dumps(tally.buckets).decode()
     }
     keys = {
-        "model_id": seen.model_id,
+        "model_id": seen.route.model_id,
+        "revision": seen.route.revision,
         "version_id": seen.version_id,
         "role": seen.role,
         "window": seen.window,

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from models.errors import ModelsError
 from models.execution import Executor
 from models.tables import Features, column_count, row_count
-from models.traffic import Traffic, agreeing_rows
+from models.traffic import RouteKey, Traffic, agreeing_rows
 from models.versions import Version
 
 MOST_WAITING: Final = 64
@@ -34,7 +34,7 @@ LOWEST_PRIORITY: Final = 19
 class Shadowed:
     """A call, and how it was answered."""
 
-    model_id: str
+    route: RouteKey
     shadow: Version
     method: str
     features: Features
@@ -62,7 +62,7 @@ class Shadows:
         """Have the shadow answer too, some time; returns at once."""
         with self._changed:
             if len(self._waiting) >= MOST_WAITING or self._cells + call.cells > MOST_CELLS:
-                self._traffic.dropped(call.model_id, call.shadow.id)
+                self._traffic.dropped(call.route, call.shadow.id)
                 return
             self._waiting.append(call)
             self._cells += call.cells
@@ -100,7 +100,7 @@ class Shadows:
             return call
 
     def _compare(self, call: Shadowed, started: float) -> None:
-        whose = (call.model_id, call.shadow.id)
+        whose = (call.route, call.shadow.id)
         try:
             call.shadow.signature.check_method(call.method)
             call.shadow.signature.check(call.features)

@@ -17,6 +17,8 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from models.routes import Bounds
+
 WINDOW_SECONDS: Final = 10
 FIRST_BUCKET_SECONDS: Final = 1e-5
 GROWTH: Final = 1.25
@@ -60,10 +62,18 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
+class RouteKey:
+    """A route of a model; one that is changed begins to count anew."""
+
+    model_id: str
+    revision: int  # Unix milliseconds of its making
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """Whose tally of which ten seconds."""
 
-    model_id: str
+    route: RouteKey
     version_id: str
     role: Role
     window: int  # Unix time of its beginning
@@ -78,11 +88,11 @@ class Traffic:
         self._tallies: dict[Seen, Tally] = {}
 
     def answered(
-        self, model_id: str, version_id: str, role: Role, seconds: float, *, failed: bool
+        self, route: RouteKey, version_id: str, role: Role, seconds: float, *, failed: bool
     ) -> None:
         """Count one call of a version."""
         with self._lock:
-            tally = self._tally(model_id, version_id, role)
+            tally = self._tally(route, version_id, role)
             tally.requests += 1
             if failed:
                 tally.errors += 1
@@ -90,17 +100,17 @@ class Traffic:
                 tally.seconds += seconds
                 tally.buckets[_bucket(seconds)] += 1
 
-    def compared(self, model_id: str, version_id: str, rows: int, agreeing: int) -> None:
+    def compared(self, route: RouteKey, version_id: str, rows: int, agreeing: int) -> None:
         """Count rows that a shadow has answered too."""
         with self._lock:
-            tally = self._tally(model_id, version_id, "shadow")
+            tally = self._tally(route, version_id, "shadow")
             tally.rows_compared += rows
             tally.rows_agreeing += agreeing
 
-    def dropped(self, model_id: str, version_id: str) -> None:
+    def dropped(self, route: RouteKey, version_id: str) -> None:
         """Count a call that a shadow was not asked about, since it is too slow to follow."""
         with self._lock:
-            self._tally(model_id, version_id, "shadow").dropped += 1
+            self._tally(route, version_id, "shadow").dropped += 1
 
     def recent(self) -> list[tuple[Seen, Tally]]:
         """Every tally of this window and the one before; older ones are forgotten."""
@@ -110,12 +120,38 @@ class Traffic:
                 del self._tallies[seen]
             return [(seen, _copy(tally)) for seen, tally in self._tallies.items()]
 
-    def _tally(self, model_id: str, version_id: str, role: Role) -> Tally:
-        seen = Seen(model_id, version_id, role, self._window())
+    def _tally(self, route: RouteKey, version_id: str, role: Role) -> Tally:
+        seen = Seen(route, version_id, role, self._window())
         return self._tallies.setdefault(seen, Tally())
 
     def _window(self) -> int:
         return int(self._clock()) // WINDOW_SECONDS * WINDOW_SECONDS
+
+
+def breach(bounds: Bounds, tally: Tally, first: Tally) -> str | None:
+    """Say how a version has left its bounds, compared with the first of the split, if it has."""
+    if tally.requests < bounds.least_requests:
+        return None
+    if bounds.error_rate is not None and tally.error_rate > bounds.error_rate:
+        return (
+            f"{tally.errors} of {tally.requests} calls failed, the bound is {bounds.error_rate:.2%}"
+        )
+    p95 = tally.percentile(0.95)
+    if p95 is None:
+        return None
+    if bounds.p95_seconds is not None and p95 > bounds.p95_seconds * GROWTH:
+        return f"95 % of its answers took up to {p95:.3g} s, the bound is {bounds.p95_seconds:g} s"
+    return _slower(bounds, p95, first.percentile(0.95))
+
+
+def _slower(bounds: Bounds, p95: float, first: float | None) -> str | None:
+    """Compare percentiles, each of which may be read a quarter too high."""
+    if bounds.p95_ratio is None or first is None or p95 <= bounds.p95_ratio * first * GROWTH:
+        return None
+    return (
+        f"95 % of its answers took up to {p95:.3g} s, of the first version's {first:.3g} s, "
+        f"the bound is {bounds.p95_ratio:g} times that"
+    )
 
 
 def agreeing_rows(own: NDArray[Any], other: NDArray[Any]) -> int:
