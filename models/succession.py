@@ -26,7 +26,7 @@ REMEMBERED: Final = 10_000
 @dataclass(slots=True)
 class _InForce:
     plan: Plan
-    waits_for: tuple[Version, ...] = ()
+    waits_for: frozenset[str] = frozenset()  # identifiers of versions
     since: float = 0.0
 
 
@@ -47,12 +47,13 @@ class Succession:
         cold = tuple(v for v in new.every_version if not self._executor.is_warm(v))
         with self._lock:
             current = self._in_force.get(key)
-            if current is None or not cold or self._is_over(current, cold):
+            awaited = frozenset(version.id for version in cold)
+            if current is None or not cold or self._is_over(current, awaited):
                 self._remember(key, _InForce(new))
                 return new
-            starts = current.waits_for != cold
+            starts = current.waits_for != awaited
             if starts:
-                current.waits_for, current.since = cold, self._clock()
+                current.waits_for, current.since = awaited, self._clock()
             before = current.plan
         if not all(serves(version) for version in before.versions):
             with self._lock:
@@ -62,11 +63,12 @@ class Succession:
             threading.Thread(target=self._warm, args=(cold,), name="warming", daemon=True).start()
         return replace(before, until=self._clock() + PAUSE_SECONDS)
 
-    def _is_over(self, current: _InForce, cold: tuple[Version, ...]) -> bool:
+    def _is_over(self, current: _InForce, awaited: frozenset[str]) -> bool:
         """Say whether the wait for these versions has lasted long enough, or has no sense."""
-        if set(cold) <= set(current.plan.every_version):
+        if awaited <= {version.id for version in current.plan.every_version}:
             return True  # those were not open before either
-        return current.waits_for == cold and self._clock() - current.since >= LONGEST_SECONDS
+        waited = self._clock() - current.since
+        return current.waits_for == awaited and not 0 <= waited < LONGEST_SECONDS
 
     def _remember(self, key: Hashable, entry: _InForce) -> None:
         self._in_force[key] = entry
