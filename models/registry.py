@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
@@ -14,49 +12,14 @@ from sqlalchemy.orm import Session
 
 from config.sealing import Sealer
 from models.aliases import Aliases
-from models.entries import (
-    DELETED,
-    OUTDATED,
-    Entry,
-    ManifestKey,
-    Reader,
-    State,
-    default_model,
-    find_model,
-    living,
-    state_of,
-)
+from models.entries import Entry, ManifestKey, Reader, find_model
 from models.life_cycle import LifeCycle
+from models.listing import Model, list_models, show_model
 from models.manifest import Contents, Manifest, sign
 from models.names import CHAMPION, Reference, check_model_name
 from models.records import AliasRow, ModelRow, VersionRow
-from models.version_keys import DataKey, TenantScope, VersionKeys
+from models.version_keys import DataKey, Draft, TenantScope, VersionKeys
 from models.versions import Version
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A version among those of its model."""
-
-    number: int
-    state: State
-    pinned: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """A model and everything that is registered under its name, deleted versions left out."""
-
-    name: str
-    is_default: bool
-    created_at: float
-    aliases: dict[str, int]  # alias -> number
-    versions: tuple[Listed, ...]  # oldest first
-
-    @property
-    def champion(self) -> int:
-        """The number of the version that answers when none is named."""
-        return self.aliases[CHAMPION]
 
 
 class Registry:
@@ -78,36 +41,40 @@ class Registry:
         self.aliases = Aliases(self._reader, clock)
         self.life_cycle = LifeCycle(self._reader, self.aliases)
 
+    def draft(self, session: Session, scope: TenantScope, name: str, contents: Contents) -> Draft:
+        """What will be a version of a model once it is registered; raises NameRefused."""
+        check_model_name(name)
+        return self._keys.make(session, scope, name, contents)
+
     def register(
         self,
         session: Session,
         scope: TenantScope,
-        name: str,
-        contents: Contents,
+        draft: Draft,
         *,
         created_by: str,
         promote: bool = False,
     ) -> Version:
-        """Add the next version of a model; the first, or one to promote, becomes champion."""
-        check_model_name(name)
-        model = self._model_for_update(session, scope, name)
+        """Make a draft the next version of its model, with its files stored already.
+
+        The first version, or one to promote, becomes champion.
+        """
+        model = self._model_for_update(session, scope, draft.model)
         last = select(func.max(VersionRow.number)).where(VersionRow.model_id == model.id)
         manifest = Manifest(
             tenant_id=scope.tenant_id,
-            model=name,
+            model=draft.model,
             number=(session.scalar(last) or 0) + 1,
             created_by=created_by,
             created_at=self._clock(),
-            contents=contents,
+            contents=draft.contents,
         )
-        version = Version(f"ver_{secrets.token_hex(12)}", manifest)
-        row = self._row(session, scope, model, version)
+        version = Version(draft.id, manifest)
+        row = self._row(session, model, version, draft.sealed_key)
         session.add(row)
         session.flush()
         if promote or not _has_champion(session, model):
-            self.aliases.point(
-                session, model, CHAMPION, row, by=created_by, reason="registered"
-            )
+            self.aliases.point(session, model, CHAMPION, row, by=created_by, reason="registered")
         return version
 
     def resolve(
@@ -126,13 +93,11 @@ class Registry:
 
     def models(self, session: Session, scope: TenantScope) -> tuple[Model, ...]:
         """Every model of the tenant, by name."""
-        rows = session.scalars(living(select(ModelRow), scope).order_by(ModelRow.name)).all()
-        return _shown(session, scope, rows)
+        return list_models(session, scope)
 
     def show(self, session: Session, scope: TenantScope, name: str) -> Model:
         """One model with its aliases and versions; raises ModelNotFound."""
-        (model,) = _shown(session, scope, [find_model(session, scope, name)])
-        return model
+        return show_model(session, scope, name)
 
     def page(
         self,
@@ -153,12 +118,8 @@ class Registry:
 
     def kept(self, session: Session, scope: TenantScope) -> Iterator[Version]:
         """Every version of the tenant whose files are kept, retired ones too."""
-        query = select(VersionRow, ModelRow.name).join(
-            ModelRow, ModelRow.id == VersionRow.model_id
-        )
-        own = query.where(
-            ModelRow.tenant_id == scope.tenant_id, VersionRow.sealed_key.is_not(None)
-        )
+        query = select(VersionRow, ModelRow.name).join(ModelRow, ModelRow.id == VersionRow.model_id)
+        own = query.where(ModelRow.tenant_id == scope.tenant_id, VersionRow.sealed_key.is_not(None))
         for row, name in session.execute(own.order_by(ModelRow.name, VersionRow.number)):
             yield self._reader.entry(session, scope, row, name).kept()
 
@@ -199,7 +160,7 @@ class Registry:
         return row
 
     def _row(
-        self, session: Session, scope: TenantScope, model: ModelRow, version: Version
+        self, session: Session, model: ModelRow, version: Version, sealed_key: bytes
     ) -> VersionRow:
         text = version.manifest.canonical()
         return VersionRow(
@@ -210,7 +171,7 @@ class Registry:
             digest=version.digest,
             manifest=text.decode(),
             signature=sign(text, self._manifest_key(session)),
-            sealed_key=self._keys.make(session, scope, version.id),
+            sealed_key=sealed_key,
             created_by=version.manifest.created_by,
             created_at=version.manifest.created_at,
         )
@@ -225,7 +186,3 @@ def _has_champion(session: Session, model: ModelRow) -> bool:
         VersionRow.sealed_key.is_not(None),
     )
     return session.scalars(serving).one_or_none() is not None
-
-
-def _shown(session: Session, scope: TenantScope, rows: Iterator[ModelRow] | list[ModelRow]) -> tuple[Model, ...]:
-    ...

@@ -36,12 +36,16 @@ from config.epoch import Epoch, EpochCache
 from config.sealing import Sealer
 from config.settings import Settings
 from config.telemetry import Telemetry
-from models.artefacts import ArtefactStore, FolderStore
+from models.artefacts import Artefacts
 from models.bounds import Bounds
 from models.execution import Executor
 from models.execution.in_process import InProcessExecutor
 from models.opening import open_artefact, role_in_process
 from models.registry import Registry
+from models.routing import Plan, Routing
+from models.shadows import Shadows
+from models.succession import Succession
+from models.traffic import Traffic
 from models.versions import Version
 
 MANIFEST_KEY: Final = "manifest"
@@ -67,7 +71,7 @@ class Caches:
     callers: EpochCache[str, Caller]  # by access token
     certified: EpochCache[bytes, Caller]  # by client certificate
     limits: EpochCache[str, TenantLimits]
-    versions: EpochCache[tuple[str, str | None, int | str | None], Version]
+    plans: EpochCache[tuple[str, str | None, int | str | None], Plan]
     signers: EpochCache[str, SigningKey]
     verifiers: EpochCache[str, Mapping[str, VerifyingKey]]
     key_sets: EpochCache[str, dict[str, Any]]
@@ -104,9 +108,13 @@ class Platform:
     usage: UsageLedger
     # what predicts
     registry: Registry
-    artefacts: ArtefactStore
+    artefacts: Artefacts
     executor: Executor
     bounds: Bounds
+    routing: Routing
+    succession: Succession
+    traffic: Traffic
+    shadows: Shadows
 
     def limits_of(self, tenant_id: str) -> TenantLimits:
         """The limits in force for a tenant."""
@@ -126,6 +134,7 @@ class Platform:
 
     def close(self) -> None:
         """Close what is open in this process."""
+        self.shadows.stop()
         self.hasher.close()
         self.counters.close()
         self.epoch.close()
@@ -156,7 +165,10 @@ def assemble(settings: Settings, clock: Callable[[], float] = time.time) -> Plat
     epoch = Epoch(database, settings.state / "epoch.lmdb")
     secrets = PlatformSecrets(sealer)
     tenants = Tenants(sealer, clock)
-    artefacts = FolderStore(settings.instance / "artefacts")
+    artefacts = Artefacts.of(settings)
+    registry = Registry(lambda session: secrets.get(session, MANIFEST_KEY), tenants.data_key, clock)
+    executor = _executor(settings, database, registry, artefacts)
+    traffic = Traffic(clock)
     hasher = PasswordHasher(settings)
     otp = Otp(sealer, clock)
     usage = UsageLedger(clock)
@@ -184,10 +196,14 @@ def assemble(settings: Settings, clock: Callable[[], float] = time.time) -> Plat
         clients=Clients(clock),
         sessions=Sessions(settings, clock),
         usage=usage,
-        registry=Registry(lambda session: secrets.get(session, MANIFEST_KEY), clock),
+        registry=registry,
         artefacts=artefacts,
-        executor=_executor(settings, database, tenants, artefacts),
+        executor=executor,
         bounds=Bounds.of(settings),
+        routing=Routing(registry, clock),
+        succession=Succession(executor, clock),
+        traffic=traffic,
+        shadows=Shadows(executor, traffic),
     )
 
 
@@ -196,7 +212,7 @@ def _caches(epoch: Epoch, clock: Callable[[], float]) -> Caches:
         callers=EpochCache(epoch, CALLERS, concerns=lambda c: c.scope.tenant_id, clock=clock),
         certified=EpochCache(epoch, CALLERS, concerns=lambda c: c.scope.tenant_id, clock=clock),
         limits=EpochCache(epoch, TENANTS, concerns=lambda limits: limits.tenant_id, clock=clock),
-        versions=EpochCache(epoch, TENANTS, concerns=lambda v: v.tenant_id, clock=clock),
+        plans=EpochCache(epoch, TENANTS, concerns=lambda p: p.tenant_id, clock=clock),
         signers=EpochCache(epoch, 1, clock=clock),
         verifiers=EpochCache(epoch, 1, clock=clock),
         key_sets=EpochCache(epoch, 1, clock=clock),
@@ -244,13 +260,13 @@ def _authority(settings: Settings, sealer: Sealer, clock: Callable[[], float]) -
 
 
 def _executor(
-    settings: Settings, database: Database, tenants: Tenants, artefacts: ArtefactStore
+    settings: Settings, database: Database, registry: Registry, artefacts: Artefacts
 ) -> Executor:
-    """An executor that opens each version's artefact under its tenant's data key."""
+    """An executor that opens each version's artefact under the version's key."""
 
     def fetch(version: Version) -> bytes:
         with database.read() as session:
-            sealer = Sealer((tenants.data_key(session, version),))
+            sealer = registry.sealer(session, version)
         return artefacts.open(version, role_in_process(version.manifest.contents), sealer)
 
     return InProcessExecutor(fetch, open_artefact, budget_bytes=settings.model_cache_bytes)

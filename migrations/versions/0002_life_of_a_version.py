@@ -110,6 +110,8 @@ def upgrade() -> None:
         "model_routes",
         sa.Column("model_id", sa.String(length=40), nullable=False),
         sa.Column("definition", sa.Text(), nullable=False),
+        sa.Column("revision", sa.BigInteger(), nullable=False),
+        sa.Column("note", sa.Text(), nullable=False),
         sa.Column("created_by", sa.String(length=160), nullable=False),
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.ForeignKeyConstraint(
@@ -120,3 +122,33 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("model_id", name=op.f("pk_model_routes")),
     )
+
+    op.create_table(
+        "model_route_reports",
+        sa.Column("model_id", sa.String(length=40), nullable=False),
+        sa.Column("revision", sa.BigInteger(), nullable=False),
+        sa.Column("version_id", sa.String(length=40), nullable=False),
+        sa.Column("role", sa.String(length=8), nullable=False),
+        sa.Column("window", sa.BigInteger(), nullable=False),
+        sa.Column("holder", sa.String(length=160), nullable=False),
+        sa.Column("requests", sa.BigInteger(), nullable=False),
+        sa.Column("errors", sa.BigInteger(), nullable=False),
+        sa.Column("seconds", sa.Double(), nullable=False),
+        sa.Column("buckets", sa.Text(), nullable=False),
+        sa.Column("rows_compared", sa.BigInteger(), nullable=False),
+        sa.Column("rows_agreeing", sa.BigInteger(), nullable=False),
+        sa.Column("dropped", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "model_id",
+            "revision",
+            "version_id",
+            "role",
+            "window",
+            "holder",
+            name=op.f("pk_model_route_reports"),
+        ),
+    )
+    with op.batch_alter_table("model_route_reports", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_model_route_reports_model_id_window", ["model_id", "window"], unique=False
+        )

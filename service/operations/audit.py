@@ -9,7 +9,7 @@ from auth.permissions import Permission
 from auth.rows import Page
 from auth.scope import Scope
 from service.bootstrap import Platform
-from service.errors import InputMalformed
+from service.operations.cursors import number_before
 
 
 def list_records(
@@ -21,7 +21,7 @@ def list_records(
     every_tenant: bool = False,
 ) -> Page[AuditRecord]:
     """A page of the tenant's records, or of all tenants' for an operator, newest first."""
-    before = _sequence(cursor)
+    before = number_before(cursor)
     with platform.database.read() as session:
         records = platform.audit.list(
             session, scope, every_tenant=every_tenant, before=before, limit=limit + 1
@@ -43,11 +43,3 @@ def verify(
     head = Head.parse(noted) if noted else None
     with platform.database.read() as session:
         return platform.audit.verify(session, head, progress=progress)
-
-
-def _sequence(cursor: str | None) -> int | None:
-    if cursor is None:
-        return None
-    if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 18:
-        raise InputMalformed({"/cursor": "not one that a page gave"})
-    return int(cursor)

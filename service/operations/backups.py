@@ -169,9 +169,8 @@ class _BackupWriter:
     def _versions(self) -> Iterator[tuple[Scope, Version, Sealer]]:
         with Session(self._connection) as session:
             for scope in every_tenant(self._platform, session, self._scope):
-                sealer = Sealer((self._platform.tenants.data_key(session, scope),))
-                for model in self._platform.registry.models(session, scope):
-                    yield from ((scope, version, sealer) for version in model.versions)
+                for version in self._platform.registry.kept(session, scope):
+                    yield scope, version, self._platform.registry.sealer(session, version)
 
     def _write_artefact(self, tenant: str, version: Version, sealer: Sealer) -> None:
         for role in version.files:
@@ -198,7 +197,8 @@ class _BackupWriter:
     def _stands(self, version: Version) -> bool:
         """Say whether the version is registered now, and not only in the snapshot."""
         with self._platform.database.read() as session:
-            return session.get(VersionRow, version.id) is not None
+            row = session.get(VersionRow, version.id)
+            return row is not None and row.sealed_key is not None
 
     def _entry(self, kind: str, body: bytes = b"", **members: Any) -> None:
         write_entry(self._stream, kind, body, **members)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from auth.permissions import Permission
 from auth.scope import Scope
-from config.sealing import Sealer
 from models import intake
-from models.errors import ModelNotFound
-from models.names import MODEL_NAME
-from models.registry import Model
+from models.listing import Model
+from models.names import CHAMPION
 from models.signature import Signature
 from models.versions import Version
 from service.bootstrap import Platform
+from service.operations.aliases import proven
 from service.operations.recording import recorded
+from service.operations.registration import register
+from service.operations.versions import remove_files
 
 FORMATS: Final = ("skops", "joblib")  # what an operator vouches for
 
@@ -39,9 +41,11 @@ class ModelDetail:
     default: bool
     champion: int
     versions: tuple[int, ...]
+    aliases: Mapping[str, int]
     task: str
     engine: str
-    inputs: tuple[dict[str, str], ...]
+    methods: tuple[str, ...]
+    inputs: tuple[dict[str, Any], ...]
     classes: tuple[Any, ...] | None
 
 
@@ -54,21 +58,29 @@ def list_models(platform: Platform, scope: Scope) -> list[ModelView]:
 
 def show_model(platform: Platform, scope: Scope, name: str) -> ModelDetail:
     """One model; raises ModelNotFound."""
-    model = _find(platform, scope, name)
-    champion = _champion(model)
+    scope.require(Permission.MODELS_READ, name)
+    with platform.database.read() as session:
+        model = platform.registry.show(session, scope, name)
+        champion = platform.registry.find(session, scope, name).kept()
     signature = champion.signature
     return ModelDetail(
         **_members(model),
+        aliases=model.aliases,
         task=signature.task,
         engine=champion.manifest.contents.engine,
-        inputs=tuple({"name": name, "type": "number"} for name in _columns(signature)),
+        methods=tuple(signature.methods),
+        inputs=tuple(_column(signature, position) for position in range(signature.columns)),
         classes=signature.classes,
     )
 
 
 def show_manifests(platform: Platform, scope: Scope, name: str) -> list[dict[str, Any]]:
-    """The signed manifest of every version, parity report included."""
-    return [version.manifest.as_json() for version in _find(platform, scope, name).versions]
+    """The signed manifest of every version that is kept, oldest first."""
+    scope.require(Permission.MODELS_READ, name)
+    with platform.database.read() as session:
+        model = platform.registry.show(session, scope, name)
+        found = [platform.registry.find(session, scope, name, v.number) for v in model.versions]
+    return [entry.version.manifest.as_json() for entry in found if entry.version]
 
 
 def import_model(
@@ -94,53 +106,43 @@ def import_model(
         version_policy="accept" if accept_version else "refuse",
         on_progress=progress,
     )
-    with recorded(platform, scope, Permission.MODELS_WRITE, "models.import", name) as act:
-        version = platform.registry.register(
-            act.session,
-            scope,
-            name,
-            prepared.contents,
-            created_by=str(scope.principal),
-            promote=promote,
-        )
-        sealer = Sealer((platform.tenants.data_key(act.session, scope),))
-        for role, blob in prepared.blobs.items():
-            platform.artefacts.put(version, role, blob, sealer)
-        act.details |= {"version": version.number, "digest": version.digest}
-    return version
+    return register(platform, scope, name, prepared, promote=promote)
 
 
 def set_default(
     platform: Platform, scope: Scope, name: str, version: int | str | None = None
 ) -> ModelView:
     """Let a model answer requests that name none; a version given becomes its champion."""
+    by = str(scope.principal)
+    if version is not None:
+        proven(platform, scope, name, version)
     with recorded(platform, scope, Permission.MODELS_WRITE, "models.set-default", name) as act:
         if version is not None:
-            platform.registry.set_alias(act.session, scope, name, "champion", version)
+            platform.registry.aliases.set(act.session, scope, name, CHAMPION, version, by=by)
         platform.registry.set_default(act.session, scope, name)
         act.details["version"] = version
         return _view(platform.registry.show(act.session, scope, name))
 
 
-def _find(platform: Platform, scope: Scope, name: str) -> Model:
-    scope.require(Permission.MODELS_READ, name)
-    if not MODEL_NAME.fullmatch(name):
-        raise ModelNotFound(name)  # a text that no model has, and that a database may not take
-    with platform.database.read() as session:
-        return platform.registry.show(session, scope, name)
-
-
-def _champion(model: Model) -> Version:
-    if model.champion is None:
-        raise ModelNotFound(model.name)
-    return model.champion
+def delete_model(platform: Platform, scope: Scope, name: str) -> ModelView:
+    """Delete a model with every version, its aliases and its route; raises VersionPinned."""
+    with recorded(
+        platform, scope, Permission.MODELS_WRITE, "models.delete", name, model=name
+    ) as act:
+        view = _view(platform.registry.show(act.session, scope, name))
+        deleted = platform.registry.life_cycle.delete_model(
+            act.session, scope, name, by=str(scope.principal)
+        )
+        act.details["versions"] = [entry.number for entry in deleted]
+    remove_files(platform, deleted)
+    return view
 
 
 def _members(model: Model) -> dict[str, Any]:
     return {
         "name": model.name,
         "default": model.is_default,
-        "champion": _champion(model).number,
+        "champion": model.champion,
         "versions": tuple(version.number for version in model.versions),
     }
 
@@ -149,5 +151,8 @@ def _view(model: Model) -> ModelView:
     return ModelView(**_members(model))
 
 
-def _columns(signature: Signature) -> tuple[str, ...]:
-    return signature.feature_names or tuple(f"x{n}" for n in range(signature.columns))
+def _column(signature: Signature, position: int) -> dict[str, Any]:
+    kind = signature.kinds[position] if signature.kinds else "number"
+    column: dict[str, Any] = {"name": signature.column(position), "type": kind}
+    values = signature.categories.get(position)
+    return column | {"values": list(values)} if values else column

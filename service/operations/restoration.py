@@ -14,7 +14,6 @@ from sqlalchemy.orm import Session
 from auth.records import SessionRow
 from certs.files import point, replace
 from config import migrations
-from config.sealing import Sealer
 from models.manifest import MODEL
 from models.records import VersionRow
 from service.bootstrap import Platform
@@ -51,7 +50,8 @@ class Restoration:
     def finish(self, name: str) -> None:
         """Check that everything is there, opens and verifies; record it and raise the epoch."""
         platform, session = self._platform, self._session
-        versions = session.scalar(select(func.count()).select_from(VersionRow))
+        kept = VersionRow.sealed_key.is_not(None)
+        versions = session.scalar(select(func.count()).select_from(VersionRow).where(kept))
         if versions != self._artefacts:
             raise BackupBroken(
                 self._path, f"{versions} model versions, {self._artefacts} artefacts"
@@ -124,10 +124,11 @@ class Restoration:
     def _take_artefact(self, entry: Entry) -> None:
         platform, members = self._platform, entry.members
         scope = operator_within(platform, self._session, members["tenant"])
-        version = platform.registry.resolve(
-            self._session, scope, members["model"], members["number"]
-        )
-        sealer = Sealer((platform.tenants.data_key(self._session, scope),))
+        if "role" not in members:
+            return  # of a version that an earlier release made, which this one does not serve
+        found = platform.registry.find(self._session, scope, members["model"], members["number"])
+        version = found.kept()
+        sealer = platform.registry.sealer(self._session, version)
         platform.artefacts.put(version, members["role"], entry.body, sealer)
         self._artefacts += members["role"] == MODEL
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import func, inspect, select
+from sqlalchemy import Select, func, inspect, select
 
 from certs.files import PRIVATE, locked, replace
 from config import migrations
@@ -186,6 +186,10 @@ def _clear(instance: Path, kept: frozenset[str]) -> None:
             path.unlink()
 
 
+def _kept_versions() -> Select[int]:
+    return select(func.count(VersionRow.sealed_key))
+
+
 def _describe(settings: Settings, about: dict[str, Any]) -> Restored:
     now = orjson.loads(orjson.dumps(settings_worth_keeping(settings)))
     then = about["settings"]
@@ -194,7 +198,7 @@ def _describe(settings: Settings, about: dict[str, Any]) -> Restored:
             instance=str(settings.instance),
             created_at=about["created_at"],
             revision=migrations.newest_revision(),
-            artefacts=session.scalar(select(func.count()).select_from(VersionRow)) or 0,
+            artefacts=session.scalar(_kept_versions()) or 0,
             audit_head=str(platform.audit.head(session)),
             settings_that_differ=tuple(
                 f"{PREFIX}{name.upper()} was {then.get(name, 'the default')}"

@@ -1,9 +1,9 @@
-"""Checks of what the platform keeps: database, keys, certificates, counters, audit, artefacts."""
+"""Checks of what the platform keeps: database, keys, certificates, counters, audit."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -15,16 +15,13 @@ from certs.names import uncovered
 from config import migrations
 from config.counters import Charge
 from config.epoch import EpochRow
-from config.sealing import Sealer
-from models.versions import Version
 from service.bootstrap import Platform
-from service.operations.tenants import every_tenant, operator_within
+from service.operations import artefact_checks
 from service.operations.verdicts import Verdict, failed, ok, warning
 
 PROBE: Final = 3  # charges admitted by the probe of the counters
 MINUTE: Final = 60.0
 EARLIEST: Final = 1_767_225_600.0  # 2026-01-01: this code did not exist before
-BACKUP: Final = "restore the newest good backup: manage.py restore"
 
 
 def database(platform: Platform) -> Verdict:
@@ -144,39 +141,6 @@ def audit_chain(platform: Platform) -> Verdict:
         return ok(str(platform.audit.verify(session)))
 
 
-def champions(platform: Platform) -> Verdict:
-    """Every champion's artefact is in the store."""
-    count = 0
-    for _, version in _versions(platform, champions_only=True):
-        count += 1
-        if not all(platform.artefacts.holds(version, role) for role in version.files):
-            return failed(
-                f"the artefact of {version.model!r} version {version.number} is missing", BACKUP
-            )
-    return ok(f"{count} champions")
-
-
-def artefacts(platform: Platform) -> Verdict:
-    """Every version's artefact opens and is what was registered."""
-    count = 0
-    for sealer, version in _versions(platform, champions_only=False):
-        for role in version.files:
-            platform.artefacts.open(version, role, sealer)
-        count += 1
-    return ok(f"{count} versions")
-
-
-def _versions(platform: Platform, *, champions_only: bool) -> Iterator[tuple[Sealer, Version]]:
-    with platform.database.read() as session:
-        operator = operator_within(platform, session)
-        for scope in every_tenant(platform, session, operator):
-            sealer = Sealer((platform.tenants.data_key(session, scope),))
-            for model in platform.registry.models(session, scope):
-                for version in model.versions:
-                    if not champions_only or version == model.champion:
-                        yield sealer, version
-
-
 def _remedy(found: Description) -> str:
     if found.source == "imported":
         return "renew it where it came from, then: manage.py certs import"
@@ -196,6 +160,7 @@ CHECKS: Final[Checks] = {
     "counters": counters,
     "epoch": epoch,
     "clock": clock,
+    "store": artefact_checks.store,
 }
-QUICK: Final[Checks] = {"audit": audit_end, "artefacts": champions}
-DEEP: Final[Checks] = {"audit": audit_chain, "artefacts": artefacts}
+QUICK: Final[Checks] = {"audit": audit_end, "artefacts": artefact_checks.champions}
+DEEP: Final[Checks] = {"audit": audit_chain, "artefacts": artefact_checks.artefacts}

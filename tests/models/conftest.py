@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression
+from sqlalchemy.orm import Session
 
 from config.database import Database
 from config.sealing import Sealer
-from models.artefacts import FolderStore
+from models.artefacts import Artefacts
 from models.intake import Prepared, import_file
 from models.records import ModelRow
 from models.registry import Registry
+from models.stores.folder import FolderStore
+from models.version_keys import TenantScope
 from tests.models.files import skops_bytes
 from tests.servers import emptied
 
@@ -61,13 +65,18 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
 @pytest.fixture
 def registry() -> Registry:
     """A register whose clock stands still."""
-    return Registry(lambda _session: MANIFEST_KEY, clock=lambda: 1_700_000_000.0)
+    return Registry(lambda _session: MANIFEST_KEY, data_key, clock=lambda: 1_700_000_000.0)
+
+
+def data_key(_session: Session, scope: TenantScope) -> bytes:
+    """A key for each tenant."""
+    return hashlib.sha256(scope.tenant_id.encode()).digest()
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> FolderStore:
-    """An empty folder of artefacts."""
-    return FolderStore(tmp_path / "artefacts")
+def store(tmp_path: Path) -> Artefacts:
+    """Artefacts in an empty folder."""
+    return Artefacts(FolderStore(tmp_path / "artefacts"))
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 from sklearn.ensemble import BaggingClassifier, RandomForestClassifier
 
 from config.sealing import Sealer
-from models.artefacts import FolderStore
+from models.artefacts import Artefacts
 from models.errors import ArtefactBroken, PredictionFailed
 from models.estimators import parts_of
 from models.execution.in_process import InProcessExecutor
@@ -249,9 +249,10 @@ import sys
 from pathlib import Path
 import numpy as np
 from config.sealing import Sealer
-from models.artefacts import FolderStore
+from models.artefacts import Artefacts
 from models.execution.in_process import InProcessExecutor
 from models.manifest import read_manifest
+from models.stores.folder import FolderStore
 from models.opening import open_artefact
 from models.tensors import read_prediction_request
 from models.bounds import Bounds
@@ -260,7 +261,7 @@ import models.registry, models.intake
 folder = Path(sys.argv[1])
 text, signature = (folder / "manifest").read_bytes(), (folder / "signature").read_text()
 version = Version("ver_1", read_manifest(text, signature, b"key"))
-store, sealer = FolderStore(folder / "artefacts"), Sealer((bytes(32),))
+store, sealer = Artefacts(FolderStore(folder / "artefacts")), Sealer((bytes(32),))
 def fetch(version):
     return store.open(version, "engine", sealer)
 executor = InProcessExecutor(fetch, open_artefact, budget_bytes=1000)
@@ -273,7 +274,7 @@ print(sorted(heavy))
 
 
 def test_worker_that_serves_compiled_models_never_imports_scikit_learn(
-    tmp_path: Path, store: FolderStore, sealer: Sealer, demo: Prepared
+    tmp_path: Path, store: Artefacts, sealer: Sealer, demo: Prepared
 ) -> None:
     from models.manifest import sign
 

@@ -1,0 +1,108 @@
+"""Aliases of a model's versions: moving one is the hot update, moving it back the rollback."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from auth.permissions import Permission
+from auth.scope import Scope
+from models.aliases import Alias, Move
+from models.names import Reference, check_alias
+from models.versions import Version
+from service.bootstrap import Platform
+from service.operations.recording import recorded
+
+
+@dataclass(frozen=True, slots=True)
+class AliasDetail:
+    """An alias with where it pointed before, newest first."""
+
+    alias: str
+    version: int
+    previous: int | None
+    moves: tuple[Move, ...]
+
+
+def list_aliases(platform: Platform, scope: Scope, name: str) -> tuple[Alias, ...]:
+    """The aliases of a model, each with the version that a rollback would lead to."""
+    scope.require(Permission.MODELS_READ, name)
+    with platform.database.read() as session:
+        return platform.registry.aliases.list(session, scope, name)
+
+
+def show_alias(platform: Platform, scope: Scope, name: str, alias: str) -> AliasDetail:
+    """One alias with its latest moves; raises AliasNotFound."""
+    scope.require(Permission.MODELS_READ, name)
+    with platform.database.read() as session:
+        found = platform.registry.aliases.show(session, scope, name, alias)
+        moves = platform.registry.aliases.moves(session, scope, name, alias)
+    return AliasDetail(found.alias, found.version, found.previous, moves)
+
+
+def promote(
+    platform: Platform,
+    scope: Scope,
+    name: str,
+    alias: str,
+    version: Reference,
+    *,
+    reason: str = "",
+) -> Move:
+    """Point an alias at a version that has been shown to open; every worker follows at once."""
+    check_alias(alias)
+    target = proven(platform, scope, name, version)
+    with _moving(platform, scope, "models.promote", name) as act:
+        by = str(scope.principal)
+        move = platform.registry.aliases.set(
+            act.session, scope, name, alias, target.number, by=by, reason=reason
+        )
+        act.details |= _details(move)
+    return move
+
+
+def roll_back(platform: Platform, scope: Scope, name: str, alias: str, *, reason: str = "") -> Move:
+    """Point an alias where it pointed before; raises NothingToRollBack."""
+    scope.require(Permission.MODELS_WRITE, name)
+    with platform.database.read() as session:
+        before = platform.registry.aliases.before(session, scope, name, alias).servable()
+    platform.executor.warm(before)
+    with _moving(platform, scope, "models.rollback", name) as act:
+        by = str(scope.principal)
+        move = platform.registry.aliases.roll_back(
+            act.session, scope, name, alias, by=by, reason=reason
+        )
+        act.details |= _details(move)
+    return move
+
+
+def remove_alias(platform: Platform, scope: Scope, name: str, alias: str) -> Move:
+    """Remove an alias; the champion stays, and one that a route names."""
+    with _moving(platform, scope, "models.remove-alias", name) as act:
+        move = platform.registry.aliases.remove(
+            act.session, scope, name, alias, by=str(scope.principal)
+        )
+        act.details |= _details(move)
+    return move
+
+
+def proven(platform: Platform, scope: Scope, name: str, version: Reference) -> Version:
+    """The version meant, shown to open in this process before anybody is sent to it."""
+    scope.require(Permission.MODELS_WRITE, name)
+    with platform.database.read() as session:
+        target = platform.registry.resolve(session, scope, name, version)
+    platform.executor.warm(target)
+    return target
+
+
+def _moving(platform: Platform, scope: Scope, action: str, name: str) -> Any:
+    return recorded(platform, scope, Permission.MODELS_WRITE, action, name, model=name)
+
+
+def _details(move: Move) -> dict[str, object]:
+    return {
+        "alias": move.alias,
+        "from": move.from_number,
+        "to": move.to_number,
+        "reason": move.reason,
+    }

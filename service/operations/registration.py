@@ -1,0 +1,33 @@
+"""How what an intake has prepared becomes a version."""
+
+from __future__ import annotations
+
+from auth.permissions import Permission
+from auth.scope import Scope
+from models.intake import Prepared
+from models.versions import Version
+from service.bootstrap import Platform
+from service.operations.recording import recorded
+
+
+def register(
+    platform: Platform, scope: Scope, name: str, prepared: Prepared, *, promote: bool = False
+) -> Version:
+    """Store the files, then register the version; the first, or one to promote, is champion.
+
+    The files are stored outside of the transaction, which would keep every other writer waiting.
+    Those of a version that is never registered are noise: its key is in no row.
+    """
+    scope.require(Permission.MODELS_WRITE, name)
+    with platform.database.read() as session:
+        draft = platform.registry.draft(session, scope, name, prepared.contents)
+    for role, blob in prepared.blobs.items():
+        platform.artefacts.put(draft, role, blob, draft.sealer)
+    with recorded(
+        platform, scope, Permission.MODELS_WRITE, "models.import", name, model=name
+    ) as act:
+        version = platform.registry.register(
+            act.session, scope, draft, created_by=str(scope.principal), promote=promote
+        )
+        act.details |= {"version": version.number, "digest": version.digest}
+    return version
