@@ -7,46 +7,41 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 from models.compilation import Predictor
 from models.errors import ExtraMissing
 from models.formats import FORMATS
-from models.signature import Signature
 
 MOST_OPENED_BYTES: Final = 4 * 1024**3
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Served:
-    """How a model answers that is no estimator of scikit-learn.
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A file that is stored as it came, since its own library opens it again.
 
-    `data` is what a host opens, in the format named; `name` is what the model calls itself.
-    `tolerance` is the relative difference that an engine's numbers may have, where the model's
-    own arithmetic is float32; None stands for the platform's own.
+    `tolerance` is the relative difference that an engine's numbers may have where the model's own
+    arithmetic is float32; None stands for the platform's own.
     """
 
-    predictor: Predictor
-    signature: Signature
     format: str
     data: bytes
-    name: str
-    libraries: Mapping[str, str] = field(default_factory=dict)
     tolerance: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What engines may compile, and the versions of its library that saved it, if not ours.
+    """An estimator, and the versions of its library that saved it, if not ours.
 
-    `served` is None for an estimator of scikit-learn.
+    A model of another library is an estimator all the same: it has its methods and attributes.
+    What is not `kept` is stored as a skops file.
     """
 
     estimator: Any
     other_versions: tuple[str, ...]
-    served: Served | None = None
+    kept: Kept | None = None
 
 
 class Handler(Protocol):
@@ -86,9 +81,6 @@ def handler_of(name: str) -> Handler:
 
 def open_predictor(name: str, data: bytes) -> Predictor:
     """Open a file of a format and answer with its own library; raises FormatRefused."""
-    opened = handler_of(name).open(data)
-    if opened.served is not None:
-        return opened.served.predictor
-    from models.estimators import serve_natively  # scikit-learn, which other formats do not need
+    from models.estimators import serve_natively  # only processes that open files need it
 
-    return serve_natively(opened.estimator)
+    return serve_natively(handler_of(name).open(data).estimator)
