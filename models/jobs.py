@@ -11,7 +11,7 @@ from typing import Any, Final
 import orjson
 
 from models.records import JobRow
-from models.uploads import StoredPart
+from models.uploads import StoredPart, UploadPlace
 
 MOST_ENTRIES: Final = 200
 MOST_NOTE: Final = 2000
@@ -92,6 +92,11 @@ class Job:
     version: int | None
     problem: str
     cancelling: bool
+
+    @property
+    def place(self) -> UploadPlace:
+        """Where its upload is."""
+        return UploadPlace(self.tenant_id, self.id)
 
     @property
     def has_ended(self) -> bool:

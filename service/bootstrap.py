@@ -40,12 +40,14 @@ from models.artefacts import Artefacts
 from models.bounds import Bounds
 from models.execution import Executor
 from models.execution.in_process import InProcessExecutor
+from models.job_queue import Jobs
 from models.opening import open_artefact, role_in_process
 from models.registry import Registry
 from models.routing import Plan, Routing
 from models.shadows import Shadows
 from models.succession import Succession
 from models.traffic import Traffic
+from models.uploads import Uploads
 from models.versions import Version
 
 MANIFEST_KEY: Final = "manifest"
@@ -109,6 +111,8 @@ class Platform:
     # what predicts
     registry: Registry
     artefacts: Artefacts
+    uploads: Uploads
+    jobs: Jobs
     executor: Executor
     bounds: Bounds
     routing: Routing
@@ -198,6 +202,8 @@ def assemble(settings: Settings, clock: Callable[[], float] = time.time) -> Plat
         usage=usage,
         registry=registry,
         artefacts=artefacts,
+        uploads=Uploads.of(settings),
+        jobs=Jobs(clock),
         executor=executor,
         bounds=Bounds.of(settings),
         routing=Routing(registry, clock),

@@ -123,8 +123,8 @@ def refusing_full() -> Iterator[None]:
         raise
 
 
-def require_room(descriptor: int, size: int) -> None:
-    """Raise StorageFull unless the file's disk has so many bytes free."""
-    status = os.fstatvfs(descriptor)
+def require_room(where: int | Path, size: int) -> None:
+    """Raise StorageFull unless the disk of the file or folder has so many bytes free."""
+    status = os.statvfs(where)
     if status.f_bavail * status.f_frsize < size:
         raise StorageFull

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from auth.permissions import Permission
 from auth.scope import Scope
 from models.intake import Prepared
 from models.versions import Version
 from service.bootstrap import Platform
-from service.operations.recording import recorded
+from service.operations.recording import Act, recorded
 
 
 def register(
-    platform: Platform, scope: Scope, name: str, prepared: Prepared, *, promote: bool = False
+    platform: Platform,
+    scope: Scope,
+    name: str,
+    prepared: Prepared,
+    *,
+    promote: bool = False,
+    along: Callable[[Act, Version], None] | None = None,
 ) -> Version:
     """Store the files, then register the version; the first, or one to promote, is champion.
 
     The files are stored outside of the transaction, which would keep every other writer waiting.
-    Those of a version that is never registered are noise: its key is in no row.
+    Those of a version that is never registered are noise: its key is in no row. `along` is done
+    in the transaction of the registration.
     """
     scope.require(Permission.MODELS_WRITE, name)
     with platform.database.read() as session:
@@ -30,4 +39,6 @@ def register(
             act.session, scope, draft, created_by=str(scope.principal), promote=promote
         )
         act.details |= {"version": version.number, "digest": version.digest}
+        if along is not None:
+            along(act, version)
     return version
