@@ -15,10 +15,13 @@ from models.compilation.numeric import (
     clusters,
     constants,
     discriminants,
+    expansions,
     kernels,
     machines,
     mixtures,
     networks,
+    projections,
+    scaling,
 )
 from models.compilation.numeric.taking import Taker
 from models.errors import ArraysMalformed, EstimatorNotHeld
@@ -29,10 +32,13 @@ _FAMILIES: Final = (
     clusters,
     constants,
     discriminants,
+    expansions,
     kernels,
     machines,
     mixtures,
     networks,
+    projections,
+    scaling,
 )
 KINDS: Final[Mapping[str, type[Part]]] = MappingProxyType(
     {name: part for family in _FAMILIES for name, part in family.KINDS.items()}

@@ -14,6 +14,9 @@ from models.compilation.numeric.taking import single, text
 from models.errors import EstimatorNotHeld, RowsRefused
 from models.layouts import Field, Floats, choice, floats
 
+# scikit-learn takes shorter rows for rows of length 0, and leaves them as they are.
+TINY: Final = 10 * np.finfo(np.float64).eps
+
 
 def _linear(rows: Floats, points: Floats, _gamma: float, _degree: float, _shift: float) -> Floats:
     product: Floats = rows @ points.T
@@ -128,6 +131,6 @@ def summed_over_columns(
 
 def _unit(rows: Floats) -> Floats:
     lengths = np.sqrt(squared_lengths(rows))
-    lengths[lengths == 0.0] = 1.0
+    lengths[lengths < TINY] = 1.0
     unit: Floats = rows / lengths[:, np.newaxis]
     return unit
