@@ -29,8 +29,9 @@ class Confinement:
 
     `memory_bytes` is what it may grow by over what it has at the entrance. `keep` are the
     descriptors that stay open; `log` receives standard output and error, and must be a pipe or
-    socket. `threads` allows threads, never processes. `uid` is whom a process of root becomes; by
-    default a user of its own.
+    socket. `threads` is for libraries that cannot do without: they start theirs on the way in, and
+    may start more, but no processes. `uid` is whom a process of root becomes; by default a user of
+    its own.
     """
 
     memory_bytes: int

@@ -14,7 +14,6 @@ CLONE_NEWNET: Final = 0x4000_0000
 
 PR_SET_PDEATHSIG: Final = 1
 PR_SET_DUMPABLE: Final = 4
-PR_SET_SECCOMP: Final = 22
 PR_CAPBSET_DROP: Final = 24
 PR_SET_NO_NEW_PRIVS: Final = 38
 PR_CAP_AMBIENT: Final = 47
@@ -36,14 +35,10 @@ def system_call(number: int, *arguments: int | ctypes.Array[ctypes.c_char] | Non
     return _checked(_LIBC.syscall(ctypes.c_long(number), *given))
 
 
-def prctl(option: int, *arguments: int | ctypes.Structure) -> int:
+def prctl(option: int, *arguments: int) -> int:
     """Change a property of this process; raises OSError."""
-    words = [
-        ctypes.byref(argument) if isinstance(argument, ctypes.Structure) else argument
-        for argument in (*arguments, *(0,) * (4 - len(arguments)))
-    ]
-    given = [ctypes.c_ulong(word) if isinstance(word, int) else word for word in words]
-    return _checked(_LIBC.prctl(ctypes.c_int(option), *given))
+    given = (*arguments, *(0,) * (4 - len(arguments)))
+    return _checked(_LIBC.prctl(ctypes.c_int(option), *map(ctypes.c_ulong, given)))
 
 
 def unshare(flags: int) -> None:

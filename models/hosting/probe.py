@@ -34,6 +34,7 @@ from models.hosting.confinement import (
     require,
 )
 from models.hosting.kernel import system_call
+from models.hosting.surroundings import LIBRARIES
 from models.hosting.system_calls import number_of
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
@@ -81,7 +82,7 @@ def probe_apart() -> SandboxReport:
     """
     done = subprocess.run(  # noqa: S603 - no word of it comes from outside
         [sys.executable, "-P", "-m", __spec__.name],
-        env={"PYTHONPATH": str(ROOT)},
+        env=LIBRARIES | {"PYTHONPATH": str(ROOT)},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=PROGRAM_SECONDS,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from models.hosting import confinement as names
-from models.hosting import identity, landlock, limits, seccomp, surroundings, system_calls
+from models.hosting import identity, landlock, limits, surroundings, system_calls, warming
 from models.hosting.confinement import Confinement, Layer, SandboxReport, require
 
 Close = Callable[[Confinement], None]
@@ -47,12 +47,15 @@ def _clear_surroundings(confinement: Confinement) -> None:
     surroundings.clear(confinement)
 
 
-def _forbid_files(_confinement: Confinement) -> None:
-    landlock.forbid_files()
+def _forbid_files(confinement: Confinement) -> None:
+    landlock.forbid_files(but=warming.READ_AT_START if confinement.threads else ())
 
 
 def _filter_calls(confinement: Confinement) -> None:
-    seccomp.install(system_calls.host_filter(threads=confinement.threads))
+    if confinement.threads:
+        # What it reads at its start can be granted up to here; the filter closes that too.
+        warming.start_threads()
+    system_calls.filter_calls(threads=confinement.threads)
 
 
 # In this order: each needs what those behind it take away.

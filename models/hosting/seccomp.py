@@ -14,9 +14,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from models.hosting.kernel import PR_SET_SECCOMP, prctl
+from models.hosting.kernel import system_call
 
-MODE_FILTER: Final = 2
+SET_FILTER: Final = 1
+ALL_THREADS: Final = 1
 ALLOW: Final = 0x7FFF_0000
 KILL: Final = 0x8000_0000  # the whole process, with SIGSYS
 REFUSE: Final = 0x0005_0000 | errno.EPERM
@@ -32,6 +33,7 @@ ARCHITECTURE_AT: Final = 4
 ARGUMENTS_AT: Final = 16
 X32: Final = 0x4000_0000  # x86-64's second table of calls, whose numbers carry this bit
 WORD: Final = 0xFFFF_FFFF
+INSTRUCTION: Final = 8  # bytes
 
 Instruction = tuple[int, int, int, int]  # code, jump if true, jump if false, constant
 
@@ -54,10 +56,6 @@ class Rule:
     conditions: tuple[Condition, ...] = ()
 
 
-class _Program(ctypes.Structure):
-    _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_void_p))
-
-
 def assemble(rules: Iterable[Rule], *, architecture: int, otherwise: int = REFUSE) -> bytes:
     """Return the filter of some rules, the often needed ones first, as bytes for `install`."""
     program: list[Instruction] = [
@@ -75,11 +73,17 @@ def assemble(rules: Iterable[Rule], *, architecture: int, otherwise: int = REFUS
     return b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
 
 
-def install(program: bytes) -> None:
-    """Put a filter on this process for ever; needs no_new_privs. Raises OSError."""
-    buffer = ctypes.create_string_buffer(program, len(program))
-    filter_ = _Program(len(program) // 8, ctypes.addressof(buffer))
-    prctl(PR_SET_SECCOMP, MODE_FILTER, filter_)
+def install(program: bytes, *, number: int) -> None:
+    """Put a filter on every thread of this process for ever; needs no_new_privs.
+
+    `number` is that of the system call seccomp. Raises OSError.
+    """
+    instructions = ctypes.create_string_buffer(program, len(program))
+    content = struct.pack("@HP", len(program) // INSTRUCTION, ctypes.addressof(instructions))
+    filter_ = ctypes.create_string_buffer(content, len(content))
+    thread = system_call(number, SET_FILTER, ALL_THREADS, filter_)
+    if thread:
+        raise OSError(f"thread {thread} does not take the filter")
 
 
 def _block(rule: Rule) -> Iterator[Instruction]:

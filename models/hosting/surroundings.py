@@ -20,6 +20,13 @@ LIBRARIES: Final = {
     # Arrow's own allocators start a thread, or reserve more than a host may have.
     "ARROW_DEFAULT_MEMORY_POOL": "system",
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
+    # oneDNN writes machine code as it runs, which the sandbox forbids, and rounds differently.
+    "TF_ENABLE_ONEDNN_OPTS": "0",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "CUDA_VISIBLE_DEVICES": "-1",
+    "KERAS_BACKEND": "tensorflow",
 }
 # What libraries may ask for at any time; nothing of the machine or its user.
 ENVIRONMENT: Final = {"HOME": "/", "LANG": "C.UTF-8"} | LIBRARIES

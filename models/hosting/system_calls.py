@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from models.hosting.seccomp import ALLOW, KILL, UNKNOWN, Condition, Rule, assemble
+from models.hosting.seccomp import ALLOW, KILL, UNKNOWN, Condition, Rule, assemble, install
 
 WHOLE: Final = 0xFFFF_FFFF_FFFF_FFFF
 INT: Final = 0xFFFF_FFFF
@@ -70,6 +70,7 @@ SIGNALLING: Final[Numbers] = {"tgkill": (234, 131)}
 OF_THREADS: Final[Numbers] = {
     "set_robust_list": (273, 99),
     "rseq": (334, 293),
+    "uname": (63, 160),
 }
 STARTING: Final[Numbers] = {"clone": (56, 220)}
 STARTING_ANEW: Final[Numbers] = {"clone3": (435, 435)}
@@ -131,9 +132,13 @@ class Machine:
 
     audit: int
     column: int
+    seccomp: int  # the number of the call that puts a filter on
 
 
-MACHINES: Final = {"x86_64": Machine(0xC000_003E, 0), "aarch64": Machine(0xC000_00B7, 1)}
+MACHINES: Final = {
+    "x86_64": Machine(0xC000_003E, 0, 317),
+    "aarch64": Machine(0xC000_00B7, 1, 277),
+}
 
 
 def this_machine() -> Machine:
@@ -150,13 +155,14 @@ def number_of(name: str) -> int | None:
     return next(table[name] for table in tables if name in table)[this_machine().column]
 
 
-def host_filter(*, threads: bool) -> bytes:
-    """Return the filter of this process: what is not allowed fails with EPERM, or is lethal.
+def filter_calls(*, threads: bool) -> None:
+    """Leave this process the calls that models need; others fail with EPERM, or are lethal.
 
-    It names this process by its number, so it is made after the fork. Raises OSError.
+    The filter names this process by its number, so it is made after the fork. Raises OSError.
     """
     machine = this_machine()
-    return assemble(_rules(machine.column, threads=threads), architecture=machine.audit)
+    rules = _rules(machine.column, threads=threads)
+    install(assemble(rules, architecture=machine.audit), number=machine.seccomp)
 
 
 def _rules(column: int, *, threads: bool) -> Iterator[Rule]:

@@ -8,12 +8,16 @@ here, and small models are run the ways in which hosts run theirs.
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 import re
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from importlib.util import find_spec
 from typing import Any, Final
+
+from models.hosting.surroundings import LIBRARIES
 
 # Imported with everything below them; those that are not installed are left out.
 WHOLE: Final[Mapping[str, tuple[str, ...]]] = {
@@ -33,7 +37,24 @@ WHOLE: Final[Mapping[str, tuple[str, ...]]] = {
         "treelite",
         "xgboost",
     ),
-    "tensorflow": ("encodings", "numpy"),
+    "tensorflow": (
+        "encodings",
+        "h5py",
+        "keras.src.export",
+        "keras.src.layers",
+        "keras.src.models",
+        "keras.src.saving",
+        "numpy",
+        "tensorflow.python.autograph",
+        "tensorflow.python.checkpoint",
+        "tensorflow.python.data",
+        "tensorflow.python.eager",
+        "tensorflow.python.framework",
+        "tensorflow.python.ops",
+        "tensorflow.python.saved_model",
+        "tensorflow.python.trackable",
+        "tensorflow.python.training",
+    ),
 }
 # Modules that are for developers, other systems, or programs of their own.
 PASSED_OVER: Final = re.compile(
@@ -59,8 +80,16 @@ SINGLE: Final = (
 )
 
 
+# What TensorFlow does not start without. Nothing reads them once the filter is closed.
+READ_AT_START: Final = ("/dev/urandom", "/proc/self/cmdline")
+
+
 def warm(flavour: str = "sklearn") -> None:
-    """Import all that a host of this flavour may need, and run its libraries once."""
+    """Import all that a host of this flavour may need, and run its libraries once.
+
+    It starts no thread: a fork would not have it. So TensorFlow is run by `start_threads` only.
+    """
+    os.environ.update(LIBRARIES)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for package in WHOLE[flavour]:
@@ -68,6 +97,14 @@ def warm(flavour: str = "sklearn") -> None:
         for name in SINGLE:
             _import(name)
         REHEARSALS[flavour]()
+
+
+def start_threads() -> None:
+    """Have TensorFlow start its threads, if it is there."""
+    tensorflow = sys.modules.get("tensorflow")
+    if tensorflow is not None:
+        once: Any = tensorflow.function(lambda number: number + 1)
+        once(tensorflow.constant(1.0))
 
 
 def import_whole(name: str) -> None:
@@ -126,7 +163,11 @@ def _rehearse(model: Any, features: object) -> None:
     repr(opened)
 
 
+def _import_tensorflow() -> None:
+    _import("tensorflow")
+
+
 REHEARSALS: Final[Mapping[str, Callable[[], None]]] = {
     "sklearn": _rehearse_sklearn,
-    "tensorflow": lambda: None,
+    "tensorflow": _import_tensorflow,
 }
