@@ -48,7 +48,7 @@ class Succession:
         with self._lock:
             current = self._in_force.get(key)
             awaited = frozenset(version.id for version in cold)
-            if current is None or not cold or self._is_over(current, awaited):
+            if current is None or not cold or self._is_over(current, new, awaited):
                 self._remember(key, _InForce(new))
                 return new
             starts = current.waits_for != awaited
@@ -63,10 +63,12 @@ class Succession:
             threading.Thread(target=self._warm, args=(cold,), name="warming", daemon=True).start()
         return replace(before, until=self._clock() + PAUSE_SECONDS)
 
-    def _is_over(self, current: _InForce, awaited: frozenset[str]) -> bool:
+    def _is_over(self, current: _InForce, new: Plan, awaited: frozenset[str]) -> bool:
         """Say whether the wait for these versions has lasted long enough, or has no sense."""
         if awaited <= {version.id for version in current.plan.every_version}:
             return True  # those were not open before either
+        if current.plan.versions[0].model != new.versions[0].model:
+            return True  # another model has become the default one
         waited = self._clock() - current.since
         return current.waits_for == awaited and not 0 <= waited < LONGEST_SECONDS
 

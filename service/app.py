@@ -22,7 +22,7 @@ from service.bootstrap import Platform, assemble
 from service.description import ProblemApi
 from service.operations.guesses import counted_address
 from service.protocols import predict
-from service.routes import admin, auth, discovery, documentation, health, models
+from service.routes import admin, auth, discovery, documentation, health, models, routing
 from service.upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ BLUEPRINTS: Final = (
     auth.bp,
     predict.bp,
     models.bp,
+    routing.bp,
     admin.bp,
     discovery.bp,
     health.bp,
@@ -68,6 +69,7 @@ class Served:
 
     def close(self) -> None:
         """End the upkeep after the last answer."""
+        self.platform.shadows.stop()
         self.upkeep.stop()
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from auth.scope import Scope
 from config.counters import Usage
 from models.bounds import Bounds
+from models.routing import Plan
 from models.tables import Features, row_count
 from models.tensors import PredictionRequest
 from models.versions import Version
@@ -47,27 +48,28 @@ def predict(decode: Decode) -> Answer:
     """Take the current request through every gate to a prediction."""
     platform, scope = current_platform(), current_scope()
     with limits.slot(scope) as place:
-        version, method, features = _admit(platform, scope, decode)
+        plan, version, method, features = _admit(platform, scope, decode)
         started = time.perf_counter()
-        prediction = predictions.execute(platform, scope, version, method, features)
+        prediction = predictions.execute(platform, scope, plan, version, method, features)
         seconds = time.perf_counter() - started
         place.usage = _usage(scope, version, row_count(features), seconds)
     g.compute_seconds = seconds
     return Answer(version, prediction)
 
 
-def _admit(platform: Platform, scope: Scope, decode: Decode) -> tuple[Version, str, Features]:
+def _admit(platform: Platform, scope: Scope, decode: Decode) -> tuple[Plan, Version, str, Features]:
     """Decode and resolve, then charge once; what is refused before that is charged as well."""
     try:
         _require_text(request.mimetype)
         call = decode(read_body(request, platform.settings.max_body_bytes), platform.bounds)
-        version = predictions.resolve(platform, scope, call.model, call.version)
+        plan = predictions.plan(platform, scope, call.model, call.version)
+        version = predictions.choose(plan, scope, request.headers.get)
     except Exception:
         limits.charge(scope, None, rows=0)
         raise
     limits.charge(scope, version.model, rows=len(call.rows))
     method = version.signature.check_method(call.method)
-    return version, method, call.bound(version.signature)
+    return plan, version, method, call.bound(version.signature)
 
 
 def _require_text(media_type: str) -> None:

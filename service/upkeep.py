@@ -12,7 +12,7 @@ import structlog
 
 from config.errors import CounterStoreDown
 from service.bootstrap import Platform
-from service.operations import maintenance
+from service.operations import maintenance, routing
 from service.pidfile import signal_reload
 
 EPOCH_SECONDS: Final = 1.0
@@ -47,6 +47,7 @@ class Upkeep:
         self._stop.set()
         self._thread.join()
         self._attempt(maintenance.flush_usage)
+        self._attempt(routing.write_traffic)
 
     def _run(self) -> None:
         tick = 0
@@ -54,6 +55,9 @@ class Upkeep:
             tick += 1
             self._attempt(maintenance.follow_epoch)
             self._attempt(self._follow_counters)
+            self._attempt(routing.write_traffic)
+            if self._leads():
+                self._attempt(routing.keep_bounds)
             if tick % TICKS_PER_FLUSH == 0 and self._leads():
                 self._attempt(maintenance.flush_usage)
             if tick % TICKS_PER_TIDY == 1 and self._leads():

@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "limits": "limits:limits",
     "usage": "usage:usage",
     "models": "models:models",
+    "routes": "routes:routes",
     "audit": "audit:audit",
     "backup": "backups:backup",
     "restore": "backups:restore",

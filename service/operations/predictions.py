@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,43 +11,94 @@ from numpy.typing import NDArray
 
 from auth.permissions import Permission
 from auth.scope import Scope
-from models.tables import Features
+from models.errors import ModelsError
+from models.routing import Plan
+from models.shadows import Shadowed
+from models.tables import Features, row_count
+from models.traffic import RouteKey
 from models.versions import Version
 from service.bootstrap import Platform
 
 
-def resolve(
-    platform: Platform, scope: Scope, model: str | None, version: int | str | None
-) -> Version:
-    """The version meant, if the scope may predict with its model; raises ModelNotFound.
+def plan(platform: Platform, scope: Scope, model: str | None, version: int | str | None) -> Plan:
+    """Which versions answer, if the scope may predict with their model; raises ModelNotFound.
 
     A model named is authorised before it is looked up: whoever may not call it does not learn
     whether it is there.
     """
     if model is not None:
         scope.require(Permission.PREDICT, model)
-    found = platform.caches.versions.fetch(
-        (scope.tenant_id, model, version), lambda: _resolve(platform, scope, model, version)
+    key = (scope.tenant_id, model, version)
+    found = platform.caches.plans.fetch(
+        key, lambda: _plan(platform, scope, model, version), expires=lambda plan: plan.until
     )
-    scope.require(Permission.PREDICT, found.model)
+    scope.require(Permission.PREDICT, found.versions[0].model)
     return found
 
 
+def choose(plan: Plan, scope: Scope, header: Callable[[str], str | None]) -> Version:
+    """The one version for this call; `header` reads the call's headers."""
+    return plan.choose(scope.principal.id, header)
+
+
 def execute(
-    platform: Platform, scope: Scope, version: Version, method: str, features: Features
+    platform: Platform,
+    scope: Scope,
+    plan: Plan,
+    version: Version,
+    method: str,
+    features: Features,
 ) -> NDArray[Any]:
     """The version's answer to each row, by one of its methods."""
     assert version.tenant_id == scope.tenant_id, "a version is resolved within its scope"
-    with np.errstate(all="ignore"):  # what is not finite is seen in the answers
-        answers = platform.executor.answer(
-            version, method, features, seconds=platform.settings.predict_seconds
-        )
-    platform.telemetry.rows.labels(version.manifest.contents.engine).inc(len(features))
+    if plan.route is None:
+        answers = _ask(platform, version, method, features)
+    else:
+        answers = _ask_observed(platform, plan, plan.route, version, method, features)
+    engine = version.manifest.contents.engine
+    platform.telemetry.rows.labels(engine).inc(row_count(features))
     return answers
 
 
-def _resolve(
-    platform: Platform, scope: Scope, model: str | None, version: int | str | None
-) -> Version:
+def _ask(platform: Platform, version: Version, method: str, features: Features) -> NDArray[Any]:
+    with np.errstate(all="ignore"):  # what is not finite is seen in the answers
+        return platform.executor.answer(
+            version, method, features, seconds=platform.settings.predict_seconds
+        )
+
+
+def _ask_observed(
+    platform: Platform,
+    plan: Plan,
+    route: RouteKey,
+    version: Version,
+    method: str,
+    features: Features,
+) -> NDArray[Any]:
+    """Ask a version of a route, count how it did, and have the shadow asked too."""
+    started = time.perf_counter()
+    try:
+        answers = _ask(platform, version, method, features)
+    except ModelsError:
+        platform.traffic.answered(route, version.id, "live", 0.0, failed=True)
+        raise
+    seconds = time.perf_counter() - started
+    platform.traffic.answered(route, version.id, "live", seconds, failed=False)
+    if plan.shadow is not None and plan.wants_shadow():
+        call = Shadowed(route, plan.shadow, method, features, answers)
+        platform.shadows.offer(call)
+    return answers
+
+
+def _plan(platform: Platform, scope: Scope, model: str | None, version: int | str | None) -> Plan:
     with platform.database.read() as session:
-        return platform.registry.resolve(session, scope, model, version)
+
+        def serves(old: Version) -> bool:
+            try:
+                platform.registry.resolve(session, scope, old.model, old.number)
+            except ModelsError:
+                return False
+            return True
+
+        new = platform.routing.plan(session, scope, model, version)
+        return platform.succession.follow((scope.tenant_id, model, version), new, serves)

@@ -1,0 +1,42 @@
+"""How a model's calls are divided between its versions, and what came of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flask
+
+from auth.permissions import Permission
+from service.operations import routing
+from service.parsing import Blueprint
+from service.routing_schemas import RouteQuerySchema, RouteReportSchema, RouteSchema
+from service.security import current_platform, current_scope, requires
+
+bp = Blueprint("routing", __name__, url_prefix="/models", description="Routes between versions.")
+
+
+@bp.get("/<string:model>/route")
+@requires(Permission.MODELS_READ)
+@bp.arguments(RouteQuerySchema, location="query")
+@bp.response(200, RouteReportSchema)
+def show_route(query: dict[str, Any], model: str) -> routing.RouteReport:
+    """Show a model's route, and what its versions did of late."""
+    return routing.show_route(current_platform(), current_scope(), model, **query)
+
+
+@bp.put("/<string:model>/route")
+@requires(Permission.MODELS_WRITE)
+@bp.arguments(RouteSchema)
+@bp.response(200, RouteReportSchema)
+def set_route(body: dict[str, Any], model: str) -> routing.RouteReport:
+    """Divide the calls that name no version between versions of a model."""
+    return routing.set_route(current_platform(), current_scope(), model, body)
+
+
+@bp.delete("/<string:model>/route")
+@requires(Permission.MODELS_WRITE)
+@bp.response(204)
+def delete_route(model: str) -> flask.Response:
+    """Let the champion answer every call that names no version again."""
+    routing.delete_route(current_platform(), current_scope(), model)
+    return flask.Response(status=204)
