@@ -208,7 +208,7 @@ class SandboxTooWeak(ModelsError):
         self.lacking = lacking
         super().__init__(
             f"the sandbox for models is {level!r} here, {required!r} is required; "
-            f"what does not hold: {lacking}; see docs/how-to/operate.md"
+            f'what does not hold: {lacking}; see "The sandbox" in docs/how-to/operate.md'
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -58,7 +59,9 @@ def limit_native_threads() -> None:
     """
     for pool in POOLS:
         os.environ.setdefault(pool, "1")
-    threadpool_limits(limits=1)
+    # A host may not look up its libraries: the parent that it was forked from has limited them.
+    with suppress(PermissionError):
+        threadpool_limits(limits=1)
 
 
 def serve_natively(estimator: object) -> NativePredictor:

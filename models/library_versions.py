@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from importlib.metadata import version
 
 from models.errors import LibraryVersionRefused
 
 
+@functools.cache
 def running_version(library: str) -> str:
     """The version of an installed distribution."""
     return version(library)

@@ -1,0 +1,316 @@
+"""The program that hosts are forked from: clean, warm, and never near a tenant's bytes.
+
+It is started with an environment without secrets, listens at once, imports what models need, and
+then does what workers order. It reads nothing from a host but its log and its page.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import logging
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, Final
+
+import orjson
+
+from config.logging import configure_logging
+from models.errors import SandboxTooWeak
+from models.hosting import orders
+from models.hosting.confinement import SandboxReport
+from models.hosting.offspring import Offspring
+from models.hosting.population import AllBusy, Hosted, Population
+from models.hosting.probe import probe
+from models.hosting.starting import HostLimits
+from models.hosting.workshops import Workshop, Workshops
+
+log = logging.getLogger(__name__)
+
+REFUSED: Final = 78  # EX_CONFIG of sysexits.h: not to be started again as things are
+LOOK_SECONDS: Final = 0.5
+DEATH_SECONDS: Final = 0.1  # what an end may take that is under way
+FATE_SECONDS: Final = 2.0
+OPENER: Final = "models.hosting.opener"
+WORKSHOP: Final = "models.hosting.workshop"
+BUSY: Final = "every place for a host is taken by one that works"
+
+Descriptors = tuple[int, ...]
+Reply = tuple[dict[str, Any], list[socket.socket], Descriptors]
+
+
+class Parent:
+    """Takes orders until its last customer has left after SIGTERM, or its lifeline breaks."""
+
+    def __init__(
+        self, population: Population, workshops: Workshops, report: SandboxReport, flavour: str
+    ) -> None:
+        self._population = population
+        self._workshops = workshops
+        self._report = report
+        self._flavour = flavour
+        self._selector = selectors.DefaultSelector()
+        self._customers: set[socket.socket] = set()
+        self._listener: socket.socket | None = None
+        self._prepare: Callable[[], None] | None = None
+        self._stopping = False
+        self._orders: dict[str, Callable[[orders.Order], Reply]] = {
+            "host": self._host,
+            "workshop": self._workshop,
+            "kill": self._kill,
+            "forget": self._forget,
+            "fate": self._fate,
+            "status": self._status,
+        }
+
+    def serve(
+        self, listener: socket.socket, lifeline: int, prepare: Callable[[], None], *, early: bool
+    ) -> None:
+        """Work until stopped; `prepare` imports, early or before the first fork."""
+        self._listener, self._prepare = listener, prepare
+        self._watch(listener, self._welcome)
+        self._watch(lifeline, lambda: os._exit(1))  # hosts die with their parent
+        self._watch(_stop_signal(), self._stop)
+        if early:
+            self._be_prepared()
+        next_look = 0.0
+        while not (self._stopping and not self._customers):
+            for key, _ in self._selector.select(max(0.0, next_look - time.monotonic())):
+                if self._selector.get_map().get(key.fd) is key:  # unless an earlier one ended it
+                    key.data()
+            if time.monotonic() >= next_look:
+                self._population.look_after()
+                self._workshops.look_after()
+                next_look = time.monotonic() + LOOK_SECONDS
+
+    def _watch(self, source: Any, react: Callable[[], object]) -> None:
+        self._selector.register(source, selectors.EVENT_READ, react)
+
+    def _be_prepared(self) -> None:
+        if self._prepare is not None:
+            began, prepare, self._prepare = time.monotonic(), self._prepare, None
+            prepare()
+            gc.collect()
+            gc.freeze()  # a collection in a host would copy every page that it shares
+            log.info("hosts can be forked after %.1f s", time.monotonic() - began)
+
+    def _stop(self) -> None:
+        """Take no new customers; those who are here finish their work."""
+        self._stopping = True
+        if self._listener is not None:
+            self._selector.unregister(self._listener)
+            self._listener.close()
+            self._listener = None
+
+    def _welcome(self) -> None:
+        assert self._listener is not None
+        try:
+            customer, _ = self._listener.accept()
+        except BlockingIOError:  # the parent that replaces this one was faster
+            return
+        if orders.is_ours(customer):
+            self._customers.add(customer)
+            self._watch(customer, partial(self._obey, customer))
+        else:
+            customer.close()
+
+    def _obey(self, customer: socket.socket) -> None:
+        handed: list[socket.socket] = []
+        try:
+            order = orders.receive(customer)
+            if order is None:
+                raise ConnectionResetError
+            content, handed, kept = self._orders[order["do"]](order)
+            descriptors = (*(sock.fileno() for sock in handed), *kept)
+            orders.reply(customer, content, descriptors)
+        except (OSError, orjson.JSONDecodeError, LookupError, TypeError):
+            self._selector.unregister(customer)
+            self._customers.discard(customer)
+            customer.close()
+        finally:
+            for sock in handed:
+                sock.close()
+
+    def _host(self, order: orders.Order) -> Reply:
+        self._be_prepared()
+        tenant = str(order["tenant"])
+        host = self._population.find(tenant)
+        if host is None and not order["start"]:
+            return {"error": "there is none"}, [], ()
+        try:
+            return self._connected(host, started=False) if host else self._started(tenant)
+        except AllBusy:
+            return {"error": BUSY, "busy": True}, [], ()
+        except OSError:  # it has just ended, or takes nothing any more
+            return {"error": "it ended", "busy": True}, [], ()
+
+    def _started(self, tenant: str) -> Reply:
+        host = self._population.start(tenant)
+        self._attend(host.process, partial(self._host_ended, host))
+        return self._connected(host, started=True)
+
+    def _connected(self, host: Hosted, *, started: bool) -> Reply:
+        try:
+            number, connection = self._population.connect(host)
+        except OSError:
+            self._end_deaf(host)
+            raise
+        content = {"host": host.number, "connection": number, "started": started}
+        return content, [connection], (host.page_descriptor,)
+
+    def _end_deaf(self, host: Hosted) -> None:
+        """End a host that does not listen; most have ended, and say how, before they are told."""
+        if not _has_ended(host.process, DEATH_SECONDS):
+            self._population.end(host, "it did not listen", counted_as="crashed")
+        if _has_ended(host.process, FATE_SECONDS):
+            self._host_ended(host)
+
+    def _attend(self, process: Offspring, ended: Callable[[], None]) -> None:
+        self._watch(process.ended, ended)
+        self._watch(process.voice, partial(self._listen, process))
+
+    def _listen(self, process: Offspring) -> None:
+        if not process.listen():
+            self._selector.unregister(process.voice)
+
+    def _leave(self, process: Offspring) -> None:
+        for descriptor in (process.ended, process.voice):
+            if descriptor in self._selector.get_map():
+                self._selector.unregister(descriptor)
+
+    def _host_ended(self, host: Hosted) -> None:
+        self._leave(host.process)
+        fate = self._population.ended(host)
+        log.info("host %d has ended: %s", host.number, fate)
+
+    def _workshop(self, order: orders.Order) -> Reply:
+        self._be_prepared()
+        if self._workshops.is_full:
+            return {"error": "too many model files are taken apart", "busy": True}, [], ()
+        workshop, connection = self._workshops.open(
+            memory_bytes=int(order["memory_bytes"]), seconds=float(order["seconds"])
+        )
+        self._attend(workshop.process, partial(self._workshop_ended, workshop))
+        return {"pid": workshop.process.pid}, [connection], ()
+
+    def _workshop_ended(self, workshop: Workshop) -> None:
+        self._leave(workshop.process)
+        fate = self._workshops.ended(workshop)
+        log.info("workshop %d has ended: %s", workshop.process.pid, fate)
+
+    def _kill(self, order: orders.Order) -> Reply:
+        host = self._population.numbered(int(order["host"]))
+        if host is not None:
+            self._population.end(host, str(order["reason"]), counted_as="overdue")
+        return {}, [], ()
+
+    def _forget(self, order: orders.Order) -> Reply:
+        host = self._population.find(str(order["tenant"]))
+        if host is not None:
+            self._population.end(host, "its tenant is forgotten", counted_as="evicted")
+        return {}, [], ()
+
+    def _fate(self, order: orders.Order) -> Reply:
+        """How a host ended that has closed a connection: one that lives on is ended first."""
+        host = self._population.numbered(int(order["host"]))
+        if host is not None:
+            self._end_deaf(host)
+        fate = self._population.fate(int(order["host"]))
+        return (
+            ({"fate": fate.description, "is_its_fault": fate.is_its_fault} if fate else {}),
+            [],
+            (),
+        )
+
+    def _status(self, _order: orders.Order) -> Reply:
+        content = {
+            "pid": os.getpid(),
+            "flavour": self._flavour,
+            "sandbox": self._report.as_json(),
+            "is_warm": self._prepare is None,
+            "hosts": self._population.describe(),
+            "workshops": self._workshops.describe(),
+            "counts": dict(self._population.counts),
+        }
+        return content, [], ()
+
+
+def _has_ended(process: Offspring, seconds: float) -> bool:
+    with selectors.PollSelector() as selector:
+        selector.register(process.ended, selectors.EVENT_READ)
+        return bool(selector.select(seconds))
+
+
+def _stop_signal() -> socket.socket:
+    """A socket that is readable once this process was asked to stop."""
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    signal.set_wakeup_fd(theirs.detach(), warn_on_full_buffer=False)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: None)
+    return ours
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="models.hosting.parent")
+    for name in ("listener", "ready", "lifeline"):
+        parser.add_argument(f"--{name}", type=int, required=True)
+    parser.add_argument("--flavour", choices=("sklearn", "tensorflow"), default="sklearn")
+    parser.add_argument("--level", choices=("full", "reduced", "none"), required=True)
+    parser.add_argument("--limits", required=True, help="the limits of hosts, as JSON")
+    parser.add_argument("--log-level", default="warning")
+    parser.add_argument("--log-format", default="json")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Serve until told to stop."""
+    options = _parse(arguments)
+    configure_logging(options.log_level, options.log_format)
+    limits = HostLimits(**orjson.loads(options.limits))
+    try:
+        report = probe(options.level)
+    except SandboxTooWeak as error:
+        sys.stderr.write(f"Error: {error}\n")
+        sys.exit(REFUSED)
+    os.write(options.ready, b"1")
+    threads = options.flavour == "tensorflow"
+    kwargs: dict[str, Any] = {"level": options.level, "threads": threads}
+    parent = Parent(
+        Population(limits, _open_model, **kwargs),
+        Workshops(_serve_workshop, **kwargs),
+        report,
+        options.flavour,
+    )
+    listener = socket.socket(fileno=options.listener)
+    listener.setblocking(False)
+    prepare = partial(_prepare, options.flavour)
+    parent.serve(listener, options.lifeline, prepare, early=options.flavour == "sklearn")
+
+
+def _prepare(flavour: str) -> None:
+    # They bring scikit-learn and more: not before this program listens.
+    import_module("models.hosting.warming").warm(flavour)
+    import_module(OPENER).import_handlers(flavour)
+    if find_spec(WORKSHOP):
+        import_module(WORKSHOP)
+
+
+def _open_model(name: str, data: bytes) -> Any:
+    return sys.modules[OPENER].open_model(name, data)
+
+
+def _serve_workshop(connection: socket.socket) -> None:
+    sys.modules[WORKSHOP].serve_workshop(connection)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,87 @@
+"""Workshops: throwaway children that take one model file apart, and end."""
+
+from __future__ import annotations
+
+import select
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from models.hosting.confinement import Confinement, Level
+from models.hosting.offspring import Offspring, spawn
+
+MOST_WORKSHOPS: Final = 16
+NICENESS: Final = 10  # predictions go before intakes
+
+
+@dataclass(eq=False)
+class Workshop:
+    """A child at work, until when it may be, and the socket on which its customer waits."""
+
+    process: Offspring
+    deadline: float
+    bench: socket.socket  # kept to notice that the customer has left; nothing is read from it
+
+    def is_deserted(self) -> bool:
+        """Whether the customer has closed the other end."""
+        poller = select.poll()
+        poller.register(self.bench, 0)
+        return bool(poller.poll(0))
+
+
+class Workshops:
+    """All workshops of one parent."""
+
+    def __init__(
+        self, serve: Callable[[socket.socket], object], *, level: Level, threads: bool
+    ) -> None:
+        self._serve = serve
+        self._level = level
+        self._threads = threads
+        self.living: list[Workshop] = []
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no further one may be opened now."""
+        return len(self.living) >= MOST_WORKSHOPS
+
+    def open(self, *, memory_bytes: int, seconds: float) -> tuple[Workshop, socket.socket]:
+        """Fork a workshop; the socket is its customer's."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        confinement = Confinement(
+            memory_bytes=memory_bytes,
+            keep=(theirs.fileno(),),
+            threads=self._threads,
+            niceness=NICENESS,
+            cpu_seconds=int(seconds) + 1,
+            level=self._level,
+        )
+        process = spawn(lambda: self._serve(theirs), confinement)
+        workshop = Workshop(process, time.monotonic() + seconds, theirs)
+        self.living.append(workshop)
+        return workshop, ours
+
+    def ended(self, workshop: Workshop) -> str:
+        """Collect a workshop whose process has ended; its customer sees the connection end."""
+        self.living.remove(workshop)
+        fate = workshop.process.bury()
+        workshop.bench.close()
+        return fate
+
+    def look_after(self) -> None:
+        """End what has taken too long, or works for nobody."""
+        now = time.monotonic()
+        for workshop in self.living:
+            if now >= workshop.deadline:
+                workshop.process.kill("it took longer than it may")
+            elif workshop.is_deserted():
+                workshop.process.kill("nobody waits for it")
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Every workshop, for a report."""
+        return [
+            {"pid": each.process.pid, "age_seconds": round(each.process.age, 3)}
+            for each in self.living
+        ]
