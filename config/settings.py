@@ -100,6 +100,9 @@ class Settings:
     max_depth: int = setting(8, "deepest nesting of a JSON body, at most 64")
     model_cache_bytes: int = setting(512 * 1024 * 1024, "artefact bytes a worker keeps open")
     predict_seconds: float = setting(30.0, "how long a model may take to answer one prediction")
+    sandbox_level: Literal["full", "reduced"] = setting(
+        "reduced", "least level of the sandbox at which models are opened and run"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = setting("info", "least level logged")
     log_format: Literal["json", "console"] = setting("json", "form of the log on standard error")
 

@@ -22,6 +22,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final, NoReturn
 
+from models.errors import SandboxTooWeak
 from models.hosting import sandbox
 from models.hosting.attempts import ATTEMPTS, CANARY, LETHAL_ATTEMPTS, Target
 from models.hosting.confinement import (
@@ -78,16 +79,20 @@ def probe(level: Level = "none") -> SandboxReport:
 def probe_apart() -> SandboxReport:
     """Return what a fresh process of this user finds; asked once, then remembered.
 
-    Raises OSError or subprocess.SubprocessError if there can be no such process.
+    For a process that has threads or secrets. Raises SandboxTooWeak if there can be no such one.
     """
-    done = subprocess.run(  # noqa: S603 - no word of it comes from outside
-        [sys.executable, "-P", "-m", __spec__.name],
-        env=LIBRARIES | {"PYTHONPATH": str(ROOT)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=PROGRAM_SECONDS,
-        check=True,
-    )
+    try:
+        done = subprocess.run(  # noqa: S603 - no word of it comes from outside
+            [sys.executable, "-P", "-m", __spec__.name],
+            env=LIBRARIES | {"PYTHONPATH": str(ROOT)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=PROGRAM_SECONDS,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        problem = f"its self-test cannot run: {error}"
+        raise SandboxTooWeak("unknown", "reduced", problem) from error
     return SandboxReport.from_json(json.loads(done.stdout))
 
 

@@ -68,6 +68,7 @@ def _diagnose(
         yield _run("settings", partial(_raise, error))
         return
     yield _run("settings", partial(machine_checks.settings, settings))
+    yield _run("sandbox", partial(machine_checks.sandbox, settings))
     yield _run("server", lambda: machine_checks.server(server(settings)))
     with closing(platform):
         yield from _diagnose_stores(platform, deep=deep)

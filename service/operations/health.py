@@ -8,6 +8,8 @@ import structlog
 from sqlalchemy import text
 
 from config import migrations
+from models.hosting.confinement import require
+from models.hosting.probe import probe_apart
 from service.bootstrap import Platform
 
 log = structlog.get_logger("sallyport.health")
@@ -20,6 +22,7 @@ def readiness(platform: Platform) -> dict[str, bool]:
         "migrations": _passes(lambda: migrations.check(platform.database)),
         "epoch": _passes(platform.epoch.current),
         "signing_key": _passes(platform.signer),
+        "sandbox": _passes(lambda: require(probe_apart(), platform.settings.sandbox_level)),
     }
 
 

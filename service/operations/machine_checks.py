@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from config.settings import Settings
+from models.hosting.confinement import RANKS
+from models.hosting.probe import probe_apart
 from service.operations.instance_state import DEMO, MASTER_KEY, exists, under_way
 from service.operations.verdicts import Verdict, failed, ok, warning
 
@@ -21,6 +23,7 @@ MEGABYTE: Final = 1024 * 1024
 FULL: Final = 100 * MEGABYTE
 NEARLY_FULL: Final = 1024 * MEGABYTE
 FEW_DESCRIPTORS: Final = 4096
+SANDBOX: Final = 'see "The sandbox" in docs/how-to/operate.md'
 
 
 def python(_instance: Path) -> Verdict:
@@ -85,6 +88,16 @@ def settings(found: Settings) -> Verdict:
     if keys > 1:
         return warning(f"{keys} master keys", "run manage.py keys reseal, then drop the old ones")
     return ok(f"1 master key, {found.url}")
+
+
+def sandbox(found: Settings) -> Verdict:
+    """What would run a model is really held back; see models.hosting.attempts."""
+    report = probe_apart()
+    if RANKS[report.level] < RANKS[found.sandbox_level]:
+        return failed(f"{report.level}, without {report.lacking}", SANDBOX)
+    if report.lacking:
+        return warning(f"{report.level}, without {report.lacking}", SANDBOX)
+    return ok(f"{report.level}: {', '.join(layer.name for layer in report.layers)}")
 
 
 def server(pid: int | None) -> Verdict:
