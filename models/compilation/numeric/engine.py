@@ -19,9 +19,12 @@ from models.compilation.numeric import (
     kernels,
     machines,
     mixtures,
+    neighbours,
     networks,
+    processes,
     projections,
     scaling,
+    within,
 )
 from models.compilation.numeric.taking import Taker
 from models.errors import ArraysMalformed, EstimatorNotHeld
@@ -36,9 +39,12 @@ _FAMILIES: Final = (
     kernels,
     machines,
     mixtures,
+    neighbours,
     networks,
+    processes,
     projections,
     scaling,
+    within,
 )
 KINDS: Final[Mapping[str, type[Part]]] = MappingProxyType(
     {name: part for family in _FAMILIES for name, part in family.KINDS.items()}

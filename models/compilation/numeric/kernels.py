@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from models.compilation.numeric.neighbours import labels_nearby
 from models.compilation.numeric.pairs import FIELDS, kernel, kernel_of
 from models.compilation.numeric.taking import Taken, Taker, floats_of, labels_of
 from models.errors import EstimatorNotHeld
@@ -134,6 +135,8 @@ def _components(estimator: Any) -> Taken:
 
 
 def _labels(estimator: Any) -> Taken:
+    if estimator.kernel == "knn":
+        return labels_nearby(estimator)
     if estimator.kernel != "rbf":
         raise EstimatorNotHeld(f"its kernel is {estimator.kernel!r}")
     points = floats_of(estimator.X_)

@@ -79,7 +79,10 @@ def ranked_distances(rows: Floats, points: Floats, lengths: Floats) -> Floats:
     They are summed in the order of its ArgKmin, whose maximum takes NaN for 0; `lengths` are the
     points' squared lengths.
     """
-    distances: Floats = np.vecdot(rows, rows)[:, np.newaxis] + -2 * (rows @ points.T)
+    # A product of one row would go to another routine of BLAS, which rounds otherwise.
+    doubled = np.repeat(rows, 2, axis=0) if len(rows) == 1 else rows
+    products = (doubled @ points.T)[: len(rows)]
+    distances: Floats = np.vecdot(rows, rows)[:, np.newaxis] + -2 * products
     distances += lengths
     return np.fmax(distances, 0, out=distances)
 

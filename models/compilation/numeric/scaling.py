@@ -73,7 +73,8 @@ class Binarizer(Part):
 
     def transform(self, features: Features) -> Floats:
         """Ones and zeros."""
-        return (matrix(features) > self.arrays["threshold"][0]).astype(np.float64)
+        made: Floats = (matrix(features) > self.arrays["threshold"][0]).astype(np.float64)
+        return made
 
 
 class PowerTransformer(Part):
