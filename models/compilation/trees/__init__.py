@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from numpy.typing import NDArray
@@ -11,16 +11,32 @@ from models.compilation import Predictor, Unsuitable
 from models.compilation.trees.boosting import BOOSTERS
 from models.compilation.trees.checks import checked_ensemble
 from models.compilation.trees.ensemble import NAMES as ENSEMBLE_NAMES
+from models.compilation.trees.ensemble import Arrays
 from models.compilation.trees.forests import FORESTS
+from models.compilation.trees.lightgbm_trees import lightgbm_arrays
 from models.compilation.trees.outcomes import NAMES as OUTCOME_NAMES
 from models.compilation.trees.outcomes import Outcome, outcome_of
 from models.compilation.trees.readings import NAMES as READING_NAMES
 from models.compilation.trees.readings import Reading, reading_of
 from models.compilation.trees.runtime import Sums
+from models.compilation.trees.xgboost_trees import xgboost_arrays
 from models.errors import ArraysMalformed, EstimatorNotHeld
 from models.tables import Features
 
-KNOWN: Final = {**FORESTS, **BOOSTERS}
+XGBOOST: Final = (
+    "Booster",
+    "XGBClassifier",
+    "XGBRegressor",
+    "XGBRFClassifier",
+    "XGBRFRegressor",
+    "XGBRanker",
+)
+LIGHTGBM: Final = ("Booster", "LGBMClassifier", "LGBMRegressor", "LGBMRanker")
+KNOWN: Final[Mapping[tuple[str, str], Callable[[Any], Arrays]]] = {
+    **{("sklearn", name): take for name, take in {**FORESTS, **BOOSTERS}.items()},
+    **{("xgboost", name): xgboost_arrays for name in XGBOOST},
+    **{("lightgbm", name): lightgbm_arrays for name in LIGHTGBM},
+}
 
 
 class TreePredictor:
@@ -47,10 +63,11 @@ class TreesEngine:
     def compile(self, estimator: object) -> Mapping[str, NDArray[Any]] | Unsuitable:
         """Return the trees as flat arrays, how rows are read, and what is answered."""
         kind = type(estimator)
-        if not kind.__module__.startswith("sklearn.") or kind.__name__ not in KNOWN:
+        taken = KNOWN.get((kind.__module__.partition(".")[0], kind.__name__))
+        if taken is None:
             return Unsuitable(f"{kind.__name__} is no ensemble of trees that this engine knows")
         try:
-            arrays = KNOWN[kind.__name__](estimator)
+            arrays = taken(estimator)
             self._read(arrays)
         except (EstimatorNotHeld, ArraysMalformed) as error:
             return Unsuitable(error.problem)

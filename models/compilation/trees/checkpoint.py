@@ -25,7 +25,6 @@ LEAF, NUMERICAL, CATEGORICAL = 0, 1, 2
 NOTHING: Final = bytes(8)  # the length of an array that is left out
 STATISTICS: Final = NOTHING * 6
 NO_OPTIONS: Final = bytes(8)
-POSTPROCESSOR: Final = b"identity"
 
 Numbers = NDArray[Any]
 
@@ -51,7 +50,7 @@ class _Field:
 
 
 def checkpoint_of(trees: Ensemble) -> bytes:
-    """Write an ensemble; its sums are not averaged, and no transformation follows them."""
+    """Write an ensemble; its sums are not averaged."""
     return b"".join(_parts(trees))
 
 
@@ -88,7 +87,7 @@ def _header(trees: Ensemble) -> Iterator[bytes]:
     yield _whole(np.array([1, vector], np.int32))
     yield _whole(every)
     yield _whole(every if trees.column is None else trees.column)
-    yield struct.pack("<Q", len(POSTPROCESSOR)) + POSTPROCESSOR
+    yield struct.pack("<Q", len(trees.link)) + trees.link.encode()
     yield struct.pack("<ff", 1.0, 1.0)
     yield _whole(np.zeros(trees.width))
     yield NOTHING + bytes(4)  # no attributes, no options

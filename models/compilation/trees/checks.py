@@ -17,6 +17,7 @@ from models.compilation.trees.ensemble import (
     BELOW,
     DOUBLE,
     LARGEST,
+    LINKS,
     NAMES,
     SINGLE,
     SOMETIMES,
@@ -48,6 +49,7 @@ def checked_ensemble(arrays: Arrays) -> Ensemble:
         width=width,
         arithmetic=str(arrays["arithmetic"][0]),
         test=str(arrays["test"][0]),
+        link=str(arrays["link"][0]),
         **{name: arrays[name] for name in (*ALWAYS, *SOMETIMES) if name in arrays},
     )
     _check_extent(ensemble)
@@ -73,7 +75,11 @@ def _check_forms(arrays: Arrays) -> None:
             dimensions = 2 if name == "leaves" else 1
             _require(arrays[name].ndim == dimensions, f"{name} has not {dimensions} dimensions")
     _require(arrays["extent"].shape == (2,), "extent is not two numbers")
-    for name, known in (("arithmetic", (SINGLE, DOUBLE)), ("test", (AT_MOST, BELOW))):
+    for name, known in (
+        ("arithmetic", (SINGLE, DOUBLE)),
+        ("test", (AT_MOST, BELOW)),
+        ("link", LINKS),
+    ):
         _require(arrays[name].tolist() in [[value] for value in known], f"{name} is unknown")
 
 

@@ -20,6 +20,8 @@ SINGLE: Final = "single"
 DOUBLE: Final = "double"
 AT_MOST: Final = "at most"
 BELOW: Final = "below"
+IDENTITY: Final = "identity"
+LINKS: Final = (IDENTITY, "sigmoid", "softmax", "exponential")  # treelite's own names
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,24 @@ def stump(leaves: Floats) -> Tree:
     return Tree(none, none, alone, np.zeros(1), np.zeros(1, np.bool_), leaves.reshape(1, -1))
 
 
+def reachable(
+    left: NDArray[np.int64], right: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The nodes that the root leads to, parents first, and each node's place among them."""
+    levels = [np.zeros(1, np.int64)]
+    found = 1
+    while len(levels[-1]):
+        inner = levels[-1][left[levels[-1]] != -1]
+        levels.append(np.stack([left[inner], right[inner]], axis=1).reshape(-1))
+        found += len(levels[-1])
+        if found > len(left):
+            raise EstimatorNotHeld("a tree leads in a circle")
+    order = np.concatenate(levels)
+    place = np.zeros(len(left), np.int64)
+    place[order] = np.arange(len(order))
+    return order, place
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ensemble:
     """Trees whose leaves are summed, in order, into one row of sums.
@@ -51,13 +71,15 @@ class Ensemble:
     A tree adds its leaf's row, or where `column` is given its leaf's one number to one column.
     `features` is how many columns it reads, `width` how many sums there are. A row goes to the
     left where its value is `at most` (or `below`) the threshold, and where a value is missing as
-    `default_left` says. In `single` arithmetic all numbers are float32.
+    `default_left` says. In `single` arithmetic all numbers are float32. The `link` is applied to
+    the sums in the same arithmetic.
     """
 
     features: int
     width: int
     arithmetic: str
     test: str
+    link: str
     sizes: Indices
     left: Indices
     right: Indices
@@ -86,6 +108,7 @@ class Ensemble:
             "extent": np.array([self.features, self.width], np.int64),
             "arithmetic": np.array([self.arithmetic]),
             "test": np.array([self.test]),
+            "link": np.array([self.link]),
         }
         for name in (*ALWAYS, *SOMETIMES):
             if getattr(self, name) is not None:
@@ -95,7 +118,7 @@ class Ensemble:
 
 ALWAYS: Final = ("sizes", "left", "right", "feature", "threshold", "default_left", "leaves")
 SOMETIMES: Final = ("column", "set_nodes", "set_sizes", "set_values")
-NAMES: Final = ("extent", "arithmetic", "test", *ALWAYS, *SOMETIMES)
+NAMES: Final = ("extent", "arithmetic", "test", "link", *ALWAYS, *SOMETIMES)
 
 
 def ensemble_of(
@@ -106,6 +129,7 @@ def ensemble_of(
     columns: Sequence[int] | None = None,
     arithmetic: str = DOUBLE,
     test: str = AT_MOST,
+    link: str = IDENTITY,
 ) -> Ensemble:
     """Put trees one behind the other; `columns` names the sum that each one adds to."""
     if not trees:
@@ -115,6 +139,7 @@ def ensemble_of(
         width=width,
         arithmetic=arithmetic,
         test=test,
+        link=link,
         sizes=np.array([len(tree.left) for tree in trees], np.int32),
         left=np.concatenate([tree.left for tree in trees]).astype(np.int32),
         right=np.concatenate([tree.right for tree in trees]).astype(np.int32),

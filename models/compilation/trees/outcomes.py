@@ -16,6 +16,9 @@ from models.links import logarithm, logistic, softmax, two_columns
 from models.signature import METHODS
 
 Sums = NDArray[Any]
+# XGBoost's logistic function goes no lower: it bounds what it raises e to.
+LEAST_CHANCE: Final = np.float32(1 / (1 + np.exp(np.float64(np.float32(88.7)))))
+HALF: Final = np.float32(0.5)
 NAMES: Final = ("outcome", "classes", "class_sizes", "numbers", "withheld")
 
 
@@ -103,6 +106,50 @@ class Total(Outcome):
     def predict(self, sums: Sums) -> Sums:
         """One number, or one row of numbers, for each row."""
         return flat(sums)
+
+
+class Chance(Outcome):
+    """One probability: XGBoost's logistic regression."""
+
+    def predict(self, sums: Sums) -> Sums:
+        """One probability for each row."""
+        return flat(np.maximum(sums, LEAST_CHANCE))
+
+
+class Logistic(Outcome):
+    """The logistic function of the score multiplied by the number: LightGBM's boosters."""
+
+    NUMBERS = 1
+
+    def predict(self, sums: Sums) -> Sums:
+        """One probability for each row."""
+        return logistic(sums[:, 0] * self.numbers[0])
+
+
+class Softmax(Outcome):
+    """A probability for each label: LightGBM's boosters."""
+
+    def predict(self, sums: Sums) -> Sums:
+        """One row of probabilities for each row."""
+        return softmax(sums)
+
+
+class Odds(Outcome):
+    """The probability of the second of two labels: XGBoost's classifiers."""
+
+    def prepare(self, arrays: Arrays) -> None:
+        """Read two labels."""
+        self.refuse(arrays, "class_sizes")
+        self.classes = check_labels(arrays.get("classes"), 2)
+
+    def predict(self, sums: Sums) -> NDArray[Any]:
+        """One label for each row."""
+        chosen: NDArray[Any] = self.classes.take(sums[:, 0] > HALF)
+        return chosen
+
+    def predict_proba(self, sums: Sums) -> Sums:
+        """One probability for each label."""
+        return two_columns(np.maximum(sums[:, 0], LEAST_CHANCE))
 
 
 class Exponential(Outcome):
@@ -194,6 +241,18 @@ class Multinomial(Classes):
         return softmax(sums)
 
 
+class Shares(Classes):
+    """A probability for each label: XGBoost's classifiers."""
+
+    def predict(self, sums: Sums) -> NDArray[Any]:
+        """One label for each row."""
+        return self.highest(sums)
+
+    def predict_proba(self, sums: Sums) -> Sums:
+        """One probability for each label."""
+        return sums
+
+
 class Isolation(Outcome):
     """How deep trees must go to part a row from the others: isolation forests.
 
@@ -274,6 +333,11 @@ def flat(sums: Sums) -> Sums:
 OUTCOMES: Final[dict[str, Callable[[Arrays, Ensemble], Outcome]]] = {
     "mean": Mean,
     "total": Total,
+    "chance": Chance,
+    "odds": Odds,
+    "logistic": Logistic,
+    "softmax": Softmax,
+    "shares": Shares,
     "exponential": Exponential,
     "mean classes": MeanClasses,
     "mean labels": MeanLabels,

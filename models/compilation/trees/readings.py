@@ -17,9 +17,10 @@ from models.tables import Features, Table
 Numbers = NDArray[Any]
 AS_DOUBLE: Final = "double"
 AS_SINGLE: Final = "single"
+AS_SINGLE_UNBOUNDED: Final = "single unbounded"
 CODED: Final = "coded"
 LIGHTGBM: Final = "lightgbm"
-ZERO: Final = 1e-35  # LightGBM's: what is nearer to zero is zero
+ZERO: Final = float(np.float32(1e-35))  # LightGBM's: what is not farther from zero is zero
 NAMES: Final = (
     "reading",
     "coded",
@@ -51,19 +52,18 @@ class AsDouble:
 class AsSingle:
     """Numbers rounded to float32, as scikit-learn's trees and XGBoost read them.
 
-    Both refuse what is infinite then; `dtype` is what treelite is to compare.
+    `dtype` is what treelite is to compare; `bounded` refuses what is infinite when rounded.
     """
 
     dtype: np.dtype[Any]
+    bounded: bool
 
     def read(self, features: Features) -> Numbers:
         """Return the rounded matrix; raises RowsRefused for a number beyond float32."""
         with np.errstate(over="ignore"):
             rounded = matrix(features).astype(np.float32, order="C")
-        # A finite sum has finite parts. In float64 it cannot overflow.
-        total = np.add.reduce(rounded, axis=None, dtype=np.float64)
-        if not np.isfinite(total) and np.isinf(rounded).any():
-            raise RowsRefused("a number is beyond the range of float32")
+        if self.bounded:
+            _refuse_infinite(rounded)
         return rounded.astype(self.dtype, copy=False)
 
 
@@ -87,7 +87,10 @@ class Coded:
 
 @dataclass(frozen=True, slots=True)
 class LightGbm:
-    """Numbers as LightGBM reads them: zero may mean missing, categories lose their fraction."""
+    """Numbers as LightGBM reads them.
+
+    What is next to zero is zero, which may mean missing; categories lose their fraction.
+    """
 
     zero: NDArray[np.int64]
     whole: NDArray[np.int64]
@@ -95,9 +98,10 @@ class LightGbm:
     def read(self, features: Features) -> Numbers:
         """Return a matrix in which what is missing is NaN."""
         rows = np.array(matrix(features), order="C")
+        rows[np.abs(rows) <= ZERO] = 0.0
         for position in self.zero.tolist():
             column = rows[:, position]
-            column[np.abs(column) <= ZERO] = np.nan
+            column[column == 0] = np.nan
         for position in self.whole.tolist():
             rows[:, position] = np.trunc(rows[:, position])
         return rows
@@ -106,8 +110,9 @@ class LightGbm:
 def reading_of(arrays: Arrays, trees: Ensemble) -> Reading:
     """Read how to read; raises ArraysMalformed."""
     kind = arrays["reading"].tolist() if "reading" in arrays else None
-    if kind == [AS_SINGLE]:
-        return AsSingle(np.dtype(np.float32 if trees.arithmetic == SINGLE else np.float64))
+    if kind in ([AS_SINGLE], [AS_SINGLE_UNBOUNDED]):
+        dtype = np.dtype(np.float32 if trees.arithmetic == SINGLE else np.float64)
+        return AsSingle(dtype, kind == [AS_SINGLE])
     if trees.arithmetic == SINGLE:
         raise ArraysMalformed("trees of float32 read numbers that are not")
     if kind == [AS_DOUBLE]:
@@ -170,6 +175,13 @@ def _filled(
             if (np.diff(coded_numbers[column]) <= 0).any():
                 raise ArraysMalformed("categories are not in order")
     return Coded(coded_texts, coded_numbers)
+
+
+def _refuse_infinite(rounded: NDArray[np.float32]) -> None:
+    # A finite sum has finite parts; of float32 in float64 it cannot overflow.
+    total = np.add.reduce(rounded, axis=None, dtype=np.float64)
+    if not np.isfinite(total) and np.isinf(rounded).any():
+        raise RowsRefused("a number is beyond the range of float32")
 
 
 def _codes_of_texts(column: Numbers, known: Mapping[str, int]) -> NDArray[np.float64]:

@@ -27,7 +27,7 @@ from models.errors import ArraysMalformed
 # it waits only where the call itself takes about a millisecond.
 SHORT: Final = 2_000  # ways through a tree
 TREE_BYTES: Final = 1_536  # what a tree holds besides its arrays, measured
-SUMS: Final = b'{"predict_type": "raw", "nthread": 1}'
+SUMS: Final = b'{"predict_type": "default", "nthread": 1}'
 EACH: Final = b'{"predict_type": "score_per_tree", "nthread": 1}'
 PREDICT: Final = (
     ctypes.c_void_p,
@@ -73,7 +73,7 @@ class Sums:
         self.size = len(checkpoint) + TREE_BYTES * trees.trees
 
     def sums(self, rows: NDArray[Any]) -> NDArray[Any]:
-        """The sums of the leaves that each row reaches, as (rows, width)."""
+        """The sums of the leaves that each row reaches, after the link, as (rows, width)."""
         answers = np.empty((len(rows), self._width), self.dtype)
         self._ask(rows, answers, self._library.sums)
         return answers
