@@ -152,10 +152,16 @@ class Jobs:
         write_end(row, self._clock(), state, note)
         return read_job(row)
 
-    def give_back(self, session: Session, job: Job, note: str, *, counts: bool) -> None:
-        """Let somebody else begin the job anew; raises LeaseLost."""
+    def registered(self, session: Session, job: Job, version: int) -> None:
+        """Write down that a job has become a version; raises LeaseLost."""
+        self._held(session, job).version_number = version
+
+    def give_back(
+        self, session: Session, job: Job, note: str, *, counts: bool, seconds: float = 0.0
+    ) -> None:
+        """Let somebody begin the job anew, after some seconds; raises LeaseLost."""
         row = self._held(session, job)
-        row.lease_until = 0.0
+        row.lease_until = self._clock() + seconds if seconds else 0.0
         row.attempts = row.attempts if counts else row.attempts - 1
         row.state = State.RECEIVED
         write_log(row, self._clock(), State.RECEIVED, note)

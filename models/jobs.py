@@ -15,6 +15,8 @@ from models.uploads import StoredPart, UploadPlace
 
 MOST_ENTRIES: Final = 200
 MOST_NOTE: Final = 2000
+PREFIX: Final = "job_"
+TIME_DIGITS: Final = 12
 FILE: Final = "file"  # the part of an upload that is the model itself
 
 
@@ -114,7 +116,15 @@ class JobPage:
 
 def new_job_id(now: float) -> str:
     """An identifier that sorts by time."""
-    return f"job_{int(now * 1000):012x}{secrets.token_hex(8)}"
+    return f"{PREFIX}{int(now * 1000):0{TIME_DIGITS}x}{secrets.token_hex(8)}"
+
+
+def made_at(job_id: str) -> float:
+    """When an identifier was made; 0 for one that was not made here."""
+    try:
+        return int(job_id.removeprefix(PREFIX)[:TIME_DIGITS], 16) / 1000
+    except ValueError:
+        return 0.0
 
 
 def write_log(row: JobRow, at: float, stage: State, note: str) -> None:

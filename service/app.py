@@ -20,9 +20,20 @@ from config.settings import Settings
 from service import faults, limits, security
 from service.bootstrap import Platform, assemble
 from service.description import ProblemApi
+from service.intake_runner import IntakeRunner
 from service.operations.guesses import counted_address
 from service.protocols import predict
-from service.routes import admin, auth, discovery, documentation, health, models, routing
+from service.routes import (
+    admin,
+    auth,
+    discovery,
+    documentation,
+    health,
+    jobs,
+    models,
+    routing,
+    uploads,
+)
 from service.upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -32,6 +43,8 @@ BLUEPRINTS: Final = (
     auth.bp,
     predict.bp,
     models.bp,
+    uploads.bp,
+    jobs.bp,
     routing.bp,
     admin.bp,
     discovery.bp,
@@ -42,16 +55,19 @@ BLUEPRINTS: Final = (
 SLOW_PATHS: Final = re.compile(
     r"/+(?:auth/(?:login|password|otp)|admin/users(?:/[^/]*/reset-password)?)"
 )
+INTAKE_SECONDS: Final = 5.0  # that a stopping worker gives an intake to stop as well
+UPLOAD_PATHS: Final = re.compile(r"/+models/[^/]+/versions")
 log = structlog.get_logger("sallyport.requests")
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """The application of one web worker, with its upkeep running until `close`."""
+    """The application of one web worker, with its upkeep and intakes running until `close`."""
 
     app: flask.Flask
     platform: Platform
     upkeep: Upkeep
+    intakes: IntakeRunner
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
@@ -67,8 +83,13 @@ class Served:
         turn = scope.tenant_id if scope else counted_address(address)
         return SLOW_PATHS.fullmatch(path) is not None, turn
 
+    def takes_upload(self, method: str, path: str) -> bool:
+        """Whether a request brings a file that memory should not hold."""
+        return method == "POST" and UPLOAD_PATHS.fullmatch(path) is not None
+
     def close(self) -> None:
-        """End the upkeep after the last answer."""
+        """End the upkeep and the intakes after the last answer."""
+        self.intakes.stop(seconds=INTAKE_SECONDS)
         self.platform.shadows.stop()
         self.upkeep.stop()
 
@@ -82,7 +103,9 @@ def create_application(settings: Settings) -> Served:
     platform.signer()
     upkeep = Upkeep(platform)
     upkeep.start()
-    return Served(create_app(settings, platform), platform, upkeep)
+    intakes = IntakeRunner(platform)
+    intakes.start()
+    return Served(create_app(settings, platform), platform, upkeep, intakes)
 
 
 def create_app(settings: Settings, platform: Platform | None = None) -> flask.Flask:

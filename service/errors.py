@@ -130,6 +130,14 @@ class StorageFull(ServiceError):
         super().__init__("there is no room for this on the disk; nothing of it was kept")
 
 
+class ModelRefused(ServiceError):
+    """Raised when an uploaded model was refused while its uploader waited."""
+
+    def __init__(self, job_id: str, reason: str) -> None:
+        self.job_id = job_id
+        super().__init__(reason)
+
+
 class NotReady(ServiceError):
     """Raised when something that predictions stand on does not answer."""
 
@@ -226,6 +234,7 @@ TABLE: Final[Mapping[type[Exception], Problem]] = {
     RateLimited: Problem(429, "rate-limited", "A limit is reached"),
     TooBusy: BUSY,
     StorageFull: STORAGE_FULL,
+    ModelRefused: Problem(422, "model-refused", "The model is refused"),
     NotReady: Problem(503, "not-ready", "Not ready to serve"),
     auth_errors.TokenRefused: INVALID_TOKEN,
     auth_errors.CredentialsWrong: WRONG_CREDENTIALS,
@@ -337,6 +346,8 @@ def _facts(error: Exception) -> dict[str, Any]:
         return {"violated_policies": [error.violated]}
     if isinstance(error, NotReady):
         return {"checks": error.checks}
+    if isinstance(error, ModelRefused):
+        return {"job": error.job_id}
     where = _field(error)
     return {} if where is None else {"errors": [{"pointer": where, "detail": str(error)}]}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, Final, NoReturn, cast
 
@@ -60,14 +60,21 @@ class StrictParser(FlaskParser):
     ) -> NoReturn:
         """Turn marshmallow's nested messages into one path each."""
         messages = cast(dict[str, Any], error.normalized_messages())  # type: ignore[no-untyped-call]
-        problems = dict(_flatten(next(iter(messages.values()), {}), ""))
-        raise InputMalformed(_some(problems) or {"": "not valid"}) from error
+        raise _malformed(next(iter(messages.values()), {})) from error
 
 
 class Blueprint(SmorestBlueprint):  # type: ignore[misc]
     """A blueprint whose arguments are read strictly."""
 
     ARGUMENTS_PARSER = StrictParser()
+
+
+def load_fields(schema: ma.Schema, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields as the schema declares them; raises InputMalformed."""
+    try:
+        return cast(dict[str, Any], schema.load(fields))
+    except ma.ValidationError as error:
+        raise _malformed(error.normalized_messages()) from error  # type: ignore[no-untyped-call]
 
 
 def read_body(request: flask.Request, limit: int) -> bytes:
@@ -136,6 +143,10 @@ def _refuse_repeats(values: Any) -> None:
     for name, given in values.lists():
         if len(given) > 1:
             raise InputMalformed({f"/{step(name)}": "given twice"})
+
+
+def _malformed(messages: Any) -> InputMalformed:
+    return InputMalformed(_some(dict(_flatten(messages, ""))) or {"": "not valid"})
 
 
 def _some(problems: dict[str, str]) -> dict[str, str]:

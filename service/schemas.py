@@ -406,3 +406,4 @@ class ProblemSchema(AnswerSchema):
     error_description = fields.String()
     violated_policies = fields.List(fields.String())
     checks = fields.Dict(keys=fields.String(), values=fields.String())
+    job = fields.String(metadata={"description": "The intake job that refused a model."})

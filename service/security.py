@@ -26,6 +26,7 @@ from config.epoch import EpochCache
 from service.bootstrap import Caller, Platform
 from service.errors import ClientRefused, CredentialsAmbiguous, CredentialsMissing
 from service.operations import identity
+from service.spools import UPLOAD, Upload
 
 EXTENSION: Final = "sallyport"
 SCOPE: Final = "sallyport.scope"
@@ -102,7 +103,9 @@ def recognise() -> None:
     """
     platform = current_platform()
     certificate, token = request.environ.get(CERTIFICATE), bearer_token()
-    g.scope = None
+    g.scope = _admitted(platform, request.environ.get(UPLOAD))
+    if g.scope is not None:
+        return
     if certificate is None and token is not None:
         g.scope = _recognised(platform, platform.caches.callers, token, identity.identify)
     elif certificate is not None and "Authorization" not in request.headers:
@@ -115,6 +118,20 @@ def known_scope(platform: Platform, authorization: str) -> Scope | None:
     token = bearer_token(authorization)
     known = platform.caches.callers.get(token) if token else None
     return known.scope if known else None
+
+
+def _admitted(platform: Platform, upload: Upload | None) -> Scope | None:
+    """Who was admitted with this upload, if nothing that concerns them changed meanwhile.
+
+    A token that ran out while the body arrived is as good as it was when the request was made.
+    """
+    if upload is None:
+        return None
+    if upload.admission is None:
+        upload.seen = platform.epoch.current()
+        return None
+    scope = upload.admission.scope
+    return scope if platform.epoch.newest(scope.tenant_id) <= upload.seen else None
 
 
 def _recognised(

@@ -29,11 +29,10 @@ FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Whose upload may arrive, at most how large, and the last change that the answer knows."""
+    """Whose upload may arrive, and at most how large."""
 
     scope: Scope
     most_bytes: int
-    seen: int
 
 
 @dataclass(slots=True)
@@ -41,10 +40,12 @@ class Upload:
     """A body that is announced, then admitted by the application, and at last complete.
 
     The application sees such a request twice: when its head has arrived, to refuse it or to
-    answer 100 with an admission, and when its body has.
+    answer 100 with an admission, and when its body has. `seen` is the last change there was before
+    it decided: unless another one concerns the caller, whoever was admitted still is.
     """
 
     declared: int | None
+    seen: int = -1
     admission: Admission | None = None
     complete: bool = False
 

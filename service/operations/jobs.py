@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from typing import Final
 
 from auth.permissions import Permission
-from auth.rows import Page
+from auth.rows import Page, everything
 from auth.scope import Scope
 from models.errors import JobNotFound
-from models.jobs import Entry, Job
+from models.jobs import Entry, Job, made_at
+from models.uploads import UploadPlace
 from service.bootstrap import Platform
 from service.operations.recording import recorded
 
 POLL_SECONDS: Final = 0.1
+DAY: Final = 86_400.0
+ARRIVAL_SECONDS: Final = 3600.0  # an upload that is stored has a job long before
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,6 +79,24 @@ def await_job(platform: Platform, scope: Scope, job_id: str, *, seconds: float) 
         if job.has_ended or left <= 0:
             return view(job)
         time.sleep(min(POLL_SECONDS, left))
+
+
+def tidy(platform: Platform) -> None:
+    """Forget jobs that ended long ago, and remove what interrupted uploads left in the store."""
+    now, settings = platform.clock(), platform.settings
+    with platform.database.write() as session:
+        platform.jobs.purge(session, before=now - settings.job_days * DAY)
+    with platform.database.read() as session:
+        tenants = [t.id for t in everything(lambda a: platform.tenants.list(session, after=a))]
+    for tenant_id in tenants:
+        kept = platform.uploads.jobs(tenant_id)
+        if not kept:
+            continue
+        with platform.database.read() as session:
+            needed = platform.jobs.unfinished(session, tenant_id, kept)
+        for job_id in kept - needed:
+            if made_at(job_id) < now - ARRIVAL_SECONDS:
+                platform.uploads.delete(UploadPlace(tenant_id, job_id))
 
 
 def view(job: Job) -> JobView:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from service.bootstrap import Platform
+from service.operations import jobs
 
 
 def follow_epoch(platform: Platform) -> None:
@@ -17,7 +18,7 @@ def flush_usage(platform: Platform) -> None:
 
 
 def tidy(platform: Platform) -> None:
-    """Forget what has expired: keys, revocations, sessions, counts of routes."""
+    """Forget what has expired: keys, revocations, sessions, counts of routes, jobs."""
     with platform.database.write() as session:
         gone = platform.keys.expire(session)
         platform.revoked.purge_revoked(session)
@@ -26,6 +27,7 @@ def tidy(platform: Platform) -> None:
         if gone:
             platform.epoch.raise_in(session)
     platform.epoch.publish()
+    jobs.tidy(platform)
     flush_usage(platform)
     platform.usage.forget_flushed(platform.counters)
 

@@ -101,8 +101,10 @@ def delete_tenant(platform: Platform, scope: Scope, name: str) -> Tenant:
         act.concerns = tenant.id
         inside = scope.within(tenant.id, tenant.name)
         platform.registry.delete_tenant(act.session, inside)
+        platform.jobs.delete_tenant(act.session, inside)
         platform.tenants.delete(act.session, name)
     # The key is gone with the commit; the files are noise from here on.
     platform.artefacts.delete_tenant(tenant.id)
+    platform.uploads.delete_tenant(tenant.id)
     platform.database.forget_deleted()
     return replace(tenant, state="deleted")

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import flask
-
 from auth.permissions import Permission
 from auth.scope import Scope
 from service.operations import accounts, audit, clients, plans, tenants, usage
+from service.pages import linked
 from service.parsing import Blueprint
 from service.schemas import (
     AuditSchema,
@@ -41,7 +40,7 @@ Members = dict[str, Any]
 def list_users(query: Members) -> Any:
     """List the tenant's users, a page at a time."""
     page = accounts.list_users(current_platform(), _scope(query), **_paging(query))
-    return _with_next(page)
+    return linked(page)
 
 
 @bp.post("/users")
@@ -93,7 +92,7 @@ def reset_password(query: Members, username: str) -> accounts.UserView:
 @bp.response(200, ClientSchema(many=True))
 def list_clients(query: Members) -> Any:
     """List the tenant's service accounts, a page at a time."""
-    return _with_next(clients.list_clients(current_platform(), _scope(query), **_paging(query)))
+    return linked(clients.list_clients(current_platform(), _scope(query), **_paging(query)))
 
 
 @bp.post("/clients")
@@ -159,7 +158,7 @@ def show_usage(query: Members) -> list[usage.UsageView]:
 @bp.response(200, AuditSchema(many=True))
 def list_audit(query: Members) -> Any:
     """List the tenant's audit records, the newest first, a page at a time."""
-    return _with_next(audit.list_records(current_platform(), _scope(query), **_paging(query)))
+    return linked(audit.list_records(current_platform(), _scope(query), **_paging(query)))
 
 
 def _scope(query: Members) -> Scope:
@@ -168,13 +167,3 @@ def _scope(query: Members) -> Scope:
 
 def _paging(query: Members) -> Members:
     return {"cursor": query.get("cursor"), "limit": query["limit"]}
-
-
-def _with_next(page: Any) -> Any:
-    """The page's items, with the address of the next page in a Link header (RFC 8288)."""
-    items = list(page.items)
-    if page.next is None:
-        return items
-    arguments = {**flask.request.args.to_dict(), "cursor": page.next}
-    address = flask.url_for(flask.request.endpoint or "", **arguments)
-    return items, {"Link": f'<{address}>; rel="next"'}
