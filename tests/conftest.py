@@ -25,3 +25,10 @@ def valkey_url() -> Iterator[str]:
     """The URL of a real Valkey."""
     with servers.valkey() as server:
         yield server.connection_url
+
+
+@pytest.fixture(scope="session")
+def bucket() -> Iterator[servers.Bucket]:
+    """A real S3."""
+    with servers.s3() as found:
+        yield found

@@ -1,4 +1,4 @@
-"""Real servers that pip brings: PostgreSQL and Valkey, one each per test process."""
+"""Real servers that pip brings: PostgreSQL, Valkey and S3, one each per test process."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ import contextlib
 import secrets
 import shutil
 import socket
+import subprocess
+import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import URL, MetaData, create_engine, make_url, text
@@ -87,6 +91,57 @@ def valkey() -> Iterator[ValkeyServer]:
         if server.is_running():
             server.stop()
         shutil.rmtree(server.data_dir, ignore_errors=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """A running S3 with one bucket: where it is, who may use it, and the folder that it is."""
+
+    endpoint: str
+    folder: Path
+    access_key: str = "the-tests-own-key"
+    secret_key: str = "no-secret-at-all"
+
+    def settings(self, prefix: str = "") -> dict[str, str]:
+        """Settings of an empty store: a prefix of its own in the bucket."""
+        return {
+            "artefacts_url": f"s3://{self.folder.name}/{secrets.token_hex(6)}{prefix}",
+            "artefacts_endpoint": self.endpoint,
+            "artefacts_access_key": self.access_key,
+            "artefacts_secret_key": self.secret_key,
+        }
+
+
+@contextlib.contextmanager
+def s3() -> Iterator[Bucket]:
+    """Run rclone's S3 server, which checks signatures, over a folder and a loopback port."""
+    port = _free_port()
+    with tempfile.TemporaryDirectory(prefix="s3-") as folder:
+        found = Bucket(f"http://127.0.0.1:{port}", Path(folder) / "bucket")
+        found.folder.mkdir()
+        program = str(Path(sys.executable).with_name("rclone"))
+        words = [program, "serve", "s3", "--config=/dev/null", f"--addr=127.0.0.1:{port}"]
+        words += [f"--auth-key={found.access_key},{found.secret_key}", folder]
+        with tempfile.TemporaryFile() as log:
+            process = subprocess.Popen(words, stderr=log, env={})
+            try:
+                _await_port(port)
+                yield found
+            finally:
+                process.terminate()
+                process.wait()
+
+
+def _await_port(port: int) -> None:
+    until = time.monotonic() + 30
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except ConnectionRefusedError:
+            assert time.monotonic() < until, "the server does not listen"
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _free_port() -> int:

@@ -1,19 +1,22 @@
+"""Files of versions are sealed to the one version they belong to, whatever the store does."""
+
 from __future__ import annotations
 
-import stat
 from dataclasses import replace
-from pathlib import Path
+from typing import Any
 
 import pytest
 
 from config.sealing import Sealer
-from models.artefacts import FolderStore
+from models.artefacts import Artefacts
 from models.errors import ArtefactBroken, ArtefactMissing
 from models.intake import Prepared
 from models.manifest import Manifest
 from models.versions import Version
+from tests.contracts.memory_store import MemoryStore
 
 OTHER_SEALER = Sealer((bytes([1]) * 32,))
+ROLE = "engine"
 
 
 def _version(
@@ -35,136 +38,171 @@ def _version(
     return Version(id, manifest)
 
 
-def _with_digest(prepared: Prepared, digest: str) -> Prepared:
-    files = {role: replace(file, digest=digest) for role, file in prepared.contents.files.items()}
-    return replace(prepared, contents=replace(prepared.contents, files=files))
+@pytest.fixture
+def memory() -> MemoryStore:
+    """A store that the test may tamper with."""
+    return MemoryStore()
 
 
 @pytest.fixture
-def version(demo: Prepared, store: FolderStore, sealer: Sealer) -> Version:
-    """A version whose artefact is stored."""
+def artefacts(memory: MemoryStore) -> Artefacts:
+    """What seals into it."""
+    return Artefacts(memory)
+
+
+@pytest.fixture
+def version(demo: Prepared, artefacts: Artefacts, sealer: Sealer) -> Version:
+    """A version whose files are stored."""
     version = _version(demo)
-    store.put(version, "engine", demo.blobs["engine"], sealer)
+    for role, blob in demo.blobs.items():
+        artefacts.put(version, role, blob, sealer)
     return version
 
 
-def _file(store: FolderStore, version: Version) -> Path:
-    return store._path(version, "engine")
+def _address(version: Version, role: str = ROLE) -> str:
+    return f"{version.tenant_id}/{version.files[role].digest}.{version.id}"
 
 
-def test_artefact_comes_back_to_the_bit(
-    store: FolderStore, version: Version, sealer: Sealer, demo: Prepared
+def test_files_come_back_to_the_bit_each_in_its_role(
+    artefacts: Artefacts, version: Version, sealer: Sealer, demo: Prepared
 ) -> None:
-    assert store.open(version, "engine", sealer) == demo.blobs["engine"]
+    assert len(demo.blobs) > 1
+    for role, blob in demo.blobs.items():
+        assert artefacts.open(version, role, sealer) == blob
 
 
-def test_file_is_sealed_and_the_owners_alone(
-    store: FolderStore, version: Version, demo: Prepared
+def test_the_store_sees_nothing_but_sealed_bytes(
+    memory: MemoryStore, version: Version, demo: Prepared
 ) -> None:
-    path = _file(store, version)
-
-    assert demo.blobs["engine"] not in path.read_bytes()
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-    assert [p.name for p in path.parent.iterdir()] == [path.name]
+    assert set(memory.files) == {_address(version, role) for role in demo.blobs}
+    for role, blob in demo.blobs.items():
+        assert blob not in memory.files[_address(version, role)]
 
 
-def test_every_flipped_bit_is_found(store: FolderStore, version: Version, sealer: Sealer) -> None:
-    path = _file(store, version)
-    whole = path.read_bytes()
+def test_every_flipped_bit_is_found(
+    artefacts: Artefacts, memory: MemoryStore, version: Version, sealer: Sealer
+) -> None:
+    whole = memory.files[_address(version)]
 
     for index in range(len(whole)):
-        path.write_bytes(whole[:index] + bytes([whole[index] ^ 1]) + whole[index + 1 :])
+        flipped = whole[:index] + bytes([whole[index] ^ 1]) + whole[index + 1 :]
+        memory.files[_address(version)] = flipped
         with pytest.raises(ArtefactBroken):
-            store.open(version, "engine", sealer)
+            artefacts.open(version, ROLE, sealer)
 
 
-def test_every_truncation_is_found(store: FolderStore, version: Version, sealer: Sealer) -> None:
-    path = _file(store, version)
-    whole = path.read_bytes()
+def test_every_truncation_is_found(
+    artefacts: Artefacts, memory: MemoryStore, version: Version, sealer: Sealer
+) -> None:
+    whole = memory.files[_address(version)]
 
     for length in range(len(whole)):
-        path.write_bytes(whole[:length])
+        memory.files[_address(version)] = whole[:length]
         with pytest.raises(ArtefactBroken):
-            store.open(version, "engine", sealer)
+            artefacts.open(version, ROLE, sealer)
 
 
 @pytest.mark.parametrize(
-    "other", [{"tenant": "tnt_globex"}, {"model": "n"}, {"number": 2}], ids=lambda o: next(iter(o))
+    "other",
+    [{"tenant": "tnt_globex"}, {"model": "n"}, {"id": "ver_2"}],
+    ids=lambda other: next(iter(other)),
 )
 def test_file_swapped_from_another_place_does_not_open(
-    store: FolderStore, version: Version, sealer: Sealer, demo: Prepared, other: dict[str, str]
+    artefacts: Artefacts,
+    memory: MemoryStore,
+    version: Version,
+    sealer: Sealer,
+    demo: Prepared,
+    other: dict[str, Any],
 ) -> None:
-    victim = _version(demo, id="ver_2", **other)  # type: ignore[arg-type]
-    store.put(victim, "engine", demo.blobs["engine"], sealer)
-
-    _file(store, version).replace(_file(store, victim))
+    victim = _version(demo, **({"id": "ver_3"} | other))
+    memory.files[_address(victim)] = memory.files[_address(version)]
 
     with pytest.raises(ArtefactBroken, match="seal"):
-        store.open(victim, "engine", sealer)
+        artefacts.open(victim, ROLE, sealer)
 
 
-def test_another_tenants_key_does_not_open_it(store: FolderStore, version: Version) -> None:
+def test_file_swapped_from_another_role_does_not_open(
+    artefacts: Artefacts, memory: MemoryStore, version: Version, sealer: Sealer
+) -> None:
+    memory.files[_address(version)] = memory.files[_address(version, "model")]
+
     with pytest.raises(ArtefactBroken, match="seal"):
-        store.open(version, "engine", OTHER_SEALER)
+        artefacts.open(version, ROLE, sealer)
 
 
-def test_symbolic_link_is_not_followed(
-    store: FolderStore, version: Version, sealer: Sealer, tmp_path: Path
+def test_another_versions_key_does_not_open_it(artefacts: Artefacts, version: Version) -> None:
+    with pytest.raises(ArtefactBroken, match="seal"):
+        artefacts.open(version, ROLE, OTHER_SEALER)
+
+
+def test_missing_file_is_told_with_the_remedy(
+    artefacts: Artefacts, version: Version, sealer: Sealer
 ) -> None:
-    path = _file(store, version)
-    path.rename(tmp_path / "elsewhere")
-    path.symlink_to(tmp_path / "elsewhere")
+    assert artefacts.holds(version)
+    artefacts.delete(version)
+    artefacts.delete(version)
 
-    with pytest.raises(ArtefactBroken):
-        store.open(version, "engine", sealer)
-
-
-def test_missing_artefact_is_told_with_the_remedy(
-    store: FolderStore, version: Version, sealer: Sealer
-) -> None:
-    store.delete(version)
-    store.delete(version)
-
+    assert not artefacts.holds(version)
     with pytest.raises(ArtefactMissing, match="backup"):
-        store.open(version, "engine", sealer)
+        artefacts.open(version, ROLE, sealer)
 
 
-def test_artefact_of_another_digest_is_not_stored(
-    store: FolderStore, sealer: Sealer, demo: Prepared
+def test_a_version_is_held_when_all_of_its_files_are(
+    artefacts: Artefacts, memory: MemoryStore, version: Version
+) -> None:
+    del memory.files[_address(version, "model")]
+
+    assert not artefacts.holds(version)
+
+
+def test_file_of_another_digest_is_not_stored(
+    artefacts: Artefacts, sealer: Sealer, demo: Prepared
 ) -> None:
     with pytest.raises(ArtefactBroken, match="digest"):
-        store.put(_version(demo), "engine", demo.blobs["engine"] + b"\0", sealer)
+        artefacts.put(_version(demo), ROLE, demo.blobs[ROLE] + b"\0", sealer)
 
 
 @pytest.mark.parametrize("tenant", ["..", "../globex", "", "a/b", "a\0b", "."])
-def test_no_tenant_identifier_leads_out_of_the_folder(
-    store: FolderStore, sealer: Sealer, demo: Prepared, tenant: str
+def test_no_tenant_identifier_leads_out_of_its_place(
+    artefacts: Artefacts, sealer: Sealer, demo: Prepared, tenant: str
 ) -> None:
     with pytest.raises(ArtefactBroken):
-        store.put(_version(demo, tenant=tenant), "engine", demo.blobs["engine"], sealer)
+        artefacts.put(_version(demo, tenant=tenant), ROLE, demo.blobs[ROLE], sealer)
     with pytest.raises(ArtefactBroken):
-        store.delete_tenant(tenant)
+        artefacts.delete_tenant(tenant)
 
 
-def test_no_digest_leads_out_of_the_folder(
-    store: FolderStore, sealer: Sealer, demo: Prepared
+def test_no_digest_leads_out_of_its_place(
+    artefacts: Artefacts, sealer: Sealer, demo: Prepared
 ) -> None:
-    version = _version(_with_digest(demo, "../../x"))
+    files = {ROLE: replace(demo.contents.files[ROLE], digest="../../x")}
+    version = _version(replace(demo, contents=replace(demo.contents, files=files)))
 
     with pytest.raises(ArtefactBroken):
-        store.open(version, "engine", sealer)
+        artefacts.open(version, ROLE, sealer)
 
 
 def test_deleting_a_tenant_leaves_the_others(
-    store: FolderStore, version: Version, sealer: Sealer, demo: Prepared
+    artefacts: Artefacts, version: Version, sealer: Sealer, demo: Prepared
 ) -> None:
     other = _version(demo, id="ver_2", tenant="tnt_globex")
-    store.put(other, "engine", demo.blobs["engine"], sealer)
+    artefacts.put(other, ROLE, demo.blobs[ROLE], sealer)
 
-    store.delete_tenant("tnt_acme")
-    store.delete_tenant("tnt_acme")
+    artefacts.delete_tenant("tnt_acme")
+    artefacts.delete_tenant("tnt_acme")
 
-    assert store.open(other, "engine", sealer) == demo.blobs["engine"]
+    assert artefacts.open(other, ROLE, sealer) == demo.blobs[ROLE]
     with pytest.raises(ArtefactMissing):
-        store.open(version, "engine", sealer)
+        artefacts.open(version, ROLE, sealer)
+
+
+def test_files_of_no_version_are_strays(
+    artefacts: Artefacts, memory: MemoryStore, version: Version, sealer: Sealer, demo: Prepared
+) -> None:
+    lost = _version(demo, id="ver_2")
+    artefacts.put(lost, ROLE, demo.blobs[ROLE], sealer)
+
+    assert artefacts.strays("tnt_acme", [version]) == {_address(lost)}
+    assert artefacts.strays("tnt_acme", [version, lost]) == set()
+    assert artefacts.strays("tnt_globex", []) == set()
