@@ -32,7 +32,7 @@ PAGE: Final = 4096
 READ, WRITE, EXECUTE = 1, 2, 4
 PRIVATE_MEMORY: Final = 0x22
 PR_GET_NO_NEW_PRIVS: Final = 39
-PR_SET_NAME: Final = 15
+PR_SET_TIMERSLACK: Final = 29
 NO_SUCH_MAPPING: Final = ctypes.c_void_p(-1).value
 
 
@@ -157,7 +157,7 @@ def _regain_privileges(_target: Target) -> None:
 
 
 def _change_process(_target: Target) -> None:
-    kernel.prctl(PR_SET_NAME, 0)
+    kernel.prctl(PR_SET_TIMERSLACK, 0)
 
 
 def _make_file_in_memory(_target: Target) -> None:

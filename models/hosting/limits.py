@@ -7,6 +7,7 @@ import resource
 from pathlib import Path
 from typing import Final
 
+from models.hosting import kernel
 from models.hosting.confinement import Confinement
 
 PAGE_BYTES: Final = resource.getpagesize()
@@ -45,5 +46,7 @@ def limit(confinement: Confinement) -> None:
 
 def _be_killed_first() -> None:
     """When the machine's memory ends, a host goes before the platform does."""
+    # Who has changed user since it was executed does not own its own entries in /proc else.
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 1)
     with open("/proc/self/oom_score_adj", "wb", buffering=0) as score:  # noqa: PTH123
         score.write(LEAST_LIKELY_SPARED)

@@ -67,7 +67,7 @@ def probe(level: Level = "none") -> SandboxReport:
 
     It forks some twenty short-lived children.
     """
-    with _target() as target:
+    with target_of_attempts() as target:
         layers = tuple(_judge(name, target) for name in sandbox.LAYERS)
         layers = _cross_out(layers, _outcomes(tuple(sandbox.LAYERS), tuple(ATTEMPTS), target))
     report = SandboxReport.of(layers)
@@ -191,7 +191,8 @@ def _live(run: Callable[[int], None], writer: int) -> NoReturn:
 
 
 @contextmanager
-def _target() -> Iterator[Target]:
+def target_of_attempts() -> Iterator[Target]:
+    """Things outside for attempts to aim at, and listeners that would hear them."""
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         Path(folder).chmod(0o777)
