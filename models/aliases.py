@@ -227,6 +227,7 @@ def _undoable(session: Session, model: ModelRow, alias: str) -> AliasMoveRow | N
         AliasMoveRow.is_rollback.is_(False),
         AliasMoveRow.is_undone.is_(False),
         AliasMoveRow.from_number.is_not(None),
+        AliasMoveRow.to_number.is_not(None),
     )
     return session.scalars(moves.order_by(AliasMoveRow.id.desc()).limit(1)).one_or_none()
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pytest
@@ -21,6 +21,7 @@ from models.records import ModelRow
 from models.registry import Registry
 from models.stores.folder import FolderStore
 from models.version_keys import TenantScope
+from models.versions import Version
 from tests.models.files import skops_bytes
 from tests.servers import emptied
 
@@ -96,3 +97,23 @@ def demo_model() -> Any:
 def demo(demo_model: Any) -> Prepared:
     """The demo model, prepared for registration."""
     return import_file(skops_bytes(demo_model))
+
+
+class Register(Protocol):
+    """Registers the demo model for a tenant, under a name."""
+
+    def __call__(self, scope: Tenant, name: str = "linear", **options: Any) -> Version:
+        """Return the new version."""
+        ...
+
+
+@pytest.fixture
+def register(database: Database, registry: Registry, demo: Prepared) -> Register:
+    """Registers the demo model; its files are stored nowhere."""
+
+    def register(scope: Tenant, name: str = "linear", **options: Any) -> Version:
+        with database.write() as session:
+            draft = registry.draft(session, scope, name, demo.contents)
+            return registry.register(session, scope, draft, created_by="operator:olga", **options)
+
+    return register
