@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import Any, Final
 
 import numpy as np
@@ -57,8 +56,7 @@ def _settle(estimator: Any, document: XgboostDocument) -> None:
 
 def _newer(saved: str) -> tuple[str, ...]:
     """The version that saved a file, if it is newer: XGBoost promises to read older ones alike."""
-    running = version(FORMAT.library)
-    return (saved,) if _numbers(saved)[:2] > _numbers(running)[:2] else ()
+    return (saved,) if _numbers(saved)[:2] > _numbers(xgboost.__version__)[:2] else ()
 
 
 def _numbers(text: str) -> list[int]:

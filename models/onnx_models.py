@@ -1,0 +1,257 @@
+"""ONNX graphs as estimators: rows become a graph's inputs, its outputs become methods."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import ModelProto, numpy_helper
+
+from models.columns import Columns
+from models.errors import FormatRefused, RowsRefused
+from models.onnx_graphs import attributes_of, nodes_of
+
+DTYPES: Final[dict[str, Any]] = {
+    "tensor(float)": np.float32,
+    "tensor(double)": np.float64,
+    "tensor(float16)": np.float16,
+    "tensor(int64)": np.int64,
+    "tensor(int32)": np.int32,
+    "tensor(bool)": np.bool_,
+    "tensor(string)": object,
+}
+FLOATS: Final = (np.float32, np.float64, np.float16)
+LABELS: Final = frozenset({"tensor(int64)", "tensor(string)"})
+MAPS: Final = frozenset({"seq(map(int64,tensor(float)))", "seq(map(string,tensor(float)))"})
+CLASSES: Final = re.compile(r"classes[0-9]*")
+MOST_COLUMNS: Final = 1_000_000
+TRIALS: Final = (1.0, 0.5, 0.0)
+NEAR_ONE: Final = 1e-3
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Tags:
+    """What scikit-learn asks of an estimator first."""
+
+    estimator_type: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One input of a graph: rows of a shape, `width` columns of the model's."""
+
+    name: str
+    dtype: Any
+    shape: tuple[int, ...]
+    width: int
+    single: bool  # it takes one row at a time
+
+    def fed(self, columns: Sequence[Array], rows: int) -> Array:
+        """Columns as the graph takes them; raises RowsRefused for what its type cannot hold."""
+        taken = [self._taken(column) for column in columns]
+        return np.column_stack(taken).reshape((rows, *self.shape))
+
+    def _taken(self, column: Array) -> Array:
+        if self.dtype is object:
+            if any(value is None or value != value for value in column):
+                raise RowsRefused("a text is missing")
+            return column.astype(object)
+        numbers = column.astype(np.float64)
+        with np.errstate(all="ignore"):
+            cast: Array = numbers.astype(self.dtype)
+        if cast.dtype.kind in "ib" and not np.array_equal(cast, numbers):
+            raise RowsRefused(f"a number that is no {cast.dtype} where the graph takes such")
+        return cast
+
+
+class OnnxModel:
+    """A graph that answers the methods which its outputs stand for.
+
+    The attributes are those of an estimator of scikit-learn; `proto` is the graph itself.
+    """
+
+    def __init__(self, proto: ModelProto, data: bytes) -> None:
+        self.proto = proto
+        self.nbytes = 2 * len(data)
+        self._session = _session(data)
+        self._inputs = [_input(each) for each in self._session.get_inputs()]
+        self.columns_ = _columns(self._inputs)
+        self.n_features_in_ = self.columns_.count
+        if self.columns_.names is not None:
+            self.feature_names_in_ = np.array(self.columns_.names, dtype=object)
+        self._name_methods(self._session.get_outputs())
+
+    def __sklearn_tags__(self) -> Tags:
+        return Tags(self._kind)
+
+    def _name_methods(self, outputs: Sequence[Any]) -> None:
+        labelled = len(outputs) == 2 and outputs[0].type in LABELS
+        self._kind: str | None = None
+        if labelled and outputs[1].type in MAPS | {"tensor(float)", "tensor(double)"}:
+            self._name_scores(outputs[0].name, outputs[1])
+        else:
+            unfit = [each.type for each in outputs if each.type not in DTYPES]
+            if unfit or (len(outputs) > 1 and any(DTYPES[o.type] is object for o in outputs)):
+                raise FormatRefused(f"it has outputs {', '.join(o.type for o in outputs)[:200]}")
+            names = [each.name for each in outputs]
+            self.predict = self._asking(names)
+            self._kind = "regressor" if DTYPES[outputs[0].type] in FLOATS else None
+
+    def _name_scores(self, label: str, scores: Any) -> None:
+        self.predict = self._asking([label])
+        known = class_labels(self.proto)
+        if scores.type in MAPS and known is None:
+            raise FormatRefused("its second output is a map of labels that are not named")
+        if known is not None:
+            self.classes_ = known
+        ask = self._asking([scores.name])
+        if scores.type in MAPS or self._sums_to_one(ask, "prob" in scores.name.lower()):
+            self.predict_proba = ask
+        else:
+            self.decision_function = ask
+        probable = hasattr(self, "predict_proba")
+        self._kind = "classifier" if known is not None or probable else None
+
+    def _sums_to_one(self, ask: Callable[[Any], Array], likely: bool) -> bool:
+        """Whether scores are probabilities, by their answers to plain rows; else by their name."""
+        if "text" in self.columns_.kinds:
+            return likely
+        for value in TRIALS:
+            try:
+                answers = ask(np.full((1, self.n_features_in_), value))
+            except Exception:  # noqa: BLE001, S112  a graph may refuse a row outside its domain
+                continue
+            within = answers.ndim == 2 and bool((answers >= 0).all())
+            return within and bool(np.allclose(answers.sum(axis=1), 1, atol=NEAR_ONE))
+        return likely
+
+    def _asking(self, names: list[str]) -> Callable[[Any], Array]:
+        def ask(rows: Any) -> Array:
+            answers = [self._answer(output) for output in self._run(names, rows)]
+            return answers[0] if len(answers) == 1 else np.column_stack(answers)
+
+        return ask
+
+    def _run(self, names: list[str], rows: Any) -> list[Any]:
+        columns = (
+            list(rows.T)
+            if isinstance(rows, np.ndarray)
+            else [rows.iloc[:, at].to_numpy() for at in range(self.n_features_in_)]
+        )
+        feeds, at = {}, 0
+        for each in self._inputs:
+            feeds[each.name] = each.fed(columns[at : at + each.width], len(rows))
+            at += each.width
+        if not any(each.single for each in self._inputs):
+            return list(self._session.run(names, feeds))
+        parts = [
+            self._session.run(names, {name: array[row : row + 1] for name, array in feeds.items()})
+            for row in range(len(rows))
+        ]
+        return [_joined(several) for several in zip(*parts, strict=True)]
+
+    def _answer(self, output: Any) -> Array:
+        if isinstance(output, list):  # one map of labels to probabilities for each row
+            return np.array([[row[label] for label in self.classes_.tolist()] for row in output])
+        answers: Array = np.asarray(output)
+        if answers.ndim > 1 and math.prod(answers.shape[1:]) == 1:
+            answers = answers.reshape(len(answers))
+        if answers.ndim > 2:
+            answers = answers.reshape(len(answers), -1)
+        return answers.astype(np.str_) if answers.dtype == object else answers
+
+
+def class_labels(proto: ModelProto) -> Array | None:
+    """The labels that a classifying graph names, in the order of its scores."""
+    for node in reversed(list(nodes_of(proto.graph))):
+        attributes = attributes_of(node)
+        for name in ("classlabels_int64s", "classlabels_ints"):
+            if attributes.get(name):
+                return np.array(attributes[name], np.int64)
+        if attributes.get("classlabels_strings"):
+            return np.array([text.decode() for text in attributes["classlabels_strings"]])
+    return _labels_by_name(proto)
+
+
+def _labels_by_name(proto: ModelProto) -> Array | None:
+    """What skl2onnx calls `classes`, where no operator names them."""
+    for tensor in proto.graph.initializer:
+        if CLASSES.fullmatch(tensor.name) and len(tensor.dims) == 1:
+            labels = numpy_helper.to_array(tensor)
+            if labels.dtype.kind in "iO":
+                texts = labels.dtype == object
+                return labels.astype(np.str_) if texts else labels.astype(np.int64)
+    return None
+
+
+def _session(data: bytes) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = 4
+    options.enable_cpu_mem_arena = False  # a host has many models; what one needed once is freed
+    try:
+        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise FormatRefused(f"ONNX Runtime does not take it: {error}"[:300]) from error
+
+
+def _input(told: Any) -> Input:
+    if told.type not in DTYPES:
+        raise FormatRefused(f"its input {told.name[:80]!r} is of the type {told.type}")
+    if not told.shape:
+        raise FormatRefused(f"its input {told.name[:80]!r} takes no rows")
+    rows, *shape = told.shape
+    if any(not isinstance(length, int) or length < 1 for length in shape):
+        raise FormatRefused(
+            f"its input {told.name[:80]!r} does not say how wide it is",
+            "export it with every dimension but the first fixed",
+        )
+    if isinstance(rows, int) and rows > 1:
+        raise FormatRefused(
+            f"its input {told.name[:80]!r} takes {rows} rows at a time",
+            "export it with a first dimension that is not fixed",
+        )
+    return Input(told.name, DTYPES[told.type], tuple(shape), math.prod(shape), rows == 1)
+
+
+def _columns(inputs: Sequence[Input]) -> Columns:
+    count = sum(each.width for each in inputs)
+    if not 1 <= count <= MOST_COLUMNS:
+        raise FormatRefused(f"it takes {count} columns")
+    return Columns(
+        names=_names(inputs) if len(inputs) > 1 else None,
+        kinds=tuple(
+            "text" if each.dtype is object else "number"
+            for each in inputs
+            for _ in range(each.width)
+        ),
+        known={},
+        words={},
+        as_none=frozenset(),
+        framed=False,
+        texts=False,
+    )
+
+
+def _names(inputs: Sequence[Input]) -> tuple[str, ...]:
+    return tuple(
+        each.name if each.width == 1 else f"{each.name}_{at}"
+        for each in inputs
+        for at in range(each.width)
+    )
+
+
+def _joined(several: Sequence[Any]) -> Any:
+    if isinstance(several[0], list):
+        return [row for part in several for row in part]
+    return np.concatenate(several)
