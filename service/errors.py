@@ -267,12 +267,23 @@ TABLE: Final[Mapping[type[Exception], Problem]] = {
     auth_errors.KeyNotReady: CONFLICT,
     models_errors.ModelNotFound: NOT_FOUND,
     models_errors.JobNotFound: NOT_FOUND,
+    models_errors.NameRefused: INPUT,
     models_errors.ArtefactMissing: UNAVAILABLE,
     models_errors.ArtefactBroken: UNAVAILABLE,
     models_errors.MethodUnknown: INPUT,
     models_errors.RouteRefused: INPUT,
     models_errors.RouteNotFound: NOT_FOUND,
     models_errors.VersionRetired: Problem(410, "version-retired", "The version is retired"),
+    models_errors.VersionDeleted: Problem(410, "version-deleted", "The version is deleted"),
+    models_errors.VersionOutdated: Problem(
+        410, "version-outdated", "The version is of an earlier release"
+    ),
+    models_errors.VersionInUse: CONFLICT,
+    models_errors.VersionPinned: CONFLICT,
+    models_errors.AliasNotFound: NOT_FOUND,
+    models_errors.ChampionFixed: CONFLICT,
+    models_errors.NothingToRollBack: CONFLICT,
+    models_errors.StoreUnavailable: UNAVAILABLE,
     models_errors.VersionBroken: Problem(503, "version-broken", "The version is not run any more"),
     models_errors.HostCrashed: Problem(503, "model-crashed", "The model ended its process"),
     models_errors.HostsUnavailable: UNAVAILABLE,
@@ -356,6 +367,8 @@ def _field(error: Exception) -> str | None:
     """The field that an error of the inside is about, as the requests call it."""
     if isinstance(error, auth_errors.NameMalformed):
         return {"user": "/username", "model": "/model"}.get(error.kind, "/name")
+    if isinstance(error, models_errors.NameRefused):
+        return "/alias" if error.kind == "an alias" else "/model"
     if isinstance(error, auth_errors.LimitRefused):
         return f"/limits/{step(error.name)}"
     return FIELDS.get(type(error))
