@@ -12,7 +12,7 @@ from werkzeug.routing import Rule
 
 from config.settings import Settings
 from service.errors import MEDIA_TYPE
-from service.schemas import ProblemSchema
+from service.schemas.answers import ProblemSchema
 from service.security import access_of
 
 OF_BODIES: Final = (

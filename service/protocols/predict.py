@@ -15,7 +15,7 @@ from models.tensors import read_prediction_request
 from service import dataplane
 from service.limits import charges_itself
 from service.parsing import Blueprint
-from service.schemas import PredictionSchema, PredictRequestSchema
+from service.schemas.predictions import PredictionSchema, PredictRequestSchema
 from service.security import requires
 
 bp = Blueprint("predict", __name__, description="Predictions.")

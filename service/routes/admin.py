@@ -12,15 +12,14 @@ from auth.scope import Scope
 from service.operations import accounts, audit, clients, plans, tenants, usage
 from service.pages import linked
 from service.parsing import Blueprint
-from service.schemas import (
+from service.schemas import TenantPageSchema, TenantQuerySchema
+from service.schemas.administration import (
     AuditSchema,
     ClientSchema,
     LimitsChangeSchema,
     LimitsSchema,
     NewClientSchema,
     NewUserSchema,
-    TenantPageSchema,
-    TenantQuerySchema,
     UsageQuerySchema,
     UsageSchema,
     UserChangeSchema,

@@ -12,7 +12,7 @@ from service.errors import ClientRefused, CredentialsAmbiguous, GrantUnsupported
 from service.limits import client_address
 from service.operations import accounts, identity, sessions
 from service.parsing import Blueprint
-from service.schemas import (
+from service.schemas.accounts import (
     GrantSchema,
     IntrospectionSchema,
     LoginSchema,

@@ -9,7 +9,7 @@ import flask
 from auth.permissions import Permission
 from service.operations import keys
 from service.parsing import Blueprint
-from service.schemas import KeySetSchema, MetadataSchema
+from service.schemas.answers import KeySetSchema, MetadataSchema
 from service.security import current_platform, public
 
 bp = Blueprint("discovery", __name__, url_prefix="/.well-known", description="Discovery.")

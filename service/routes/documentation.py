@@ -10,7 +10,8 @@ import flask
 from flask_smorest import current_api
 
 from service.parsing import Blueprint
-from service.schemas import TEXT, DocumentSchema
+from service.schemas import TEXT
+from service.schemas.answers import DocumentSchema
 from service.security import public
 
 bp = Blueprint("documentation", __name__, description="The API's own description.")

@@ -10,7 +10,8 @@ from auth.permissions import Permission
 from service.errors import NotReady
 from service.operations import health
 from service.parsing import Blueprint
-from service.schemas import TEXT, LiveSchema, ReadySchema
+from service.schemas import TEXT
+from service.schemas.answers import LiveSchema, ReadySchema
 from service.security import current_platform, public, requires
 
 bp = Blueprint("health", __name__, description="Health and metrics.")

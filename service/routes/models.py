@@ -5,7 +5,7 @@ from __future__ import annotations
 from auth.permissions import Permission
 from service.operations import models
 from service.parsing import Blueprint
-from service.schemas import ModelDetailSchema, ModelSchema
+from service.schemas.models import ModelDetailSchema, ModelSchema
 from service.security import current_platform, current_scope, requires
 
 bp = Blueprint("models", __name__, url_prefix="/models", description="Models and versions.")
