@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from models.columns import Columns, columns_of
 from models.errors import EstimatorRefused
 from models.signature import METHODS
-from models.tables import Features
+from models.tables import Features, row_count, stack
 
 POOLS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 MOST_PARTS: Final = 5_000_000
@@ -48,8 +48,12 @@ class NativePredictor:
         with warnings.catch_warnings():
             # Names that are missing, categories that are unknown: decided by the signature.
             warnings.simplefilter("ignore")
-            rows = self.columns.arrange(features)
-            return _dense(getattr(self.estimator, method)(rows))
+            answers = _dense(getattr(self.estimator, method)(self.columns.arrange(features)))
+            if row_count(features) == 1 and answers.shape[:1] != (1,):
+                # Some drop the dimension of a single row: none does so for two.
+                two = self.columns.arrange(stack([features, features]))
+                answers = _dense(getattr(self.estimator, method)(two))[:1]
+            return answers
 
 
 def limit_native_threads() -> None:

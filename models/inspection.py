@@ -29,6 +29,7 @@ KINDS: Final[dict[str, AnswerKind]] = {
     "b": "boolean",
 }
 TRIAL_ROWS: Final = 8
+NOT_ONCE: Final = "it does not answer once for each row"
 MOST_WIDTH: Final = 1_000_000
 MOST_CLASSES: Final = 100_000
 MOST_KNOWN: Final = 1_000  # values of a column that a signature lists
@@ -74,6 +75,7 @@ def _trials(own: NativePredictor, given: Features | None) -> Iterator[Features]:
         yield take(given, 0, TRIAL_ROWS)
     source = Source(own.columns, landmarks_of(own.estimator), given=given, seed=0)
     yield source.within(TRIAL_ROWS)
+    yield source.known(TRIAL_ROWS)
     for value in (1.0, 0.5, 0.0):
         yield source.filled(value, TRIAL_ROWS)
 
@@ -99,15 +101,16 @@ def _first_answer(own: NativePredictor, method: str, trials: list[Features]) -> 
     for rows in trials:
         try:
             many = _asked(own, method, rows)
+            again = _asked(own, method, rows)
             one = _asked(own, method, take(rows, 0, 1))
         except Exception as error:  # noqa: BLE001  whatever a model raises is its refusal
             reasons.append(f"it fails: {type(error).__name__}: {error}"[:200])
             continue
-        return (
-            _output(many, row_count(rows))
-            if one.shape[1:] == many.shape[1:]
-            else ("it does not answer once for each row")
-        )
+        if not _same(many, again):
+            return "it does not answer twice alike"
+        if one.shape != (1, *many.shape[1:]):
+            return NOT_ONCE
+        return _output(many, row_count(rows))
     return reasons[0]
 
 
@@ -116,9 +119,14 @@ def _asked(own: NativePredictor, method: str, rows: Features) -> NDArray[Any]:
         return own.answer(method, rows)
 
 
+def _same(some: NDArray[Any], others: NDArray[Any]) -> bool:
+    numbers = some.dtype.kind == "f"
+    return some.shape == others.shape and bool(np.array_equal(some, others, equal_nan=numbers))
+
+
 def _output(answers: NDArray[Any], rows: int) -> Output | str:
     if answers.shape[:1] != (rows,) or answers.ndim > 2:
-        return "it does not answer once for each row"
+        return NOT_ONCE
     width = None if answers.ndim == 1 else int(answers.shape[1])
     if width is not None and not 0 < width <= MOST_WIDTH:
         return f"it answers {width} columns"

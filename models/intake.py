@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from models.errors import FormatRefused
-from models.handlers import Handler
+from models.formats import Format, recognise_bytes
 from models.library_versions import refuse_other_versions
 from models.stages import Prepared, Progress, Stage
 
@@ -47,43 +47,34 @@ def import_file(
         raise FormatRefused(f"it has {len(data)} bytes, 1 to {most_bytes} are taken")
     tell(Stage.RECEIVED, f"{len(data)} bytes")
     digest = _verify(data, expected_digest)
-    handler = _handler_of(data, formats, source)
-    tell(Stage.VERIFIED, f"{handler.name}, SHA-256 {digest}")
-    opened = handler.open(data)
-    if version_policy == "refuse":
-        refuse_other_versions(handler.library, opened.other_versions)
+    known = _format_of(data, formats, source)
+    tell(Stage.VERIFIED, f"{known.name}, SHA-256 {digest}")
+    # They import scikit-learn, for seconds, which a web worker must not pay.
+    from models.estimators import limit_native_threads
+    from models.handlers import handler_of
     from models.preparation import Origin, prepare
 
-    origin = Origin(format=handler.name, library=handler.library, digest=digest)
-    return prepare(opened, origin, tell=tell)
-
-
-def _handlers() -> tuple[Handler, ...]:
-    """Every format: a new one is a module in `models.handlers` and a line here."""
-    # Their libraries take seconds to import, which a web worker must not pay.
-    from models.estimators import limit_native_threads
-
     limit_native_threads()
-    from models.handlers.joblib_file import JoblibFile
-    from models.handlers.skops_file import SkopsFile
+    opened = handler_of(known.name).open(data)
+    if version_policy == "refuse":
+        refuse_other_versions(known.library, opened.other_versions)
+    return prepare(opened, Origin(format=known.name, digest=digest), tell=tell)
 
-    return (SkopsFile(), JoblibFile())
 
-
-def _handler_of(data: bytes, formats: Collection[str], source: Path | bytes) -> Handler:
-    handler = next((handler for handler in _handlers() if handler.sniff(data)), None)
-    if handler is None:
-        raise FormatRefused("its first bytes are those of no known format", "give skops or joblib")
+def _format_of(data: bytes, formats: Collection[str], source: Path | bytes) -> Format:
+    known = recognise_bytes(data)
+    if known is None:
+        raise FormatRefused("its bytes are those of no known format", "give skops or joblib")
     suffix = "" if isinstance(source, bytes) else source.suffix
-    if suffix == ".skops" and handler.name != "skops":
-        raise FormatRefused(f"its name says skops, its content is {handler.name}")
-    if handler.name not in formats:
-        runs = ": opening one runs whatever its author put in" if handler.runs_code else ""
+    if suffix == ".skops" and known.name != "skops":
+        raise FormatRefused(f"its name says skops, its content is {known.name}")
+    if known.name not in formats:
+        runs = ": opening one runs whatever its author put in" if known.runs_code else ""
         raise FormatRefused(
-            f"it is a {handler.name} file, which was not asked for{runs}",
-            f"allow {handler.name} by name if you trust where it comes from",
+            f"it is a {known.name} file, which was not asked for{runs}",
+            f"allow {known.name} by name if you trust where it comes from",
         )
-    return handler
+    return known
 
 
 def _read(path: Path, most: int) -> bytes:

@@ -39,7 +39,10 @@ def rows_at_jumps(ask: Ask, source: Source, *, seed: int) -> Features | None:
     first = ask(rows)
     if first.dtype.kind != "f":
         return None
-    low, high = _halved(ask, rows, moved, low, high, first)
+    ends = _halved(ask, rows, moved, low, high, first)
+    if ends is None:
+        return None
+    low, high = ends
     below, above = _placed(rows, moved, low), _placed(rows, moved, high)
     jumping = np.flatnonzero(_differ(ask(below), ask(above)))
     return stack([_taken(below, jumping), _taken(above, jumping)]) if len(jumping) else None
@@ -47,7 +50,7 @@ def rows_at_jumps(ask: Ask, source: Source, *, seed: int) -> Features | None:
 
 def _halved(
     ask: Ask, rows: Features, moved: NDArray[Any], low: Floats, high: Floats, first: NDArray[Any]
-) -> tuple[Floats, Floats]:
+) -> tuple[Floats, Floats] | None:
     last = ask(_placed(rows, moved, high))
     ends = [_ordered(low), _ordered(high)]
     for step in range(STEPS):
@@ -55,7 +58,7 @@ def _halved(
         answers = ask(_placed(rows, moved, _unordered(middle)))
         same = _equal(answers, first)
         if step == LOOK_AFTER and np.mean(same | _equal(answers, last)) < FEWEST:
-            break
+            return None
         ends = [np.where(same, middle, ends[0]), np.where(same, ends[1], middle)]
     return _unordered(ends[0]), _unordered(ends[1])
 

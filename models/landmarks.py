@@ -67,7 +67,8 @@ def _found(placed: Placed) -> Found:
 
 def _tree(placed: Placed) -> Found:
     tree = placed.part.tree_
-    yield from _by_feature(tree.feature, tree.threshold)
+    if hasattr(tree, "threshold"):  # neighbours have a tree_ as well
+        yield from _by_feature(tree.feature, tree.threshold)
 
 
 def _histogram_trees(placed: Placed) -> Found:
@@ -89,6 +90,11 @@ def _by_feature(features: NDArray[Any], thresholds: NDArray[Any]) -> Found:
         yield column, thresholds[start:end]
 
 
+def _categories(placed: Placed) -> Found:
+    for column, count in enumerate(placed.part.n_categories_):
+        yield column, np.arange(min(int(count), MOST_LANDMARKS))
+
+
 def _splines(placed: Placed) -> Found:
     for column, spline in enumerate(placed.part.bsplines_):
         yield column, getattr(spline, "t", ())
@@ -104,6 +110,7 @@ READERS: Final[dict[str, Callable[[Placed], Found]]] = {
     "tree_": _tree,
     "_predictors": _histogram_trees,
     "bsplines_": _splines,
+    "n_categories_": _categories,
     "threshold": _scalar,
 }
 

@@ -10,17 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.compilation import Predictor
+from models.differences import labels_differing, largest, relative_error
 from models.probes import CELLS, EXTREMES, SCALES
-from models.tables import Features, Matrix, row_count, stack, take
+from models.tables import Features, Matrix, Table, row_count, stack, take
 
 TOLERANCE: Final = 1e-9
 SINGLE_ROWS: Final = 64
 ROWS_PER_SCALE: Final = 720
 MOST_REFUSALS: Final = 64  # rows of one batch that are sought out one by one
-FEW_ROWS: Final = 4
-# Of answers that stand side by side, one is measured against no less than this part of the
-# largest: of a probability, 1e-16 in 1 is rounding, whichever of both sides it falls on.
-SMALLEST_PART: Final = 1e-6
+FEW_ROWS: Final = 16
+UNSETTLED: Final = 16.0  # times what an answer moves by, for it is one draw of many
 
 Answers = NDArray[Any]
 
@@ -67,6 +66,7 @@ class Parity:
 class _Batch:
     rows: Features
     answers: Mapping[str, Answers]  # lacks a method that refuses these rows
+    unsettled: Mapping[str, Answers]  # by how much an answer is rounding, where that is asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +81,34 @@ class Reference:
         """How many rows there are answers to."""
         return sum(row_count(batch.rows) for batch in self.batches)
 
+    def usual(self, method: str) -> float:
+        """The size of a method's answers to ordinary rows, in the middle."""
+        sizes = [
+            largest(batch.answers[method]).ravel()
+            for batch in self.batches
+            if method in batch.answers and not batch.unsettled
+        ]
+        known = np.concatenate(sizes) if sizes else np.zeros(0)
+        known = known[np.isfinite(known)]
+        return float(np.median(known)) if len(known) else 0.0
+
     def with_more(self, other: Reference) -> Reference:
         """Both references in one."""
         return Reference(self.batches + other.batches, self.refused + other.refused)
 
 
-def refer(own: Predictor, methods: Sequence[str], rows: Sequence[Features]) -> Reference:
+def refer(
+    own: Predictor,
+    methods: Sequence[str],
+    rows: Sequence[Features],
+    *,
+    unsettled_by: int | None = None,
+) -> Reference:
     """Ask a model itself: in batches, then some rows of each one by one.
 
-    The first method decides which rows the model takes.
+    The first method decides which rows the model takes. Given a seed, the model is asked again
+    about rows that differ in the last bit of their numbers: what its answers change by is not
+    settled by the rows, and no difference from another's answers.
     """
     batches: list[_Batch] = []
     refused: list[Features] = []
@@ -99,7 +118,8 @@ def refer(own: Predictor, methods: Sequence[str], rows: Sequence[Features]) -> R
         for batch in [*taken, *_some_alone(taken, SINGLE_ROWS // len(rows))]:
             answers = {method: _ask(own, method, batch) for method in methods}
             known = {method: found for method, found in answers.items() if found is not None}
-            batches.append(_Batch(batch, known))
+            unsettled = {} if unsettled_by is None else _unsettled(own, batch, known, unsettled_by)
+            batches.append(_Batch(batch, known, unsettled))
     return Reference(tuple(batches), tuple(refused))
 
 
@@ -122,18 +142,29 @@ def compare_with(
         for method in methods
     }
     answering = _answering(reference, other, methods)
-    differing = sum(report.labels_differing for report in reports.values()) + answering
-    agrees = not answering and all(report.agrees for report in reports.values())
+    if answering:
+        reports = {m: _with_differing(report, answering) for m, report in reports.items()}
+    return joined(reports, reference.rows, len(reference.refused) - answering, seed, tolerance)
+
+
+def joined(
+    reports: Mapping[str, MethodParity], rows: int, refused: int, seed: int, tolerance: float
+) -> Parity:
+    """The report on several methods."""
     return Parity(
-        rows=reference.rows,
+        rows=rows,
         seed=seed,
         tolerance=tolerance,
-        labels_differing=differing,
+        labels_differing=sum(report.labels_differing for report in reports.values()),
         relative_error=max((r.relative_error for r in reports.values()), default=0.0),
-        agrees=agrees,
-        refused=len(reference.refused) - answering,
+        agrees=all(report.agrees for report in reports.values()),
+        refused=refused,
         methods=reports,
     )
+
+
+def _with_differing(report: MethodParity, rows: int) -> MethodParity:
+    return replace(report, labels_differing=report.labels_differing + rows, agrees=False)
 
 
 def drawn_rows(columns: int, *, seed: int) -> Matrix:
@@ -158,6 +189,7 @@ def _compare_method(
 ) -> MethodParity:
     rows = differing = 0
     error = 0.0
+    usual = reference.usual(method)
     for batch in reference.batches:
         own = batch.answers.get(method)
         answers = _ask(other, method, batch.rows)
@@ -167,8 +199,9 @@ def _compare_method(
         if answers is None:
             differing += row_count(batch.rows)
             continue
-        differing += _labels_differing(own, answers, exactly=exactly)
-        error = max(error, 0.0 if exactly else _relative_error(own, answers))
+        loose = batch.unsettled.get(method)
+        differing += labels_differing(own, answers, loose, exactly=exactly)
+        error = max(error, 0.0 if exactly else relative_error(own, answers, loose, usual))
     agrees = rows > 0 and not differing and error <= tolerance
     return MethodParity(rows=rows, labels_differing=differing, relative_error=error, agrees=agrees)
 
@@ -218,29 +251,31 @@ def _some_alone(taken: list[Features], rows: int) -> Iterator[Features]:
             yield take(part, index, index + 1)
 
 
-def _labels_differing(own: Answers, other: Answers, *, exactly: bool) -> int:
-    """Count answers that differ, where answers are labels; a wrong shape differs everywhere."""
-    numbers = own.dtype.kind == "f"
-    if own.shape != other.shape or numbers != (other.dtype.kind == "f"):
-        return max(1, own.size)
-    if numbers:
-        return int((own != other).sum()) if exactly else 0
-    if own.dtype.kind == other.dtype.kind and own.dtype.kind in "biuU":
-        return int((own != other).sum())
-    pairs = zip(own.ravel().tolist(), other.ravel().tolist(), strict=True)
-    return sum(type(a) is not type(b) or a != b for a, b in pairs)
+def _unsettled(
+    own: Predictor, rows: Features, answers: Mapping[str, Answers], seed: int
+) -> dict[str, Answers]:
+    """How far each answer moves when the rows' numbers move by their last bit."""
+    moved = _moved(rows, np.random.default_rng(seed))
+    found = {}
+    for method, answer in answers.items():
+        near = _ask(own, method, moved)
+        if near is None or near.shape != answer.shape:
+            continue
+        if answer.dtype.kind == "f":
+            with np.errstate(all="ignore"):
+                found[method] = UNSETTLED * np.nan_to_num(np.abs(near - answer), posinf=0.0)
+        else:
+            found[method] = (near != answer).astype(np.float64)
+    return found
 
 
-def _relative_error(own: Answers, other: Answers) -> float:
-    if own.dtype.kind != "f" or own.shape != other.shape or not own.size:
-        return 0.0
-    same = (own == other) | (np.isnan(own) & np.isnan(other))
-    if same.all():
-        return 0.0
-    size = np.maximum(np.abs(own), np.abs(other))
-    if own.ndim > 1:
-        size = np.maximum(size, SMALLEST_PART * size.max(axis=-1, keepdims=True))
-    with np.errstate(all="ignore"):
-        errors = np.where(same, 0.0, np.abs(own - other) / np.where(size == 0, 1.0, size))
-    worst = float(np.nan_to_num(errors, nan=np.inf).max(initial=0.0))
-    return min(worst, float(np.finfo(np.float64).max))  # JSON has no infinity
+def _moved(rows: Features, random: np.random.Generator) -> Features:
+    def near(numbers: NDArray[Any]) -> NDArray[Any]:
+        bits = random.choice((-1.0, 0.0, 1.0), numbers.shape) * np.finfo(np.float64).eps
+        moved: NDArray[Any] = numbers + numbers * bits
+        return moved
+
+    if isinstance(rows, Table):
+        columns = (c if c.dtype == object else near(c) for c in rows.columns)
+        return Table(tuple(columns))
+    return near(rows)

@@ -54,8 +54,8 @@ class Placed:
 
 
 def width_of(estimator: Any) -> int | None:
-    """How many columns a fitted estimator takes; a text vectorizer takes one."""
-    if type(first_step(estimator)).__name__ in VECTORIZERS:
+    """How many columns a fitted estimator takes, some of which always take one."""
+    if type(first_step(estimator)).__name__ in VECTORIZERS | {"IsotonicRegression"}:
         return 1
     count = getattr(estimator, "n_features_in_", None)
     return int(count) if isinstance(count, int | np.integer) and count > 0 else None

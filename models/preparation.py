@@ -18,14 +18,15 @@ from models.compilation import Engine, Predictor, Unsuitable
 from models.engines import ENGINES, NATIVE
 from models.errors import ArraysMalformed, FormatRefused, GivenRowsRefused
 from models.estimators import NativePredictor, serve_natively
+from models.formats import FORMATS
 from models.given_rows import read_expected_answers, read_given_rows
-from models.handlers import Opened
-from models.handlers.skops_file import SkopsFile, write_skops
+from models.handlers import Kept, Opened, open_predictor
+from models.handlers.skops_file import write_skops
 from models.inspection import Inspected, inspect
 from models.landmarks import landmarks_of
 from models.library_versions import running_version
 from models.manifest import ENGINE, MODEL, Contents, StoredFile
-from models.parity import Parity, Reference, compare_with
+from models.parity import TOLERANCE, Parity, Reference, compare_with, joined
 from models.probes import Source
 from models.questions import ask_everything, labels_of
 from models.signature import Signature
@@ -41,13 +42,34 @@ class Origin:
     """Where a model comes from: the digest and format of the file, and how it is asked about."""
 
     format: str
-    library: str
     digest: str
 
     @property
     def seed(self) -> int:
         """What decides which rows are drawn: the same for the same file."""
         return int(self.digest[:8], 16)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A model's own answers, and how closely another's have to agree with them."""
+
+    signature: Signature
+    reference: Reference
+    seed: int
+    tolerance: float = TOLERANCE
+
+    def compare(self, other: Predictor, methods: tuple[str, ...]) -> Parity:
+        """Compare another's answers by some methods with the model's own."""
+        labels = labels_of(self.signature)
+        return compare_with(
+            self.reference,
+            other,
+            methods,
+            labels=labels,
+            seed=self.seed,
+            tolerance=self.tolerance,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +105,16 @@ def prepare(
         tell(Stage.INSPECTED, _self_test(own, signature, given, answers))
     source = Source(own.columns, landmarks_of(own.estimator), given=given, seed=origin.seed)
     reference = ask_everything(own, signature, source, seed=origin.seed)
-    compiled, reason = _compile(own.estimator, signature, reference, origin.seed, tell)
-    model, again = rewrite(own.estimator, signature, reference, seed=origin.seed)
-    parity = _joined(compiled, again)
-    tell(Stage.COMPARED, f"stored as skops: {summary(again)}")
-    blobs = {MODEL: model} | ({ENGINE: compiled.arrays} if compiled else {})
+    trial = Trial(signature, reference, origin.seed, _tolerance(opened))
+    compiled, reason = _compile(own.estimator, trial, tell)
+    kept = opened.kept or Kept("skops", write_skops(own.estimator))
+    again = prove(kept, trial)
+    tell(Stage.COMPARED, f"stored as {kept.format}: {summary(again)}")
+    forms = {MODEL: kept.format, ENGINE: "arrays"}
+    blobs = {MODEL: kept.data} | ({ENGINE: compiled.arrays} if compiled else {})
     contents = Contents(
-        files={role: _stored(role, blob) for role, blob in blobs.items()},
-        flavour="sklearn",
+        files={role: _stored(forms[role], blob) for role, blob in blobs.items()},
+        flavour=FORMATS[origin.format].flavour,
         source_format=origin.format,
         source_digest=origin.digest,
         estimator=type(own.estimator).__name__,
@@ -98,25 +122,21 @@ def prepare(
         engine=compiled.engine if compiled else NATIVE,
         engine_methods=compiled.methods if compiled else (),
         engine_reason=reason[:MOST_REASON],
-        parity=parity,
+        parity=_joined(compiled, again),
         libraries=_libraries(origin, opened),
     )
     tell(Stage.READY, _served_by(contents))
     return Prepared(contents, blobs)
 
 
-def rewrite(
-    estimator: Any, signature: Signature, reference: Reference, *, seed: int
-) -> tuple[bytes, Parity]:
-    """Store an estimator as skops, and prove that what opens again answers as it did."""
-    data = write_skops(estimator)
-    again = serve_natively(SkopsFile().open(data).estimator)
-    parity = compare_with(
-        reference, again, tuple(signature.methods), labels=labels_of(signature), seed=seed
-    )
+def prove(kept: Kept, trial: Trial) -> Parity:
+    """Prove that what a host will open answers as the model did; raises FormatRefused."""
+    parity = trial.compare(open_predictor(kept.format, kept.data), tuple(trial.signature.methods))
     if not parity.agrees:
-        raise FormatRefused(f"stored as skops the model answers otherwise: {summary(parity)}")
-    return data, parity
+        raise FormatRefused(
+            f"stored as {kept.format} the model answers otherwise: {summary(parity)}"
+        )
+    return parity
 
 
 def summary(parity: Parity) -> str:
@@ -128,9 +148,7 @@ def summary(parity: Parity) -> str:
     )
 
 
-def _compile(
-    estimator: Any, signature: Signature, reference: Reference, seed: int, tell: Progress
-) -> tuple[_Compiled | None, str]:
+def _compile(estimator: Any, trial: Trial, tell: Progress) -> tuple[_Compiled | None, str]:
     """The first engine that agrees in every method, else the one that agrees in most."""
     reasons: list[str] = []
     best: _Compiled | None = None
@@ -141,16 +159,15 @@ def _compile(
             continue
         arrays, predictor = loaded
         tell(Stage.COMPILED, f"{engine.name}: {len(arrays)} bytes")
-        methods = tuple(m for m in signature.methods if m in predictor.methods)
-        labels = labels_of(signature)
-        parity = compare_with(reference, predictor, methods, labels=labels, seed=seed)
+        methods = tuple(m for m in trial.signature.methods if m in predictor.methods)
+        parity = trial.compare(predictor, methods)
         found = _Compiled(engine.name, arrays, parity)
         tell(Stage.COMPARED, f"{engine.name}: {summary(parity)}")
         if len(found.methods) < len(methods):
             reasons.append(f"{engine.name}: {_disagreement(parity)}")
         if len(found.methods) > (len(best.methods) if best else 0):
             best = found
-        if len(found.methods) == len(signature.methods):
+        if len(found.methods) == len(trial.signature.methods):
             return found, ""
     if best is None:
         tell(Stage.COMPILED, f"{NATIVE}, because {'; '.join(reasons)}"[:MOST_REASON])
@@ -186,16 +203,7 @@ def _joined(compiled: _Compiled | None, again: Parity) -> Parity:
         return again
     own = {m: compiled.parity.methods.get(m) for m in compiled.methods}
     methods = dict(again.methods) | {m: report for m, report in own.items() if report}
-    return Parity(
-        rows=again.rows,
-        seed=again.seed,
-        tolerance=again.tolerance,
-        labels_differing=sum(report.labels_differing for report in methods.values()),
-        relative_error=max(report.relative_error for report in methods.values()),
-        agrees=all(report.agrees for report in methods.values()),
-        refused=again.refused,
-        methods=methods,
-    )
+    return joined(methods, again.rows, again.refused, again.seed, again.tolerance)
 
 
 def _self_test(
@@ -259,13 +267,18 @@ def _served_by(contents: Contents) -> str:
     return f"served by the {contents.engine} engine, {', '.join(others)} by its own library"
 
 
-def _stored(role: str, blob: bytes) -> StoredFile:
-    form = "skops" if role == MODEL else "arrays"
+def _stored(form: str, blob: bytes) -> StoredFile:
     return StoredFile(hashlib.sha256(blob).hexdigest(), len(blob), form)
 
 
 def _libraries(origin: Origin, opened: Opened) -> dict[str, str]:
-    libraries = {name: running_version(name) for name in (origin.library, "numpy", "skops")}
+    library = FORMATS[origin.format].library
+    libraries = {name: running_version(name) for name in dict.fromkeys((library, "numpy", "skops"))}
     if opened.other_versions:
-        libraries["saved by"] = f"{origin.library} {', '.join(opened.other_versions)}"
+        libraries["saved by"] = f"{library} {', '.join(opened.other_versions)}"
     return libraries
+
+
+def _tolerance(opened: Opened) -> float:
+    stated = opened.kept.tolerance if opened.kept else None
+    return TOLERANCE if stated is None else stated

@@ -56,6 +56,10 @@ class Source:
         """Rows within the model's own ranges, or little outside."""
         return self._table(rows, self._within)
 
+    def known(self, rows: int) -> Features:
+        """Rows of values that the model was fitted on, as far as it says."""
+        return self._table(rows, lambda at, count: self._random.choice(self._values[at], count))
+
     def inside(self, rows: int, *, positive: bool) -> Features:
         """Rows between the smallest and the largest numbers known, or of positive ones alone."""
 

@@ -27,14 +27,6 @@ EITHER_HEADER: Final = zlib.MAX_WBITS | 32
 class JoblibFile:
     """Files that joblib.dump or pickle.dump wrote, plain or compressed with zlib or gzip."""
 
-    name = "joblib"
-    library = "scikit-learn"
-    runs_code = True
-
-    def sniff(self, data: bytes) -> bool:
-        """Say whether the bytes are a pickle, or a compressed stream that may hold one."""
-        return _is_pickle(data) or data.startswith((*ZLIB, GZIP, *OTHER_COMPRESSION))
-
     def open(self, data: bytes) -> Opened:
         """Run the pickle, after the same checks of size as for any other file."""
         plain = data if _is_pickle(data) else _unpacked(data)

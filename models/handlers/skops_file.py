@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import re
 import warnings
@@ -10,48 +11,56 @@ from typing import Any, Final
 
 import orjson
 import skops.io
+from sklearn.cluster import Birch
 from sklearn.exceptions import InconsistentVersionWarning
+from skops.io._general import object_get_state
+from skops.io._utils import _get_state
 from skops.io.exceptions import UntrustedTypesFoundException
 
 from models.archives import check_archive
 from models.errors import FormatRefused
+from models.estimators import parts_of
 from models.handlers import MOST_OPENED_BYTES, Opened
 from models.soundness import refuse_unsound
 
-ZIP: Final = b"PK\x03\x04"
 SCHEMA: Final = "schema.json"
 MOST_SCHEMA_BYTES: Final = 256 * 1024**2
-MEMBER: Final = re.compile(r"schema\.json|[0-9]{1,24}\.npy")
+MEMBER: Final = re.compile(r"schema\.json|[0-9]{1,24}\.np[yz]")
+MATRIX: Final = re.compile(r"(data|indices|indptr|row|col|format|shape|_is_array)\.npy")
+ONLY_SKLEARN: Final = "models are made of scikit-learn's own parts, numpy's and scipy's"
 PACKAGES: Final = frozenset({"builtins", "collections", "numpy", "scipy", "sklearn"})
-# What skops itself does not trust, and is safe once models.soundness has looked at it, or holds
-# nothing that native code follows blindly.
-TRUSTED: Final = (
-    "sklearn._loss.loss.HalfTweedieLossIdentity",
-    "sklearn.calibration._CalibratedClassifier",
-    "sklearn.calibration._SigmoidCalibration",
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-    "sklearn.gaussian_process._gpc._BinaryGaussianProcessClassifierLaplace",
-    "sklearn.gaussian_process.kernels.CompoundKernel",
-    "sklearn.gaussian_process.kernels.ConstantKernel",
-    "sklearn.gaussian_process.kernels.DotProduct",
-    "sklearn.gaussian_process.kernels.Exponentiation",
-    "sklearn.gaussian_process.kernels.ExpSineSquared",
-    "sklearn.gaussian_process.kernels.Hyperparameter",
-    "sklearn.gaussian_process.kernels.Matern",
-    "sklearn.gaussian_process.kernels.Product",
-    "sklearn.gaussian_process.kernels.RBF",
-    "sklearn.gaussian_process.kernels.RationalQuadratic",
-    "sklearn.gaussian_process.kernels.Sum",
-    "sklearn.gaussian_process.kernels.WhiteKernel",
-    "sklearn.metrics._dist_metrics.ChebyshevDistance64",
-    "sklearn.metrics._dist_metrics.EuclideanDistance64",
-    "sklearn.metrics._dist_metrics.ManhattanDistance64",
-    "sklearn.metrics._dist_metrics.MinkowskiDistance64",
-    "sklearn.neighbors._ball_tree.BallTree",
-    "sklearn.neighbors._kd_tree.KDTree",
-    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
-    "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
-    "sklearn.tree._tree.Tree",
+# Functions and types of numpy and scipy that fitted estimators hold beside what skops trusts: they
+# compute, or are data.
+TRUSTED: Final = frozenset(
+    {
+        "numpy.amax",
+        "numpy.amin",
+        "numpy.dtype",
+        "numpy.max",
+        "numpy.mean",
+        "numpy.median",
+        "numpy.min",
+        "numpy.sum",
+        "scipy._lib.array_api_compat.numpy._aliases.asarray",
+        "scipy.interpolate._bsplines.BSpline",
+        "scipy.sparse._coo.coo_array",
+        "scipy.sparse._coo.coo_matrix",
+        "scipy.sparse._csc.csc_array",
+        "scipy.sparse._csc.csc_matrix",
+        "scipy.sparse._csr.csr_array",
+        "scipy.sparse._csr.csr_matrix",
+    }
+)
+# Whatever else of scikit-learn is a class is taken, for in a sandbox, once models.soundness has
+# looked at it, it is data. What reads files, fetches or tests is not.
+UNTRUSTED: Final = re.compile(
+    r"sklearn\.(datasets|experimental|externals|conftest|__check_build|show_versions)\b"
+    r"|sklearn\..*\b(tests?|_testing|_test_.*|conftest|_build_utils)\b"
+)
+# Functions by which estimators were fitted, and that score them: computations on arrays.
+COMPUTATIONS: Final = re.compile(
+    r"sklearn\.(feature_selection\._(univariate_selection|mutual_info)|metrics(\.\w+)*"
+    r"|cluster\._kmeans)"
 )
 # Nodes by which earlier releases of skops let a file call what it names (CVE-2025-54412, -54413).
 REFUSED_NODES: Final = frozenset({"MethodNode", "OperatorFuncNode", "PartialNode"})
@@ -60,23 +69,11 @@ REFUSED_NODES: Final = frozenset({"MethodNode", "OperatorFuncNode", "PartialNode
 class SkopsFile:
     """Files that skops.io.dump wrote."""
 
-    name = "skops"
-    library = "scikit-learn"
-    runs_code = False
-
-    def sniff(self, data: bytes) -> bool:
-        """Say whether the bytes are a zip archive that starts like one, with a schema."""
-        if not data.startswith(ZIP):
-            return False
-        try:
-            with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                return SCHEMA in archive.namelist()
-        except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
-            return False
-
     def open(self, data: bytes) -> Opened:
         """Rebuild an estimator after its archive, schema and types were checked."""
-        _check_members(check_archive(data, most_bytes=MOST_OPENED_BYTES))
+        sizes = check_archive(data, most_bytes=MOST_OPENED_BYTES)
+        _check_members(sizes)
+        _check_matrices(data, sizes)
         _check_schema(data)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -93,15 +90,30 @@ class SkopsFile:
 def write_skops(estimator: object) -> bytes:
     """Write an estimator as a skops file; raises FormatRefused for a type that it lacks."""
     try:
+        for part in parts_of(estimator):
+            _leave_out_growth(part)
         return bytes(skops.io.dumps(estimator))
     except Exception as error:
-        raise FormatRefused(f"skops cannot hold it: {error}") from error
+        raise FormatRefused(
+            f"skops cannot hold it: {error}", "leave out functions and classes of your own"
+        ) from error
+
+
+def _leave_out_growth(part: object) -> None:
+    """Take the tree by which it could be fitted further from a Birch: a web of references."""
+    if isinstance(part, Birch) and hasattr(part, "root_"):
+        part.root_ = part.dummy_leaf_ = None
+
+
+# skops refuses Birch for that web alone.
+_get_state.register(Birch, object_get_state)
 
 
 def _load(data: bytes) -> Any:
     try:
-        _refuse_untrusted(skops.io.get_untrusted_types(data=data))
-        return skops.io.loads(data, trusted=list(TRUSTED))
+        types = skops.io.get_untrusted_types(data=data)
+        _refuse_untrusted(types)
+        return skops.io.loads(data, trusted=types)
     except FormatRefused:
         raise
     except UntrustedTypesFoundException as error:
@@ -111,17 +123,48 @@ def _load(data: bytes) -> Any:
 
 
 def _refuse_untrusted(types: list[str]) -> None:
-    unknown = sorted(set(types) - set(TRUSTED))
+    unknown = sorted(name for name in types if not _is_data(name))
     if unknown:
-        raise FormatRefused(f"it holds {', '.join(unknown)}, which are not trusted")
+        raise FormatRefused(
+            f"it holds {', '.join(unknown)[:1000]}, which are not trusted", ONLY_SKLEARN
+        )
+
+
+def _is_data(name: str) -> bool:
+    """Whether a type or function that skops itself does not trust may be opened in a sandbox."""
+    module, _, kind = name.rpartition(".")
+    if name in TRUSTED:
+        return True
+    if not module.startswith("sklearn.") or UNTRUSTED.match(module):
+        return False
+    try:
+        found = getattr(importlib.import_module(module), kind)
+    except (ImportError, AttributeError):
+        return False
+    own = str(getattr(found, "__module__", "")).startswith("sklearn.")
+    return own and (isinstance(found, type) or COMPUTATIONS.fullmatch(module) is not None)
 
 
 def _check_members(sizes: dict[str, int]) -> None:
     for name in sizes:
         if not MEMBER.fullmatch(name):
-            raise FormatRefused(f"its archive holds {name[:80]!r}", "only dense arrays are taken")
+            raise FormatRefused(f"its archive holds {name[:80]!r}", "only arrays are taken")
     if sizes.get(SCHEMA, 0) > MOST_SCHEMA_BYTES:
         raise FormatRefused("its schema is too long")
+
+
+def _check_matrices(data: bytes, sizes: dict[str, int]) -> None:
+    """Sparse matrices are archives within the archive: they are looked at as it was."""
+    left = MOST_OPENED_BYTES - sum(sizes.values())
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        for name in (name for name in sizes if name.endswith(".npz")):
+            try:
+                inner = check_archive(archive.read(name), most_bytes=left)
+            except zipfile.BadZipFile as error:
+                raise FormatRefused(f"its archive is broken: {error}") from error
+            left -= sum(inner.values())
+            if not all(MATRIX.fullmatch(member) for member in inner):
+                raise FormatRefused(f"its archive holds {name}, which is no sparse matrix")
 
 
 def _check_schema(data: bytes) -> None:
