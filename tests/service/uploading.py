@@ -1,0 +1,56 @@
+"""Models to upload, and a worker that works on what was uploaded."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from typing import Any
+
+from werkzeug.test import TestResponse
+
+from service.operations import intakes
+from tests.house import Actor, House
+
+PATH = "/models/fresh/versions"
+
+
+@functools.cache
+def skops_file(slope: float = 1.0) -> bytes:
+    """A line as a skops file."""
+    from sklearn.linear_model import LinearRegression
+
+    from models.handlers.skops_file import write_skops
+
+    return write_skops(LinearRegression().fit([[0.0], [1.0], [2.0]], [0.0, slope, 2 * slope]))
+
+
+@functools.cache
+def joblib_file() -> bytes:
+    """A line as a joblib file."""
+    import io
+
+    import joblib
+    from sklearn.linear_model import LinearRegression
+
+    buffer = io.BytesIO()
+    joblib.dump(LinearRegression().fit([[0.0], [1.0]], [0.0, 1.0]), buffer)
+    return buffer.getvalue()
+
+
+def upload(
+    actor: Actor, content: bytes | None = None, path: str = PATH, **options: Any
+) -> TestResponse:
+    """Upload a file as the whole body."""
+    headers = {"X-Model-Format": "skops"} | options.pop("headers", {})
+    data = skops_file() if content is None else content
+    return actor.post(path, data=data, headers=headers, **options)
+
+
+def work(house: House) -> int:
+    """Work on every job that waits; returns how many there were."""
+    return sum(iter(lambda: intakes.work_on_next(house.platform, threading.Event()), False))
+
+
+def kept(house: House, tenant: str = "acme") -> set[str]:
+    """The jobs that something is kept for."""
+    return house.platform.uploads.jobs(house.operator(tenant).tenant_id)
