@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from auth.permissions import Permission
-from service.job_schemas import JobSchema
 from service.operations import jobs
 from service.pages import linked
 from service.parsing import Blueprint
 from service.schemas import PageSchema
+from service.schemas.jobs import JobSchema
 from service.security import current_platform, current_scope, requires
 
 bp = Blueprint("jobs", __name__, url_prefix="/jobs", description="Intakes of uploaded models.")

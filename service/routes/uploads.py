@@ -12,12 +12,12 @@ from flask import request
 from auth.permissions import Permission
 from models.errors import InputTooLarge
 from service.errors import InputMalformed, ModelRefused
-from service.job_schemas import FILE, JobSchema, UploadFormSchema, UploadSchema
 from service.limits import charge, charges_itself
 from service.operations import jobs, uploads
 from service.operations.jobs import JobView
 from service.operations.uploads import Wishes
 from service.parsing import Blueprint, load_fields
+from service.schemas.jobs import FILE, JobSchema, UploadFormSchema, UploadSchema
 from service.security import current_platform, current_scope, requires
 from service.spools import UPLOAD, Admission
 from service.upload_forms import FORM, read_digest, read_upload
