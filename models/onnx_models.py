@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import onnxruntime
-from numpy.typing import NDArray
 from onnx import ModelProto, numpy_helper
 
-from models.columns import Columns
-from models.errors import FormatRefused, RowsRefused
+from models.errors import FormatRefused
 from models.onnx_graphs import attributes_of, nodes_of
+from models.tensor_inputs import Array, Input, Tags, columns_of_inputs, fed, flattened, input_of
 
 DTYPES: Final[dict[str, Any]] = {
     "tensor(float)": np.float32,
@@ -30,46 +27,8 @@ FLOATS: Final = (np.float32, np.float64, np.float16)
 LABELS: Final = frozenset({"tensor(int64)", "tensor(string)"})
 MAPS: Final = frozenset({"seq(map(int64,tensor(float)))", "seq(map(string,tensor(float)))"})
 CLASSES: Final = re.compile(r"classes[0-9]*")
-MOST_COLUMNS: Final = 1_000_000
 TRIALS: Final = (1.0, 0.5, 0.0)
 NEAR_ONE: Final = 1e-3
-
-Array = NDArray[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Tags:
-    """What scikit-learn asks of an estimator first."""
-
-    estimator_type: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Input:
-    """One input of a graph: rows of a shape, `width` columns of the model's."""
-
-    name: str
-    dtype: Any
-    shape: tuple[int, ...]
-    width: int
-    single: bool  # it takes one row at a time
-
-    def fed(self, columns: Sequence[Array], rows: int) -> Array:
-        """Columns as the graph takes them; raises RowsRefused for what its type cannot hold."""
-        taken = [self._taken(column) for column in columns]
-        return np.column_stack(taken).reshape((rows, *self.shape))
-
-    def _taken(self, column: Array) -> Array:
-        if self.dtype is object:
-            if any(value is None or value != value for value in column):
-                raise RowsRefused("a text is missing")
-            return column.astype(object)
-        numbers = column.astype(np.float64)
-        with np.errstate(all="ignore"):
-            cast: Array = numbers.astype(self.dtype)
-        if cast.dtype.kind in "ib" and not np.array_equal(cast, numbers):
-            raise RowsRefused(f"a number that is no {cast.dtype} where the graph takes such")
-        return cast
 
 
 class OnnxModel:
@@ -83,7 +42,7 @@ class OnnxModel:
         self.nbytes = 2 * len(data)
         self._session = _session(data)
         self._inputs = [_input(each) for each in self._session.get_inputs()]
-        self.columns_ = _columns(self._inputs)
+        self.columns_ = columns_of_inputs(self._inputs)
         self.n_features_in_ = self.columns_.count
         if self.columns_.names is not None:
             self.feature_names_in_ = np.array(self.columns_.names, dtype=object)
@@ -141,15 +100,9 @@ class OnnxModel:
         return ask
 
     def _run(self, names: list[str], rows: Any) -> list[Any]:
-        columns = (
-            list(rows.T)
-            if isinstance(rows, np.ndarray)
-            else [rows.iloc[:, at].to_numpy() for at in range(self.n_features_in_)]
+        feeds = dict(
+            zip([each.name for each in self._inputs], fed(self._inputs, rows), strict=True)
         )
-        feeds, at = {}, 0
-        for each in self._inputs:
-            feeds[each.name] = each.fed(columns[at : at + each.width], len(rows))
-            at += each.width
         if not any(each.single for each in self._inputs):
             return list(self._session.run(names, feeds))
         parts = [
@@ -161,12 +114,7 @@ class OnnxModel:
     def _answer(self, output: Any) -> Array:
         if isinstance(output, list):  # one map of labels to probabilities for each row
             return np.array([[row[label] for label in self.classes_.tolist()] for row in output])
-        answers: Array = np.asarray(output)
-        if answers.ndim > 1 and math.prod(answers.shape[1:]) == 1:
-            answers = answers.reshape(len(answers))
-        if answers.ndim > 2:
-            answers = answers.reshape(len(answers), -1)
-        return answers.astype(np.str_) if answers.dtype == object else answers
+        return flattened(np.asarray(output))
 
 
 def class_labels(proto: ModelProto) -> Array | None:
@@ -208,47 +156,9 @@ def _session(data: bytes) -> Any:
 def _input(told: Any) -> Input:
     if told.type not in DTYPES:
         raise FormatRefused(f"its input {told.name[:80]!r} is of the type {told.type}")
-    if not told.shape:
-        raise FormatRefused(f"its input {told.name[:80]!r} takes no rows")
-    rows, *shape = told.shape
-    if any(not isinstance(length, int) or length < 1 for length in shape):
-        raise FormatRefused(
-            f"its input {told.name[:80]!r} does not say how wide it is",
-            "export it with every dimension but the first fixed",
-        )
-    if isinstance(rows, int) and rows > 1:
-        raise FormatRefused(
-            f"its input {told.name[:80]!r} takes {rows} rows at a time",
-            "export it with a first dimension that is not fixed",
-        )
-    return Input(told.name, DTYPES[told.type], tuple(shape), math.prod(shape), rows == 1)
-
-
-def _columns(inputs: Sequence[Input]) -> Columns:
-    count = sum(each.width for each in inputs)
-    if not 1 <= count <= MOST_COLUMNS:
-        raise FormatRefused(f"it takes {count} columns")
-    return Columns(
-        names=_names(inputs) if len(inputs) > 1 else None,
-        kinds=tuple(
-            "text" if each.dtype is object else "number"
-            for each in inputs
-            for _ in range(each.width)
-        ),
-        known={},
-        words={},
-        as_none=frozenset(),
-        framed=False,
-        texts=False,
-    )
-
-
-def _names(inputs: Sequence[Input]) -> tuple[str, ...]:
-    return tuple(
-        each.name if each.width == 1 else f"{each.name}_{at}"
-        for each in inputs
-        for at in range(each.width)
-    )
+    # A length that may differ is a name, or None.
+    shape = [length if isinstance(length, int) else None for length in told.shape or ()]
+    return input_of(told.name, DTYPES[told.type], shape)
 
 
 def _joined(several: Sequence[Any]) -> Any:
