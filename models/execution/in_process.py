@@ -1,12 +1,12 @@
-"""Runs versions within the web worker: compiled models, and what an operator imported here."""
+"""Runs compiled versions within the web worker."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any
+from typing import Any, Final
 
 from numpy.typing import NDArray
 
@@ -16,6 +16,7 @@ from models.manifest import Contents
 from models.tables import Features
 from models.versions import Version
 
+OVERHEAD_BYTES: Final = 4096  # of the objects around a model's arrays
 Key = tuple[str, str, str]  # tenant, version, digest: none of them alone says whose answer it is
 
 
@@ -25,12 +26,56 @@ class _Open:
     size: int
 
 
+class _Shelf:
+    """The open versions by tenant, those used last at the end; not for several threads at once."""
+
+    def __init__(self) -> None:
+        self._tenants: dict[str, OrderedDict[Key, _Open]] = {}
+        self._sizes: Counter[str] = Counter()
+        self.size = 0
+
+    def find(self, key: Key) -> _Open | None:
+        versions = self._tenants.get(key[0])
+        if versions is None or key not in versions:
+            return None
+        versions.move_to_end(key)
+        return versions[key]
+
+    def put(self, key: Key, opened: _Open) -> None:
+        self.remove(key)
+        self._tenants.setdefault(key[0], OrderedDict())[key] = opened
+        self._sizes[key[0]] += opened.size
+        self.size += opened.size
+
+    def remove(self, key: Key) -> None:
+        if self.find(key) is None:
+            return
+        versions = self._tenants[key[0]]
+        opened = versions.pop(key)
+        self._sizes[key[0]] -= opened.size
+        self.size -= opened.size
+        if not versions:
+            del self._tenants[key[0]], self._sizes[key[0]]
+
+    def of_tenant(self, tenant_id: str) -> list[Key]:
+        return list(self._tenants.get(tenant_id, ()))
+
+    def next_to_close(self, kept: Key) -> Key | None:
+        """The version that the tenant with the most bytes has not used for longest."""
+        for tenant, _ in self._sizes.most_common():
+            for key in self._tenants[tenant]:
+                if key != kept:
+                    return key
+        return None
+
+
 class InProcessExecutor:
-    """Keeps the versions used last open, within a budget of artefact bytes.
+    """Keeps versions open within a budget of bytes of memory.
 
     `fetch` returns a version's verified artefact, `opener` opens it. Many threads may ask for a
-    version at once; one of them opens it, the others wait. The newest stays even if it alone is
-    over the budget.
+    version at once; one of them opens it, the others wait. When the budget is spent, the tenant
+    that holds most of it closes what it has not used for longest, so that no tenant can crowd out
+    the others. The newest stays even if it alone is over the budget.
     """
 
     def __init__(
@@ -43,8 +88,7 @@ class InProcessExecutor:
         self._fetch = fetch
         self._opener = opener
         self._budget = budget_bytes
-        self._open: OrderedDict[Key, _Open] = OrderedDict()
-        self._size = 0
+        self._shelf = _Shelf()
         self._opening: dict[Key, Lock] = {}
         self._lock = Lock()
 
@@ -68,13 +112,13 @@ class InProcessExecutor:
     def is_warm(self, version: Version) -> bool:
         """Say whether the version is open."""
         with self._lock:
-            return (version.tenant_id, version.id, version.digest) in self._open
+            return self._shelf.find((version.tenant_id, version.id, version.digest)) is not None
 
     def opened(self, version: Version) -> Predictor:
         """The open version; raises ArtefactBroken or ArtefactMissing if it cannot be opened."""
         key = (version.tenant_id, version.id, version.digest)
         with self._lock:
-            found = self._find(key)
+            found = self._shelf.find(key)
             turn = None if found else self._opening.setdefault(key, Lock())
         if found:
             return found.predictor
@@ -85,23 +129,18 @@ class InProcessExecutor:
     def forget(self, tenant_id: str) -> None:
         """Close every version of a tenant."""
         with self._lock:
-            for key in [key for key in self._open if key[0] == tenant_id]:
-                self._size -= self._open.pop(key).size
-
-    def _find(self, key: Key) -> _Open | None:
-        found = self._open.get(key)
-        if found:
-            self._open.move_to_end(key)
-        return found
+            for key in self._shelf.of_tenant(tenant_id):
+                self._shelf.remove(key)
 
     def _open_once(self, key: Key, version: Version) -> _Open:
         with self._lock:
-            found = self._find(key)
+            found = self._shelf.find(key)
         if found:
             return found
         try:
             data = self._fetch(version)
-            opened = _Open(self._opener(version.manifest.contents, data), len(data))
+            predictor = self._opener(version.manifest.contents, data)
+            opened = _Open(predictor, OVERHEAD_BYTES + predictor.size)
             self._keep(key, opened)
         finally:
             with self._lock:
@@ -110,8 +149,9 @@ class InProcessExecutor:
 
     def _keep(self, key: Key, opened: _Open) -> None:
         with self._lock:
-            self._open[key] = opened
-            self._size += opened.size
-            while self._size > self._budget and len(self._open) > 1:
-                _, oldest = self._open.popitem(last=False)
-                self._size -= oldest.size
+            self._shelf.put(key, opened)
+            while self._shelf.size > self._budget:
+                closed = self._shelf.next_to_close(key)
+                if closed is None:
+                    return
+                self._shelf.remove(closed)

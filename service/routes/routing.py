@@ -9,7 +9,7 @@ import flask
 from auth.permissions import Permission
 from service.operations import routing
 from service.parsing import Blueprint
-from service.routing_schemas import RouteQuerySchema, RouteReportSchema, RouteSchema
+from service.schemas.routing import RouteQuerySchema, RouteReportSchema, RouteSchema
 from service.security import current_platform, current_scope, requires
 
 bp = Blueprint("routing", __name__, url_prefix="/models", description="Routes between versions.")
