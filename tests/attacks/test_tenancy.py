@@ -15,11 +15,13 @@ from auth.permissions import PERMISSIONS, Role
 from service.operations import identity
 from service.security import Access, access_of
 from tests.house import House
+from tests.service.uploading import upload, work
 
 PLACEHOLDERS: Final = {
     "model": "linear",
     "username": "nobody",
     "client_id": "cli_" + "0" * 24,
+    "job_id": "job_" + "0" * 28,
     "asset": "page.js",
 }
 ROLES: Final = {
@@ -123,8 +125,14 @@ OBJECTS: Final[tuple[tuple[str, str, str, str, dict[str, Any]], ...]] = (
     ("POST", "/admin/users/rob/reset-password?tenant={}", "acme", "none", {}),
     ("DELETE", f"/admin/clients/{PLACEHOLDERS['client_id']}?tenant={{}}", "acme", "none", {}),
 )
-# The first has no tenant; of the second the identifiers are made, in a test of its own below.
-APART: Final = {("GET", "asset"), ("DELETE", "client_id")}
+# The first has no tenant; of the others the objects are made, in tests of their own below.
+APART: Final = {
+    ("GET", "asset"),
+    ("DELETE", "client_id"),
+    ("POST", "model"),
+    ("GET", "job_id"),
+    ("DELETE", "job_id"),
+}
 
 
 def test_every_object_that_an_address_can_name_is_tried_with_another_tenants(house: House) -> None:
@@ -160,6 +168,30 @@ def test_another_tenants_service_account_answers_like_an_absent_one(house: House
 
     assert there.status_code == absent.status_code == 404
     assert same_but_for_the_name(there, made["id"]) == same_but_for_the_name(absent, absent_id)
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_another_tenants_job_answers_like_an_absent_one(house: House, method: str) -> None:
+    made = house.ada.post("/models/private/versions", data=b"x").get_json()["id"]
+    absent_id = PLACEHOLDERS["job_id"]
+
+    there = house.gail.call(method, f"/jobs/{made}")
+    absent = house.gail.call(method, f"/jobs/{absent_id}")
+
+    assert there.status_code == absent.status_code == 404
+    assert same_but_for_the_name(there, made) == same_but_for_the_name(absent, absent_id)
+    assert house.ada.get(f"/jobs/{made}").get_json()["state"] == "received"
+    assert house.gail.get("/jobs").get_json() == []
+
+
+def test_an_upload_goes_to_the_own_tenant_whatever_it_is_called(house: House) -> None:
+    before = house.ada.get("/models").get_json()
+    upload(house.gail, path="/models/private/versions")
+    upload(house.gail, path="/models/linear/versions?promote=true")
+    assert work(house) == 2
+
+    assert house.ada.get("/models").get_json() == before
+    assert house.gail.get("/models/private").get_json()["versions"] == [1]
 
 
 def test_a_prediction_never_uses_another_tenants_model(house: House) -> None:

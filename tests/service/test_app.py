@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from service.app import SLOW_PATHS, Served
+from service.intake_runner import IntakeRunner
 from service.upkeep import Upkeep
 from tests.house import House
 from tests.service.problems import refused
@@ -42,8 +43,12 @@ def test_doubled_slash_leads_nowhere(shared_house: House, path: str) -> None:
     assert "Location" not in response.headers
 
 
+def parts(house: House) -> tuple[Upkeep, IntakeRunner]:
+    return Upkeep(house.platform), IntakeRunner(house.platform)
+
+
 def test_strangers_of_one_network_have_one_turn_together(shared_house: House) -> None:
-    served = Served(shared_house.app, shared_house.platform, Upkeep(shared_house.platform))
+    served = Served(shared_house.app, shared_house.platform, *parts(shared_house))
     first, second = (served.sort("/", None, f"2001:db8:1:2::{n}") for n in (1, 2))
 
     assert first == second
@@ -51,7 +56,7 @@ def test_strangers_of_one_network_have_one_turn_together(shared_house: House) ->
 
 
 def test_a_known_caller_has_the_tenants_turn(shared_house: House) -> None:
-    served = Served(shared_house.app, shared_house.platform, Upkeep(shared_house.platform))
+    served = Served(shared_house.app, shared_house.platform, *parts(shared_house))
     shared_house.rob.predict([5, 10])
 
     bearer = f"Bearer {shared_house.rob.token}"
