@@ -27,7 +27,10 @@ from models.compilation.trees.ensemble import (
 from models.errors import ArraysMalformed
 
 MOST_TREES: Final = 100_000
-MOST_DEPTH: Final = 4_096  # a row's way is bounded, so that no model takes its worker for long
+# A worker answers others meanwhile: a model that takes longer than this for a row, which is some
+# tens of milliseconds, is for a host and its deadlines.
+MOST_DEPTH: Final = 4_096
+MOST_STEPS: Final = 1_000_000
 MOST_FEATURES: Final = 1_000_000
 MOST_WIDTH: Final = 65_536
 MOST_CATEGORY: Final = 2**24  # the largest that float32 tells from its neighbours
@@ -114,11 +117,13 @@ def _check_children(trees: Ensemble) -> None:
 
 def _check_depth(trees: Ensemble) -> None:
     starts = np.repeat(trees.starts, trees.sizes)
-    level = trees.starts
+    level, steps = trees.starts, 0
     for _ in range(MOST_DEPTH):
         level = level[trees.left[level] != -1]
         if not len(level):
             return
+        steps += len(np.unique(starts[level]))
+        _require(steps <= MOST_STEPS, f"a row's ways are longer than {MOST_STEPS} nodes")
         left, right = trees.left[level], trees.right[level]
         level = np.concatenate([starts[level] + left, starts[level] + right])
     raise ArraysMalformed(f"a tree is deeper than {MOST_DEPTH} nodes")

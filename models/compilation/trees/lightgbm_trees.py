@@ -27,6 +27,7 @@ TOTAL: Final = frozenset(
         "mape",
         "lambdarank",
         "rank_xendcg",
+        "custom",
     }
 )
 EXPONENTIAL: Final = frozenset({"poisson", "gamma", "tweedie"})
@@ -162,7 +163,7 @@ def _reading(found: Sequence[Mapping[int, set[int]]]) -> Arrays:
 
 
 def _outcome(estimator: Any, header: Section, width: int, *, averaged: bool) -> Arrays:
-    objective, *options = header.get("objective", "regression").split()
+    objective, *options = header.get("objective", "custom").split()
     settings = dict(option.partition(":")[::2] for option in options)
     if averaged or "sqrt" in settings:
         raise EstimatorNotHeld("its trees are averaged, or its answers squared")
@@ -172,7 +173,11 @@ def _outcome(estimator: Any, header: Section, width: int, *, averaged: bool) -> 
     if objective == "binary" and width == 1:
         return _binary(estimator, float(settings.get("sigmoid", 1)), classifier=classifier)
     if objective == "multiclass" and width > 1:
-        return _multiclass(estimator, width, classifier=classifier)
+        return _multiclass(estimator, classifier=classifier)
+    if objective == "multiclassova" and width > 1 and classifier:
+        return _one_against_all(estimator, float(settings.get("sigmoid", 1)))
+    if objective == "cross_entropy" and not classifier:
+        return {"outcome": np.array(["logistic"]), "numbers": np.ones(1)}
     raise EstimatorNotHeld(f"the objective {objective} is not one that this engine knows")
 
 
@@ -187,11 +192,20 @@ def _binary(estimator: Any, scale: float, *, classifier: bool) -> Arrays:
     }
 
 
-def _multiclass(estimator: Any, width: int, *, classifier: bool) -> Arrays:
+def _multiclass(estimator: Any, *, classifier: bool) -> Arrays:
     if not classifier:
         return {"outcome": np.array(["softmax"])}
     return {
         "outcome": np.array(["multinomial"]),
         "classes": plain_labels(estimator.classes_),
         "withheld": np.array(["predict_log_proba", "decision_function"]),
+    }
+
+
+def _one_against_all(estimator: Any, scale: float) -> Arrays:
+    return {
+        "outcome": np.array(["one against all"]),
+        "numbers": np.array([scale]),
+        "classes": plain_labels(estimator.classes_),
+        "withheld": np.array(["predict_log_proba"]),
     }

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.compilation.trees.ensemble import Arrays, Ensemble
-from models.errors import ArraysMalformed, MethodUnknown
+from models.errors import ArraysMalformed
 from models.labels import check_labels
 from models.links import logarithm, logistic, softmax, two_columns
 from models.signature import METHODS
@@ -58,9 +58,7 @@ class Outcome:
                 raise ArraysMalformed(f"this outcome has no {name}")
 
     def answer(self, method: str, sums: Sums) -> NDArray[Any]:
-        """Answer each row of sums."""
-        if method not in self.methods:
-            raise MethodUnknown(method, tuple(sorted(self.methods)))
+        """Answer each row of sums by one of its methods."""
         answers: NDArray[Any] = getattr(self, method)(sums)
         return answers
 
@@ -253,6 +251,20 @@ class Shares(Classes):
         return sums
 
 
+class OneAgainstAll(Classes):
+    """The logistic function of each score: LightGBM's classifiers of that kind."""
+
+    NUMBERS = 1
+
+    def predict(self, sums: Sums) -> NDArray[Any]:
+        """One label for each row."""
+        return self.highest(self.predict_proba(sums))
+
+    def predict_proba(self, sums: Sums) -> Sums:
+        """One probability for each label."""
+        return logistic(sums * self.numbers[0])
+
+
 class Isolation(Outcome):
     """How deep trees must go to part a row from the others: isolation forests.
 
@@ -338,6 +350,7 @@ OUTCOMES: Final[dict[str, Callable[[Arrays, Ensemble], Outcome]]] = {
     "logistic": Logistic,
     "softmax": Softmax,
     "shares": Shares,
+    "one against all": OneAgainstAll,
     "exponential": Exponential,
     "mean classes": MeanClasses,
     "mean labels": MeanLabels,

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
+from math import prod
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,11 +22,12 @@ from numpy.typing import NDArray
 
 from models.compilation.trees.checkpoint import checkpoint_of, float_type
 from models.compilation.trees.ensemble import Ensemble
-from models.errors import ArraysMalformed
+from models.errors import ArraysMalformed, RowsRefused
 
 # A call that lets other threads run costs the caller its turn, up to 5 ms, to save microseconds:
 # it waits only where the call itself takes about a millisecond.
 SHORT: Final = 2_000  # ways through a tree
+MOST_ANSWERS: Final = 50_000_000
 TREE_BYTES: Final = 1_536  # what a tree holds besides its arrays, measured
 SUMS: Final = b'{"predict_type": "default", "nthread": 1}'
 EACH: Final = b'{"predict_type": "score_per_tree", "nthread": 1}'
@@ -66,7 +68,7 @@ class Sums:
         self._library.check(read(checkpoint, len(checkpoint), ctypes.byref(handle)))
         weakref.finalize(self, self._library.free.TreeliteFreeModel, handle)
         self._handle = handle
-        self._trees, self._width = trees.trees, trees.width
+        self._features, self._trees, self._width = trees.features, trees.trees, trees.width
         self._vector = trees.leaves.shape[1]
         self.dtype = float_type(trees)
         self._dtype_name = self.dtype.name.encode()
@@ -74,17 +76,28 @@ class Sums:
 
     def sums(self, rows: NDArray[Any]) -> NDArray[Any]:
         """The sums of the leaves that each row reaches, after the link, as (rows, width)."""
-        answers = np.empty((len(rows), self._width), self.dtype)
+        answers = self._room(rows, self._width)
         self._ask(rows, answers, self._library.sums)
         return answers
 
     def each(self, rows: NDArray[Any]) -> NDArray[Any]:
         """The leaf that each row reaches in each tree, as (rows, trees, numbers of a leaf)."""
-        answers = np.empty((len(rows), self._trees, self._vector), self.dtype)
+        answers = self._room(rows, self._trees, self._vector)
         self._ask(rows, answers, self._library.each)
         return answers
 
+    def _room(self, rows: NDArray[Any], *shape: int) -> NDArray[Any]:
+        """An array for answers; raises RowsRefused for more than a worker has room for."""
+        if len(rows) * prod(shape) > MOST_ANSWERS:
+            raise RowsRefused(f"{len(rows)} rows have too many answers at once; ask for fewer")
+        return np.empty((len(rows), *shape), self.dtype)
+
     def _ask(self, rows: NDArray[Any], answers: NDArray[Any], what: ctypes.c_void_p) -> None:
+        # The library reads as many numbers as its trees take, whatever it is given.
+        if rows.shape[1] != self._features or rows.dtype != self.dtype:
+            raise RowsRefused(f"{rows.shape[1]} columns, where the trees read {self._features}")
+        if not rows.flags.c_contiguous:
+            raise RowsRefused("a matrix that does not lie in memory row by row")
         count = len(rows)
         library = self._library
         predict = library.held if count * self._trees <= SHORT else library.released
