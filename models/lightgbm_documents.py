@@ -33,6 +33,8 @@ KEPT: Final = (
     "feature_infos",
 )
 OBJECTIVE: Final = re.compile(r"[a-z0-9_]{1,40}(?: [a-z0-9_]{1,40}(?::[-+.e0-9]{1,40})?){0,8}")
+TREE: Final = re.compile(r"\n\nTree=(?=[0-9]+\n)")
+END: Final = "\nend of trees\n"
 CATEGORICAL: Final = 1  # a bit of a decision's type
 NO_CATEGORIES: Final = frozenset({"null", "[]"})
 WORD: Final = 32
@@ -65,12 +67,25 @@ def read_lightgbm(data: bytes) -> LightgbmDocument:
         raise FormatRefused(f"it is not made like a LightGBM file: {error}"[:300]) from error
 
 
+def check_lightgbm_text(text: str) -> None:
+    """Check what a booster is within a pickle or skops file; raises FormatRefused.
+
+    LightGBM gets to read it as it is, offsets and all, so that they have to be true.
+    """
+    read_lightgbm(text.encode())
+    header, *blocks = TREE.split(text.partition(END)[0])
+    told = _pairs(header.partition("\n")[2]).get("tree_sizes", "").split()
+    true = [str(len(f"Tree={block}\n\n".encode())) for block in blocks]
+    if told and told != true:
+        raise FormatRefused("its trees are not as long as it says")
+
+
 def _read(text: str) -> LightgbmDocument:
-    body, ended, rest = text.partition("\nend of trees\n")
+    body, ended, rest = text.partition(END)
     if not ended:
         raise FormatRefused("it is cut off before the end of its trees")
     _refuse_pandas(rest)
-    header, *blocks = re.split(r"\n\nTree=(?=[0-9]+\n)", body)
+    header, *blocks = TREE.split(body)
     values = _pairs(header.partition("\n")[2])
     objective = values.get("objective", "custom")
     if values["version"] not in VERSIONS or not OBJECTIVE.fullmatch(objective):

@@ -41,8 +41,18 @@ class XgboostDocument:
 
 def read_xgboost(data: bytes) -> XgboostDocument:
     """Check a file in JSON or binary JSON; raises FormatRefused saying what is wrong with it."""
+    return _checked(data, within=None)
+
+
+def check_xgboost_snapshot(data: bytes) -> None:
+    """Check what a booster is within a pickle or skops file; raises FormatRefused."""
+    _checked(data, within="Model")
+
+
+def _checked(data: bytes, *, within: str | None) -> XgboostDocument:
     try:
-        return _read(_parsed(data))
+        document = _parsed(data)
+        return _read(document if within is None else document[within])
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
         raise FormatRefused(f"it is not made like an XGBoost file: {error}"[:300]) from error
 
