@@ -34,7 +34,7 @@ KEPT: Final = (
 )
 OBJECTIVE: Final = re.compile(r"[a-z0-9_]{1,40}(?: [a-z0-9_]{1,40}(?::[-+.e0-9]{1,40})?){0,8}")
 TREE: Final = re.compile(r"\n\nTree=(?=[0-9]+\n)")
-END: Final = "\nend of trees\n"
+END: Final = "\n\nend of trees\n"
 CATEGORICAL: Final = 1  # a bit of a decision's type
 NO_CATEGORIES: Final = frozenset({"null", "[]"})
 WORD: Final = 32
