@@ -34,7 +34,9 @@ class Shelf:
         """A version of a fitted estimator, with whatever methods it has."""
         data = skops_bytes(estimator)
         trial = np.ones((1, estimator.n_features_in_))
-        outputs = {m: np.asarray(getattr(estimator, m)(trial)) for m in METHODS if hasattr(estimator, m)}
+        outputs = {
+            m: np.asarray(getattr(estimator, m)(trial)) for m in METHODS if hasattr(estimator, m)
+        }
         return self.file(
             data,
             tenant=tenant,
