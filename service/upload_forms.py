@@ -75,14 +75,6 @@ def read_upload(request: flask.Request, receiver: Receiver, *, most: int) -> dic
     return fields
 
 
-def read_digest(text: str) -> str:
-    """A SHA-256 as people write it, in lower-case hexadecimal; raises InputMalformed."""
-    digest = text.strip().lower().removeprefix("sha256:").removeprefix("sha-256:")
-    if not re.fullmatch(r"[0-9a-f]{64}", digest):
-        raise InputMalformed({"/digest": "no SHA-256: give 64 hexadecimal digits"})
-    return digest
-
-
 class _Digesting:
     """A stream that is hashed while it is read."""
 

@@ -17,8 +17,9 @@ from certs.files import PRIVATE, replace
 from models.errors import ModelNotFound
 from service.bootstrap import Platform
 from service.operations.accounts import create_user, show_user
+from service.operations.imports import import_model
 from service.operations.instance_state import DEMO
-from service.operations.models import import_model, set_default, show_model
+from service.operations.models import set_default, show_model
 from service.operations.tenants import create_tenant, operator_scope, show_tenant
 
 UNFINISHED: Final = "demo.json.unfinished"

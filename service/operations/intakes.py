@@ -16,7 +16,7 @@ from typing import Final
 import structlog
 from sqlalchemy.exc import OperationalError
 
-from auth.errors import AuthError, PermissionMissing
+from auth.errors import AuthError
 from auth.permissions import Permission, narrow, parse_scope
 from auth.scope import Scope, own_scope
 from config.sealing import Sealer
@@ -25,16 +25,14 @@ from models.errors import (
     IntakeFailed,
     IntakeRefused,
     LeaseLost,
-    ModelsError,
     StoreUnavailable,
     UploadLost,
 )
 from models.jobs import FILE, Job, State
-from models.names import CHAMPION
 from models.stages import Prepared, Stage
 from models.versions import Version
 from service.bootstrap import Platform
-from service.operations import aliases
+from service.operations.imports import aliases_wished, point
 from service.operations.preparation import Source, prepare
 from service.operations.recording import Act
 from service.operations.registration import register
@@ -190,16 +188,9 @@ class Errand:
     def _promote(self, scope: Scope, number: int) -> str:
         """Move the aliases that were asked for; what became of it, for the log."""
         order = self.job.order
-        wanted = [CHAMPION] * order.promote + [order.alias] * (order.alias is not None)
-        notes = [f"version {number}"]
-        for alias in filter(None, wanted):
-            reason = order.note or f"uploaded by {self.job.created_by}"
-            try:
-                aliases.promote(self.platform, scope, self.job.model, alias, number, reason=reason)
-                notes.append(f"{alias} moved to it")
-            except (ModelsError, PermissionMissing) as error:
-                notes.append(f"{alias} was not moved: {error}")
-        return "; ".join(notes)
+        wanted = aliases_wished(promote=order.promote, alias=order.alias)
+        reason = order.note or f"uploaded by {self.job.created_by}"
+        return point(self.platform, scope, self.job.model, number, wanted, reason=reason)
 
     def _tell(self, stage: Stage, note: str) -> None:
         self._goes_on()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ ANSWERS: Final = "answers"
 PARTS: Final = {"file": FILE, "X": ROWS, "rows": ROWS, "y": ANSWERS}
 MOST_ROWS_BYTES: Final = 64 * 1024 * 1024
 PICKLED: Final = {"pickle": "joblib"}  # a name that people know the format by
+SHA_256: Final = re.compile(r"[0-9a-f]{64}")
 WAITING: Final = "waiting_jobs"
 RETRY_SECONDS: Final = 5.0
 
@@ -63,6 +65,14 @@ def known_format(scope: Scope, model: str, form: str) -> str:
     if FORMATS[name].runs_code:
         scope.require(Permission.MODELS_PICKLE, model)
     return name
+
+
+def read_digest(text: str) -> str:
+    """A SHA-256 as people write it, in lower-case hexadecimal; raises InputMalformed."""
+    digest = text.strip().lower().removeprefix("sha256:").removeprefix("sha-256:")
+    if not SHA_256.fullmatch(digest):
+        raise InputMalformed({"/digest": "no SHA-256: give 64 hexadecimal digits"})
+    return digest
 
 
 def formats_for(order: Order, scope: Scope) -> frozenset[str]:

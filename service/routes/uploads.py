@@ -15,12 +15,12 @@ from service.errors import InputMalformed, ModelRefused
 from service.limits import charge, charges_itself
 from service.operations import jobs, uploads
 from service.operations.jobs import JobView
-from service.operations.uploads import Wishes
+from service.operations.uploads import Wishes, read_digest
 from service.parsing import Blueprint, load_fields
 from service.schemas.jobs import FILE, JobSchema, UploadFormSchema, UploadSchema
 from service.security import current_platform, current_scope, requires
 from service.spools import UPLOAD, Admission
-from service.upload_forms import FORM, read_digest, read_upload
+from service.upload_forms import FORM, read_upload
 
 FORMAT_HEADER: Final = "X-Model-Format"
 DIGEST_HEADER: Final = "X-Model-Digest"

@@ -299,7 +299,7 @@ def test_registered_job_is_not_registered_again_by_whoever_takes_it_over(
 
     job = shown(house, second)
     assert (job["state"], job["version"]) == ("ready", 2)
-    assert "champion moved" in job["log"][-1]["note"]
+    assert "champion points at it" in job["log"][-1]["note"]
     assert house.rob.predict([1.0], model="fresh").get_json()["version"] == 2
     assert shown(house, first)["version"] == 1
 

@@ -18,7 +18,9 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from werkzeug.test import TestResponse
 
 from config.settings import load_settings
-from service.operations.models import import_model, set_default
+from service.operations.imports import import_model
+from service.operations.models import set_default
+from service.operations.uploads import Wishes
 from tests.house import UNHURRIED, House, opened
 from tests.models.files import skops_bytes
 from tests.service.problems import pointers, refused
@@ -36,7 +38,7 @@ PAIRS = LinearRegression().fit(ROWS, [[1, 2], [3, 4], [5, 7], [9, 9]])
 def install(house: House, folder: Path, name: str, estimator: object, *, promote: bool) -> None:
     path = folder / f"{name}.skops"
     path.write_bytes(skops_bytes(estimator))
-    import_model(house.platform, house.operator("acme"), name, path, promote=promote)
+    import_model(house.platform, house.operator("acme"), name, path, Wishes(promote=promote))
 
 
 @pytest.fixture(scope="module")
