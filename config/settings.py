@@ -100,6 +100,11 @@ class Settings:
     max_depth: int = setting(8, "deepest nesting of a JSON body, at most 64")
     model_cache_bytes: int = setting(512 * 1024 * 1024, "artefact bytes a worker keeps open")
     predict_seconds: float = setting(30.0, "how long a model may take to answer one prediction")
+    hosts_most: int = setting(64, "most processes that run tenants' models, one for each tenant")
+    host_memory_bytes: int = setting(1024**3, "what a tenant's models may take in their process")
+    host_idle_seconds: float = setting(300.0, "how long a process of models may idle")
+    hosts_socket_folder: str = setting("", "folder of the sockets to them; empty is the instance's")
+    workshop_memory_bytes: int = setting(4 * 1024**3, "what opening one uploaded model may take")
     sandbox_level: Literal["full", "reduced"] = setting(
         "reduced", "least level of the sandbox at which models are opened and run"
     )
@@ -133,6 +138,11 @@ class Settings:
     def uploads(self) -> Path:
         """Folder of what was uploaded and is not a version yet, sealed."""
         return self.instance / "uploads"
+
+    @property
+    def hosts_sockets(self) -> Path:
+        """Folder of the sockets of what runs tenants' models."""
+        return Path(self.hosts_socket_folder) if self.hosts_socket_folder else self.state
 
     @property
     def state(self) -> Path:
@@ -329,4 +339,8 @@ _RANGES: Final[dict[str, tuple[float, float]]] = {
     "max_depth": (3, 64),
     "model_cache_bytes": (1024 * 1024, 1024**4),
     "predict_seconds": (0.1, 3600),
+    "hosts_most": (1, 10_000),
+    "host_memory_bytes": (64 * 1024**2, 1024**4),
+    "host_idle_seconds": (1, 7 * 86_400),
+    "workshop_memory_bytes": (256 * 1024**2, 1024**4),
 }
