@@ -85,7 +85,13 @@ class Columns:
 
 
 def columns_of(estimator: Any) -> Columns:
-    """Read what an estimator takes; raises EstimatorRefused where no rows of columns are."""
+    """Read what an estimator takes; raises EstimatorRefused where no rows of columns are.
+
+    Models of other libraries may state it themselves, in `columns_`.
+    """
+    stated = getattr(estimator, "columns_", None)
+    if isinstance(stated, Columns):
+        return stated
     kind = type(estimator).__name__
     first = type(first_step(estimator)).__name__
     if first in UNSERVED:

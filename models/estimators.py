@@ -19,6 +19,7 @@ from models.signature import METHODS
 from models.tables import Features, row_count, stack
 
 POOLS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+THREADS: Final = ("n_jobs", "_n_threads")  # as given, and as counted on the machine of the fit
 MOST_PARTS: Final = 5_000_000
 
 
@@ -69,14 +70,15 @@ def limit_native_threads() -> None:
 
 
 def serve_natively(estimator: object) -> NativePredictor:
-    """Reset `n_jobs` everywhere in an estimator and wrap it for predictions.
+    """Reset how many threads each part of an estimator takes, and wrap it for predictions.
 
     Raises EstimatorRefused if the estimator takes no rows of columns.
     """
     limit_native_threads()
     for part in parts_of(estimator):
-        if getattr(part, "__dict__", {}).get("n_jobs") is not None:
-            part.n_jobs = 1
+        for threads in THREADS:
+            if getattr(part, "__dict__", {}).get(threads) is not None:
+                setattr(part, threads, 1)
     return NativePredictor(estimator, columns_of(estimator))
 
 

@@ -21,10 +21,14 @@ def refuse_other_versions(library: str, saved: Iterable[str]) -> None:
     scikit-learn promises nothing about files between releases; between two of the same minor
     version the attributes of estimators do not change.
     """
-    running = running_version(library)
     for other in saved:
-        if _minor(other) != _minor(running):
-            raise LibraryVersionRefused(library, other, running)
+        if is_other_version(library, other):
+            raise LibraryVersionRefused(library, other, running_version(library))
+
+
+def is_other_version(library: str, saved: str) -> bool:
+    """Whether a version is not ours, up to the last part."""
+    return _minor(saved) != _minor(running_version(library))
 
 
 def _minor(text: str) -> list[str]:

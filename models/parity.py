@@ -226,7 +226,8 @@ def _sorted(own: Predictor, method: str, rows: Features) -> tuple[list[Features]
     """Rows that the model takes, in batches, and those that it refuses, one by one.
 
     A model refuses a batch for one bad row. Batches are halved until the bad rows stand alone;
-    once many have been found, few rows that are still refused together are left out.
+    once many have been found, few rows that are still refused together are left out, and all of
+    them if not one was taken.
     """
     taken: list[Features] = []
     refused: list[Features] = []
@@ -236,9 +237,9 @@ def _sorted(own: Predictor, method: str, rows: Features) -> tuple[list[Features]
         count = row_count(part)
         if _ask(own, method, part) is not None:
             taken.append(part)
-        elif count == 1 and len(refused) < MOST_REFUSALS:
+        elif len(refused) < MOST_REFUSALS and count == 1:
             refused.append(part)
-        elif count > (1 if len(refused) < MOST_REFUSALS else FEW_ROWS):
+        elif len(refused) < MOST_REFUSALS or (taken and count > FEW_ROWS):
             half = count // 2
             waiting.extend((take(part, half, count), take(part, 0, half)))
     return ([stack(taken)] if taken else []), refused

@@ -273,7 +273,7 @@ def _stored(form: str, blob: bytes) -> StoredFile:
 
 def _libraries(origin: Origin, opened: Opened) -> dict[str, str]:
     library = FORMATS[origin.format].library
-    libraries = {name: running_version(name) for name in dict.fromkeys((library, "numpy", "skops"))}
+    libraries = {library: running_version(library), "numpy": np.__version__}
     if opened.other_versions:
         libraries["saved by"] = f"{library} {', '.join(opened.other_versions)}"
     return libraries
