@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from models.entries import Entry, Reader, find_model, route_names
 from models.errors import AliasNotFound, ChampionFixed, NothingToRollBack, VersionInUse
-from models.names import CHAMPION, Reference, check_alias
+from models.names import ALIAS, CHAMPION, Reference, check_alias
 from models.records import AliasMoveRow, AliasRow, ModelRow, VersionRow
 from models.version_keys import TenantScope
 
@@ -210,6 +210,8 @@ def numbers(session: Session, model_id: str) -> dict[str, int]:
 
 
 def _number(session: Session, model: ModelRow, alias: str) -> int | None:
+    if not ALIAS.fullmatch(alias):
+        return None  # a text that no alias has, and that a database may not take
     found = session.execute(_pointing(model.id).where(AliasRow.alias == alias)).one_or_none()
     return None if found is None else int(found.number)
 

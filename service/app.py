@@ -25,6 +25,7 @@ from service.operations.guesses import counted_address
 from service.protocols import predict
 from service.routes import (
     admin,
+    aliases,
     auth,
     discovery,
     documentation,
@@ -33,6 +34,7 @@ from service.routes import (
     models,
     routing,
     uploads,
+    versions,
 )
 from service.upkeep import Upkeep
 
@@ -43,6 +45,8 @@ BLUEPRINTS: Final = (
     auth.bp,
     predict.bp,
     models.bp,
+    versions.bp,
+    aliases.bp,
     uploads.bp,
     jobs.bp,
     routing.bp,

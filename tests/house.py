@@ -23,9 +23,12 @@ from werkzeug.test import TestResponse
 
 from auth.scope import Scope
 from config.settings import Settings, load_settings
+from models.stages import Prepared
+from models.versions import Version
 from service.app import create_app
 from service.bootstrap import Platform, assemble
 from service.operations import accounts, tenants
+from service.operations.registration import register
 
 UNHURRIED: Final = {
     "address_requests_per_minute": 1_000_000,
@@ -114,6 +117,18 @@ class House:
         assert response.status_code == 201, response.text
         made = response.get_json()
         return made["id"], made["secret"]
+
+    def add_version(
+        self, model: str = "linear", tenant: str = "acme", *, promote: bool = False
+    ) -> Version:
+        """Register the demo's model again, as the next version of this model or as a new one."""
+        scope, platform = self.operator(tenant), self.platform
+        with platform.database.read() as session:
+            version = platform.registry.resolve(session, scope, "linear", 1)
+            sealer = platform.registry.sealer(session, version)
+        blobs = {role: platform.artefacts.open(version, role, sealer) for role in version.files}
+        prepared = Prepared(version.manifest.contents, blobs)
+        return register(platform, scope, model, prepared, promote=promote)
 
     def actor(self, tenant: str, username: str, password: str) -> Actor:
         """Somebody with a client of their own."""

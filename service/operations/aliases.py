@@ -24,11 +24,11 @@ class AliasDetail:
     moves: tuple[Move, ...]
 
 
-def list_aliases(platform: Platform, scope: Scope, name: str) -> tuple[Alias, ...]:
+def list_aliases(platform: Platform, scope: Scope, name: str) -> list[Alias]:
     """The aliases of a model, each with the version that a rollback would lead to."""
     scope.require(Permission.MODELS_READ, name)
     with platform.database.read() as session:
-        return platform.registry.aliases.list(session, scope, name)
+        return list(platform.registry.aliases.list(session, scope, name))
 
 
 def show_alias(platform: Platform, scope: Scope, name: str, alias: str) -> AliasDetail:

@@ -15,6 +15,7 @@ from models.names import CHAMPION
 from models.signature import Signature
 from models.versions import Version
 from service.bootstrap import Platform
+from service.errors import InputMalformed
 from service.operations.aliases import proven
 from service.operations.recording import recorded
 from service.operations.registration import register
@@ -34,6 +35,15 @@ class ModelView:
 
 
 @dataclass(frozen=True, slots=True)
+class ColumnView:
+    """An input column, with the values of a text that the model knows."""
+
+    name: str
+    type: str
+    values: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
 class ModelDetail:
     """A model with what its champion takes and gives."""
 
@@ -45,7 +55,7 @@ class ModelDetail:
     task: str
     engine: str
     methods: tuple[str, ...]
-    inputs: tuple[dict[str, Any], ...]
+    inputs: tuple[ColumnView, ...]
     classes: tuple[Any, ...] | None
 
 
@@ -124,8 +134,14 @@ def set_default(
         return _view(platform.registry.show(act.session, scope, name))
 
 
-def delete_model(platform: Platform, scope: Scope, name: str) -> ModelView:
-    """Delete a model with every version, its aliases and its route; raises VersionPinned."""
+def delete_model(platform: Platform, scope: Scope, name: str, *, confirm: str) -> ModelView:
+    """Delete a model with every version, its aliases and its route; raises VersionPinned.
+
+    It goes out of service while it serves, so that its name has to be said twice.
+    """
+    scope.require(Permission.MODELS_WRITE, name)
+    if confirm != name:
+        raise InputMalformed({"/confirm": "not the name of the model, which is to be said twice"})
     with recorded(
         platform, scope, Permission.MODELS_WRITE, "models.delete", name, model=name
     ) as act:
@@ -151,8 +167,6 @@ def _view(model: Model) -> ModelView:
     return ModelView(**_members(model))
 
 
-def _column(signature: Signature, position: int) -> dict[str, Any]:
+def _column(signature: Signature, position: int) -> ColumnView:
     kind = signature.kinds[position] if signature.kinds else "number"
-    column: dict[str, Any] = {"name": signature.column(position), "type": kind}
-    values = signature.categories.get(position)
-    return column | {"values": list(values)} if values else column
+    return ColumnView(signature.column(position), kind, signature.categories.get(position))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from auth.permissions import Permission
 from service.operations import models
 from service.parsing import Blueprint
-from service.schemas.models import ModelDetailSchema, ModelSchema
+from service.schemas.models import ModelDeletionSchema, ModelDetailSchema, ModelSchema
 from service.security import current_platform, current_scope, requires
 
 bp = Blueprint("models", __name__, url_prefix="/models", description="Models and versions.")
@@ -25,3 +27,13 @@ def list_models() -> list[models.ModelView]:
 def show_model(model: str) -> models.ModelDetail:
     """Show one model: its versions, and what its champion takes and gives."""
     return models.show_model(current_platform(), current_scope(), model)
+
+
+@bp.delete("/<string:model>")
+@requires(Permission.MODELS_WRITE)
+@bp.arguments(ModelDeletionSchema, location="query")
+@bp.response(204)
+@bp.alt_response(409, "CONFLICT")
+def delete_model(query: dict[str, Any], model: str) -> None:
+    """Delete a model with all of its versions, for good."""
+    models.delete_model(current_platform(), current_scope(), model, **query)

@@ -23,6 +23,8 @@ PLACEHOLDERS: Final = {
     "client_id": "cli_" + "0" * 24,
     "job_id": "job_" + "0" * 28,
     "asset": "page.js",
+    "version": "1",
+    "alias": "champion",
 }
 ROLES: Final = {
     "rob": Role.CALLER,
@@ -108,11 +110,25 @@ def test_a_role_reaches_what_the_table_says_and_nothing_else(house: House, usern
 EVE: Final = {"username": "eve", "role": "caller"}
 ROBOT: Final = {"name": "robot", "scope": "predict"}
 DISABLED: Final = {"state": "disabled"}
+ROUTE: Final = {"split": [{"version": 1, "weight": 1}]}
 OBJECTS: Final[tuple[tuple[str, str, str, str, dict[str, Any]], ...]] = (
     ("GET", "/admin/users/{}", "rob", "bob", {}),
     ("PATCH", "/admin/users/{}", "rob", "bob", {"json": DISABLED}),
     ("POST", "/admin/users/{}/reset-password", "rob", "bob", {}),
     ("GET", "/models/{}", "private", "missing", {}),
+    ("DELETE", "/models/{0}?confirm={0}", "private", "missing", {}),
+    ("GET", "/models/{}/versions", "private", "missing", {}),
+    ("GET", "/models/{}/versions/1", "private", "missing", {}),
+    ("PATCH", "/models/{}/versions/1", "private", "missing", {"json": {"pinned": True}}),
+    ("DELETE", "/models/{}/versions/1", "private", "missing", {}),
+    ("GET", "/models/{}/aliases", "private", "missing", {}),
+    ("GET", "/models/{}/aliases/champion", "private", "missing", {}),
+    ("PUT", "/models/{}/aliases/champion", "private", "missing", {"json": {"version": 1}}),
+    ("DELETE", "/models/{}/aliases/champion", "private", "missing", {}),
+    ("POST", "/models/{}/aliases/champion/rollback", "private", "missing", {}),
+    ("GET", "/models/{}/route", "private", "missing", {}),
+    ("PUT", "/models/{}/route", "private", "missing", {"json": ROUTE}),
+    ("DELETE", "/models/{}/route", "private", "missing", {}),
     ("GET", "/admin/users?tenant={}", "acme", "none", {}),
     ("GET", "/admin/audit?tenant={}", "acme", "none", {}),
     ("GET", "/admin/usage?tenant={}", "acme", "none", {}),
@@ -136,7 +152,10 @@ APART: Final = {
 
 
 def test_every_object_that_an_address_can_name_is_tried_with_another_tenants(house: House) -> None:
-    tried = {(method, path.replace("/rob", "/{}")) for method, path, *_ in OBJECTS}
+    tried = {
+        (method, path.replace("/rob", "/{}").replace("{0}?confirm={0}", "{}"))
+        for method, path, *_ in OBJECTS
+    }
     for rule, method in routes(house.app):
         path = path_of(rule, username="{}", model="{}")
         if rule.arguments and (method, *rule.arguments) not in APART:
@@ -150,12 +169,26 @@ def test_every_object_that_an_address_can_name_is_tried_with_another_tenants(hou
 def test_another_tenants_object_answers_like_an_absent_one(
     house: House, method: str, path: str, theirs: str, nobodys: str, options: dict[str, Any]
 ) -> None:
+    house.add_version("private")
     there = house.gail.call(method, path.format(theirs), **options)
     absent = house.gail.call(method, path.format(nobodys), **options)
 
     assert there.status_code == absent.status_code == 404
     assert same_but_for_the_name(there, theirs) == same_but_for_the_name(absent, nobodys)
     assert unvarying(there) == unvarying(absent)
+
+
+def test_a_version_that_another_tenant_alone_has_answers_like_an_absent_one(house: House) -> None:
+    """Both have the model; Acme's has a second version and an alias besides."""
+    house.add_version()
+    house.ada.call("PUT", "/models/linear/aliases/canary", json={"version": 2})
+    assert house.ada.get("/models/linear/versions/2").status_code == 200
+    for there, nowhere in (("2", "3"), ("canary", "none")):
+        for method, options in (("GET", {}), ("PATCH", {"json": {"pinned": True}}), ("DELETE", {})):
+            theirs = house.gail.call(method, f"/models/linear/versions/{there}", **options)
+            absent = house.gail.call(method, f"/models/linear/versions/{nowhere}", **options)
+            assert theirs.status_code == absent.status_code == 404
+            assert same_but_for_the_name(theirs, there) == same_but_for_the_name(absent, nowhere)
 
 
 def test_another_tenants_service_account_answers_like_an_absent_one(house: House) -> None:
@@ -195,6 +228,8 @@ def test_an_upload_goes_to_the_own_tenant_whatever_it_is_called(house: House) ->
 
 
 def test_a_prediction_never_uses_another_tenants_model(house: House) -> None:
+    house.add_version("private")
+    assert house.ada.predict([5, 10], model="private").status_code == 200
     assert house.gail.predict([5, 10], model="linear").status_code == 200
     answer = house.gail.predict([5, 10], model="private")
     absent = house.gail.predict([5, 10], model="missing")

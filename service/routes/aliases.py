@@ -1,0 +1,69 @@
+"""The aliases of a model's versions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from auth.permissions import Permission
+from models.aliases import Alias, Move
+from service.operations import aliases
+from service.parsing import Blueprint
+from service.schemas.models import (
+    AliasDetailSchema,
+    AliasSchema,
+    MoveSchema,
+    PromotionSchema,
+    ReasonSchema,
+)
+from service.security import current_platform, current_scope, requires
+
+bp = Blueprint("aliases", __name__, url_prefix="/models", description="Names of versions.")
+
+Members = dict[str, Any]
+
+
+@bp.get("/<string:model>/aliases")
+@requires(Permission.MODELS_READ)
+@bp.response(200, AliasSchema(many=True))
+def list_aliases(model: str) -> list[Alias]:
+    """List a model's aliases."""
+    return aliases.list_aliases(current_platform(), current_scope(), model)
+
+
+@bp.get("/<string:model>/aliases/<string:alias>")
+@requires(Permission.MODELS_READ)
+@bp.response(200, AliasDetailSchema)
+def show_alias(model: str, alias: str) -> aliases.AliasDetail:
+    """Show one alias: where it points, and where it pointed before."""
+    return aliases.show_alias(current_platform(), current_scope(), model, alias)
+
+
+@bp.put("/<string:model>/aliases/<string:alias>")
+@requires(Permission.MODELS_WRITE)
+@bp.arguments(PromotionSchema)
+@bp.response(200, MoveSchema)
+@bp.alt_response(409, "CONFLICT")
+@bp.alt_response(410, "GONE")
+def set_alias(body: Members, model: str, alias: str) -> Move:
+    """Point an alias at a version that is shown to open first; every worker follows at once."""
+    return aliases.promote(current_platform(), current_scope(), model, alias, **body)
+
+
+@bp.delete("/<string:model>/aliases/<string:alias>")
+@requires(Permission.MODELS_WRITE)
+@bp.response(204)
+@bp.alt_response(409, "CONFLICT")
+def remove_alias(model: str, alias: str) -> None:
+    """Remove an alias; the champion can only be moved."""
+    aliases.remove_alias(current_platform(), current_scope(), model, alias)
+
+
+@bp.post("/<string:model>/aliases/<string:alias>/rollback")
+@requires(Permission.MODELS_WRITE)
+@bp.arguments(ReasonSchema, location="query")
+@bp.response(200, MoveSchema)
+@bp.alt_response(409, "CONFLICT")
+@bp.alt_response(410, "GONE")
+def roll_back(query: Members, model: str, alias: str) -> Move:
+    """Point an alias back where it pointed before, and say from where to where."""
+    return aliases.roll_back(current_platform(), current_scope(), model, alias, **query)
