@@ -1,8 +1,8 @@
 """Who works on which upload.
 
-A job is worked on under a lease. Whoever holds it renews it; when it runs out, because the holder
-was killed, anybody may take the job over. The number of attempts fences: a holder that was thought
-dead finds that the number moved on, and changes nothing any more.
+A job is worked on under a lease. Whoever holds it renews it; when it runs out, or its holder is
+seen to be gone, anybody may take the job over. The number of attempts fences: a holder that was
+thought dead finds that the number moved on, and changes nothing any more.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import orjson
 from sqlalchemy import CursorResult, case, delete, func, select, update
 from sqlalchemy.orm import Session
 
+from config import holders
 from models.errors import JobNotFound, LeaseLost
 from models.jobs import FILE, OPEN, Job, JobPage, Order, State, read_job, write_end, write_log
 from models.records import JobRow
@@ -26,8 +27,14 @@ CANDIDATES: Final = 1000
 class Jobs:
     """Keeps the jobs of every tenant, and hands them out to be worked on."""
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.time,
+        *,
+        is_gone: Callable[[str], bool] = holders.is_gone,
+    ) -> None:
         self._clock = clock
+        self._is_gone = is_gone
 
     def add(
         self,
@@ -100,14 +107,19 @@ class Jobs:
 
     def waits(self, session: Session) -> bool:
         """Whether there is a job that nobody works on."""
-        waiting = select(JobRow.id).where(
-            JobRow.state.in_(OPEN), JobRow.lease_until <= self._clock()
-        )
-        return session.scalar(waiting.limit(1)) is not None
+        now = self._clock()
+        waiting = select(JobRow.id).where(JobRow.state.in_(OPEN), JobRow.lease_until <= now)
+        if session.scalar(waiting.limit(1)) is not None:
+            return True
+        return any(self._is_gone(holder) for _, holder in self._leased(session, now))
 
     def claim(self, session: Session, *, holder: str, seconds: float) -> Job | None:
         """Lease the next job that nobody works on: of the tenant that is worked for least."""
         now = self._clock()
+        for job_id, its_holder in self._leased(session, now):
+            if self._is_gone(its_holder):
+                dead = update(JobRow).where(JobRow.id == job_id, JobRow.holder == its_holder)
+                session.execute(dead.values(lease_until=0.0, holder=""))
         waiting = (
             select(JobRow.id, JobRow.tenant_id)
             .where(JobRow.state.in_(OPEN), JobRow.lease_until <= now)
@@ -162,6 +174,7 @@ class Jobs:
         """Let somebody begin the job anew, after some seconds; raises LeaseLost."""
         row = self._held(session, job)
         row.lease_until = self._clock() + seconds if seconds else 0.0
+        row.holder = ""
         row.attempts = row.attempts if counts else row.attempts - 1
         row.state = State.RECEIVED
         write_log(row, self._clock(), State.RECEIVED, note)
@@ -181,6 +194,12 @@ class Jobs:
     def delete_tenant(self, session: Session, scope: TenantScope) -> None:
         """Remove every job of the tenant."""
         session.execute(delete(JobRow).where(JobRow.tenant_id == scope.tenant_id))
+
+    def _leased(self, session: Session, now: float) -> tuple[tuple[str, str], ...]:
+        leased = select(JobRow.id, JobRow.holder).where(
+            JobRow.state.in_(OPEN), JobRow.lease_until > now, JobRow.holder != ""
+        )
+        return tuple((job_id, holder) for job_id, holder in session.execute(leased))
 
     def _held(self, session: Session, job: Job) -> JobRow:
         mine = select(JobRow).where(JobRow.id == job.id, JobRow.attempts == job.attempts)

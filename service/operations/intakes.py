@@ -19,6 +19,7 @@ from sqlalchemy.exc import OperationalError
 from auth.errors import AuthError
 from auth.permissions import Permission, narrow, parse_scope
 from auth.scope import Scope, own_scope
+from config.holders import this_process
 from config.sealing import Sealer
 from models.errors import (
     HostsUnavailable,
@@ -74,7 +75,7 @@ def work_on_next(platform: Platform, stopping: threading.Event) -> bool:
         if not platform.jobs.waits(session):
             return False
     with platform.database.write() as session:
-        job = platform.jobs.claim(session, holder=platform.holder, seconds=LEASE_SECONDS)
+        job = platform.jobs.claim(session, holder=this_process(), seconds=LEASE_SECONDS)
     if job is None:
         return False
     Errand(platform, job, stopping).run()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -10,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from config import migrations
+from config import holders, migrations
 from config.database import Database
 from models.errors import JobNotFound, LeaseLost
 from models.job_queue import Jobs
@@ -158,6 +160,34 @@ def test_a_job_whose_holder_died_is_taken_over_and_the_dead_change_nothing(queue
     with queue.database.write() as session, pytest.raises(LeaseLost):
         queue.jobs.renew(session, dead, seconds=LEASE)
     assert queue.end(heir).state is State.READY
+
+
+def test_a_job_whose_holder_is_seen_to_be_gone_is_taken_over_at_once(queue: Queue) -> None:
+    queue.add()
+    with subprocess.Popen(["true"]) as process:
+        started_before = holders.this_process()
+        ended = started_before.replace(f":{os.getpid()}:", f":{process.pid}:")
+    with queue.database.write() as session:
+        dead = queue.jobs.claim(session, holder=ended, seconds=LEASE)
+    assert dead is not None
+    with queue.database.read() as session:
+        assert queue.jobs.waits(session)
+
+    heir = queue.claimed()
+
+    assert (heir.id, heir.attempts) == (dead.id, 2)
+    with pytest.raises(LeaseLost):
+        queue.end(dead)
+
+
+@pytest.mark.parametrize("holder", ["elsewhere:1:1", "", "x", holders.this_process()])
+def test_a_job_whose_holder_runs_or_is_not_known_is_left_to_it(queue: Queue, holder: str) -> None:
+    queue.add()
+    with queue.database.write() as session:
+        assert queue.jobs.claim(session, holder=holder, seconds=LEASE)
+    with queue.database.read() as session:
+        assert not queue.jobs.waits(session)
+    assert queue.claim() is None
 
 
 def test_a_lease_that_is_renewed_is_not_taken_over(queue: Queue) -> None:
