@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -18,8 +20,10 @@ import pytest
 from certs.authority import Authority
 from config.sealing import Sealer
 from config.settings import load_settings
+from models.hosting.system_calls import number_of
 from service.operations.diagnosis import diagnose
 from service.operations.instance_state import UNFINISHED
+from tests.models.hosting.children import deny
 from tests.service.command_line import CommandLine
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -243,6 +247,33 @@ def test_a_second_master_key_is_a_warning(manage: CommandLine) -> None:
 def test_a_server_that_runs_is_told(demo_instance: Path) -> None:
     found = {finding.check: finding for finding in diagnose(demo_instance, server=lambda _: 4711)}
     assert "4711" in found["server"].found
+
+
+@pytest.mark.parametrize(("level", "state"), [("reduced", "warning"), ("full", "failed")])
+def test_a_sandbox_with_a_layer_missing_is_found(
+    demo_instance: Path, level: str, state: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "manage.py", "--instance", str(demo_instance), "doctor", "--json"],
+        cwd=ROOT,
+        env=os.environ | {"SALLYPORT_SANDBOX_LEVEL": level},
+        preexec_fn=withhold_namespaces,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == (state == "failed"), done.stderr
+    found = {finding["check"]: finding for finding in json.loads(done.stdout)}["sandbox"]
+    assert found["state"] == state
+    assert "namespaces (" in found["found"]
+    assert "docs/how-to/operate.md" in found["remedy"]
+
+
+def withhold_namespaces() -> None:
+    """Do as a default container does."""
+    number = number_of("unshare")
+    assert number is not None
+    deny(number, reason=errno.EPERM)
 
 
 def test_the_real_program_fails_when_a_check_does(manage: CommandLine) -> None:

@@ -19,7 +19,7 @@ def test_ready_names_everything_that_was_tried(shared_house: House) -> None:
     body = shared_house.client.get("/health/ready").get_json()
 
     assert body["status"] == "ready"
-    assert set(body["checks"]) >= {"database", "migrations", "epoch", "signing_key"}
+    assert set(body["checks"]) >= {"database", "migrations", "epoch", "signing_key", "sandbox"}
     assert set(body["checks"].values()) == {"ok"}
 
 
