@@ -84,7 +84,7 @@ def _read(text: str) -> LightgbmDocument:
     body, ended, rest = text.partition(END)
     if not ended:
         raise FormatRefused("it is cut off before the end of its trees")
-    _refuse_pandas(rest)
+    _check_rest(rest)
     header, *blocks = TREE.split(body)
     values = _pairs(header.partition("\n")[2])
     objective = values.get("objective", "custom")
@@ -117,7 +117,10 @@ def _written(values: Mapping[str, str], blocks: list[str]) -> str:
     return "\n\nTree=".join([header, *blocks]) + "\n\nend of trees\n\n"
 
 
-def _refuse_pandas(rest: str) -> None:
+def _check_rest(rest: str) -> None:
+    """What follows the trees: how they were trained, and categories of a pandas frame."""
+    if ("\nparameters:\n" in rest) != ("\nend of parameters\n" in rest):
+        raise FormatRefused("it is cut off before the end of its parameters")
     for line in rest.split("\n"):
         key, _, value = line.partition(":")
         if key == "pandas_categorical" and value.strip() not in NO_CATEGORIES:

@@ -61,6 +61,10 @@ class LightgbmClassifier(LightgbmModel):
         chosen: NDArray[Any] = self.classes_[np.argmax(self.predict_proba(rows), axis=1)]
         return chosen
 
+    def decision_function(self, rows: NDArray[np.float64]) -> NDArray[Any]:
+        """Return the sum of the leaves that a row reaches, for each label or for the second."""
+        return np.asarray(self.booster_.predict(rows, raw_score=True, num_threads=1))
+
     def predict_proba(self, rows: NDArray[np.float64]) -> NDArray[Any]:
         """Return the probability of each label."""
         answers = super().predict(rows)
