@@ -30,6 +30,18 @@ class Telemetry:
             registry=self.registry,
         )
         self.rows = self._counter("predicted_rows", "Rows predicted.", "engine")
+        self.host_batch = Histogram(
+            f"{PREFIX}_host_batch_calls",
+            "Calls that a host answered together.",
+            buckets=(1, 2, 4, 8, 16, 32, 64, 128),
+            registry=self.registry,
+        )
+        self.host_seconds = Histogram(
+            f"{PREFIX}_host_seconds",
+            "Time that a model's own library took for a batch.",
+            buckets=SECONDS,
+            registry=self.registry,
+        )
         self.refusals = self._counter("refusals", "Requests refused.", "problem")
         self.logins = self._counter("logins", "Logins.", "outcome")
         self.epoch = self._gauge("epoch", "The epoch as the slowest worker sees it.")

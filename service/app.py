@@ -101,7 +101,7 @@ class Served:
 def create_application(settings: Settings) -> Served:
     """The application of one web worker; raises if the installation is unfit to serve."""
     configure_logging(settings.log_level, settings.log_format)
-    platform = assemble(settings)
+    platform = assemble(settings, served=True)
     migrations.check(platform.database)
     platform.authority.describe()
     platform.signer()

@@ -39,16 +39,14 @@ from config.telemetry import Telemetry
 from models.artefacts import Artefacts
 from models.bounds import Bounds
 from models.execution import Executor
-from models.execution.in_process import InProcessExecutor
 from models.job_queue import Jobs
-from models.opening import open_artefact, role_in_process
 from models.registry import Registry
 from models.routing import Plan, Routing
 from models.shadows import Shadows
 from models.succession import Succession
 from models.traffic import Traffic
 from models.uploads import Uploads
-from models.versions import Version
+from service.execution import Hosting, assemble_hosting
 
 MANIFEST_KEY: Final = "manifest"
 CALLERS: Final = 10_000
@@ -113,6 +111,7 @@ class Platform:
     artefacts: Artefacts
     uploads: Uploads
     jobs: Jobs
+    hosting: Hosting
     executor: Executor
     bounds: Bounds
     routing: Routing
@@ -139,6 +138,7 @@ class Platform:
     def close(self) -> None:
         """Close what is open in this process."""
         self.shadows.stop()
+        self.hosting.close()
         self.hasher.close()
         self.counters.close()
         self.epoch.close()
@@ -161,7 +161,9 @@ class Platform:
             return self.keys.jwks(session)
 
 
-def assemble(settings: Settings, clock: Callable[[], float] = time.time) -> Platform:
+def assemble(
+    settings: Settings, clock: Callable[[], float] = time.time, *, served: bool = False
+) -> Platform:
     """Make every part of the platform; nothing is opened before it is used."""
     sealer = Sealer(settings.master_keys)
     telemetry = Telemetry()
@@ -171,7 +173,10 @@ def assemble(settings: Settings, clock: Callable[[], float] = time.time) -> Plat
     tenants = Tenants(sealer, clock)
     artefacts = Artefacts.of(settings)
     registry = Registry(lambda session: secrets.get(session, MANIFEST_KEY), tenants.data_key, clock)
-    executor = _executor(settings, database, registry, artefacts)
+    hosting = assemble_hosting(
+        settings, database, epoch, registry, artefacts, telemetry, clock=clock, served=served
+    )
+    executor = hosting.executor
     traffic = Traffic(clock)
     hasher = PasswordHasher(settings)
     otp = Otp(sealer, clock)
@@ -204,6 +209,7 @@ def assemble(settings: Settings, clock: Callable[[], float] = time.time) -> Plat
         artefacts=artefacts,
         uploads=Uploads.of(settings),
         jobs=Jobs(clock),
+        hosting=hosting,
         executor=executor,
         bounds=Bounds.of(settings),
         routing=Routing(registry, clock),
@@ -263,16 +269,3 @@ def _authority(settings: Settings, sealer: Sealer, clock: Callable[[], float]) -
         days=settings.certificate_days,
         clock=clock,
     )
-
-
-def _executor(
-    settings: Settings, database: Database, registry: Registry, artefacts: Artefacts
-) -> Executor:
-    """An executor that opens each version's artefact under the version's key."""
-
-    def fetch(version: Version) -> bytes:
-        with database.read() as session:
-            sealer = registry.sealer(session, version)
-        return artefacts.open(version, role_in_process(version.manifest.contents), sealer)
-
-    return InProcessExecutor(fetch, open_artefact, budget_bytes=settings.model_cache_bytes)

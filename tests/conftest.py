@@ -7,10 +7,19 @@ from collections.abc import Iterator
 import pytest
 
 from tests import servers
+from tests.hosts import hosts
 from tests.house import demo_instance, demo_template, house, house_settings, shared_house
 from tests.neighbour import neighbour
 
-__all__ = ["demo_instance", "demo_template", "house", "house_settings", "neighbour", "shared_house"]
+__all__ = [
+    "demo_instance",
+    "demo_template",
+    "hosts",
+    "house",
+    "house_settings",
+    "neighbour",
+    "shared_house",
+]
 
 
 @pytest.fixture(scope="session")

@@ -136,7 +136,7 @@ class House:
 
 
 @pytest.fixture(scope="session")
-def demo_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def demo_template(hosts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo installation as `manage.py init --demo` makes it, with Olga added."""
     from service.operations.installation import initialise
 

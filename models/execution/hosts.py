@@ -22,6 +22,7 @@ from models.errors import (
     PredictionFailed,
     VersionBroken,
 )
+from models.formats import Flavour
 from models.hosting import Incidents, frames
 from models.hosting.channel import Expected
 from models.hosting.client import HostEnded, HostsClient, TooLate
@@ -49,7 +50,7 @@ class HostExecutor:
 
     def __init__(
         self,
-        clients: Mapping[str, HostsClient],
+        clients: Mapping[Flavour, HostsClient],
         fetch: Callable[[Version], bytes],
         incidents: Incidents,
         *,

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from models import intake
 from models.stages import Prepared, Progress
 from service.bootstrap import Platform
 
@@ -27,11 +25,14 @@ def prepare(
     platform: Platform, source: Source, *, tell: Progress, goes_on: Callable[[], None]
 ) -> Prepared:
     """Prepare a version; raises IntakeRefused, HostsUnavailable, or what `goes_on` raises."""
-    size = os.fstat(source.file).st_size
-    return intake.import_file(
-        os.pread(source.file, size, 0),
+    return platform.hosting.intake.run(
+        source.file,
         formats=source.formats,
         expected_digest=source.digest,
         version_policy="accept" if source.accept_version else "refuse",
+        rows=source.rows,
+        answers=source.answers,
         on_progress=tell,
+        goes_on=goes_on,
+        seconds=platform.settings.intake_seconds,
     )

@@ -1,0 +1,133 @@
+"""Where models are opened and run: compiled ones here, all others in processes of the sandbox."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy.orm import Session
+
+from config.database import Database
+from config.epoch import Epoch, EpochCache
+from config.settings import Settings
+from config.telemetry import Telemetry
+from models.artefacts import Artefacts
+from models.execution import Executor
+from models.execution.hosts import HostExecutor
+from models.execution.in_process import InProcessExecutor
+from models.formats import Flavour
+from models.hosting.client import Access, HostsClient, SharedParent
+from models.hosting.starting import PrivateParent
+from models.incidents import DatabaseIncidents
+from models.intake import Intake
+from models.manifest import ENGINE, MODEL
+from models.opening import open_artefact
+from models.registry import Registry
+from models.serving import ServingExecutor
+from models.versions import Version
+from service.hosting import hosts_socket, installed_flavours, parentage_of
+
+VERSIONS: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Whether a version is run, as the database says in one epoch: `reason` is why not."""
+
+    tenant_id: str
+    reason: str | None
+
+
+class WatchedIncidents:
+    """Incidents of versions, remembered while the epoch stands: they are asked at every call."""
+
+    def __init__(self, database: Database, epoch: Epoch, clock: Callable[[], float]) -> None:
+        self.kept = DatabaseIncidents(database, on_break=_raise_in(epoch), clock=clock)
+        self._epoch = epoch
+        self._standings: EpochCache[str, Standing] = EpochCache(
+            epoch, VERSIONS, concerns=lambda standing: standing.tenant_id, clock=clock
+        )
+
+    def record(self, version: Version, reason: str) -> None:
+        """Note that a version has ended its host; every worker sees at once that one is broken."""
+        self.kept.record(version, reason)
+        self._epoch.publish()
+
+    def open(self, version: Version) -> str | None:
+        """Why a version is not to be run any more, or None while it may be."""
+        found = self._standings.fetch(
+            version.id, lambda: Standing(version.tenant_id, self.kept.open(version))
+        )
+        return found.reason
+
+
+def _raise_in(epoch: Epoch) -> Callable[[Session, Version], None]:
+    def on_break(session: Session, version: Version) -> None:
+        epoch.raise_in(session, version.tenant_id)
+
+    return on_break
+
+
+@dataclass(frozen=True, slots=True)
+class Hosting:
+    """What opens and runs models in one process of the platform."""
+
+    hosts: Mapping[Flavour, HostsClient]
+    incidents: WatchedIncidents
+    executor: Executor
+    intake: Intake
+
+    def close(self) -> None:
+        """Hang up; a parent of this process's own ends with its hosts."""
+        for client in self.hosts.values():
+            client.close()
+
+
+def assemble_hosting(
+    settings: Settings,
+    database: Database,
+    epoch: Epoch,
+    registry: Registry,
+    artefacts: Artefacts,
+    telemetry: Telemetry,
+    *,
+    clock: Callable[[], float] = time.time,
+    served: bool,
+) -> Hosting:
+    """Make what opens and runs models; `served` says that a supervisor keeps the hosts' parents."""
+    hosts: dict[Flavour, HostsClient] = {
+        name: HostsClient(_access(settings, name, served=served)) for name in installed_flavours()
+    }
+    incidents = WatchedIncidents(database, epoch, clock)
+
+    def fetch(role: str) -> Callable[[Version], bytes]:
+        def opened(version: Version) -> bytes:
+            with database.read() as session:
+                sealer = registry.sealer(session, version)
+            return artefacts.open(version, role, sealer)
+
+        return opened
+
+    def observe(batch: int, seconds: float) -> None:
+        telemetry.host_batch.observe(batch)
+        telemetry.host_seconds.observe(seconds)
+
+    compiled = InProcessExecutor(
+        fetch(ENGINE), open_artefact, budget_bytes=settings.model_cache_bytes
+    )
+    native = HostExecutor(
+        hosts, fetch(MODEL), incidents, seconds=settings.predict_seconds, observe=observe
+    )
+    intake = Intake(
+        hosts, memory_bytes=settings.workshop_memory_bytes, most_bytes=settings.max_model_bytes
+    )
+    return Hosting(hosts, incidents, ServingExecutor(compiled, native), intake)
+
+
+def _access(settings: Settings, flavour: Flavour, *, served: bool) -> Access:
+    """The parent that a supervisor keeps; a command line has one of its own."""
+    if served or settings.hosts_socket_folder:
+        return SharedParent(hosts_socket(settings, flavour))
+    return PrivateParent(parentage_of(settings, flavour))
