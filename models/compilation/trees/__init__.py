@@ -78,6 +78,8 @@ class TreesEngine:
             self._read(arrays)
         except (EstimatorNotHeld, ArraysMalformed) as error:
             return Unsuitable(error.problem)
+        except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+            return Unsuitable(f"{kind.__name__} is not fitted as it should be: {error!r}"[:300])
         return arrays
 
     def load(self, arrays: Mapping[str, NDArray[Any]]) -> Predictor:
