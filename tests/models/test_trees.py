@@ -89,8 +89,8 @@ def test_boosted_trees_answer_as_scikit_learn_does(name: str) -> None:
 def test_score_of_zero_means_the_label_that_each_library_takes_it_for() -> None:
     same, target = np.zeros((40, 5)), np.repeat(["first", "second"], 20)
     chosen = []
-    for name, given in (("", {"init": "zero"}), ("Hist", {})):
-        estimator = getattr(ensemble, f"{name}GradientBoostingClassifier")(**given)
+    for name, options in (("", {"init": "zero"}), ("Hist", {})):
+        estimator = getattr(ensemble, f"{name}GradientBoostingClassifier")(**options)
         predictor = ENGINE.load(compiled(fitted(estimator, same, target)))
         assert predictor.answer("decision_function", same[:1]).tolist() == [0.0]
         assert predictor.answer("predict", same).tolist() == estimator.predict(same).tolist()
