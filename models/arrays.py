@@ -22,10 +22,10 @@ from models.errors import ArraysMalformed
 
 MAGIC: Final = b"SLYARRY1"
 PREFIX_BYTES: Final = len(MAGIC) + 4
-MOST_HEADER_BYTES: Final = 64 * 1024
+MOST_HEADER_BYTES: Final = 1024 * 1024  # some 30,000 arrays: committees have many parts
 MOST_DIMENSIONS: Final = 4
 NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
-DTYPE: Final = re.compile(r"<f8|<i8|<i4|\|b1|<U[1-9][0-9]{0,3}")
+DTYPE: Final = re.compile(r"<f8|<f4|<i8|<i4|\|u1|\|b1|<U[1-9][0-9]{0,3}")
 LAST_CODE_POINT: Final = 0x10FFFF
 SURROGATES: Final = (0xD800, 0xDFFF)
 
@@ -44,15 +44,19 @@ class _Entry:
 
 
 def pack_arrays(arrays: Arrays) -> bytes:
-    """Write arrays in their stored form; raises ArraysMalformed for a dtype that it lacks."""
+    """Write arrays in their stored form; raises ArraysMalformed for what would not be read."""
     header, parts = [], []
     for name, array in arrays.items():
         dtype = array.dtype.newbyteorder("<")
         if not DTYPE.fullmatch(dtype.str):
             raise ArraysMalformed(f"{name} has the dtype {array.dtype}")
-        header.append([name, dtype.str, list(array.shape)])
+        entry = [name, dtype.str, list(array.shape)]
+        _check_content(_read_entry(entry), np.ascontiguousarray(array, dtype).reshape(-1))
+        header.append(entry)
         parts.append(np.ascontiguousarray(array, dtype).tobytes())
     text = orjson.dumps(header)
+    if len(text) > MOST_HEADER_BYTES:
+        raise ArraysMalformed(f"there are too many of them, {len(header)}")
     return b"".join([MAGIC, len(text).to_bytes(4, "little"), text, *parts])
 
 

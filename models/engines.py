@@ -5,10 +5,14 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Final
 
+from models.chains.engine import ChainEngine
 from models.compilation import Engine
 from models.compilation.linear import LinearEngine
+from models.compilation.numeric.engine import NumericEngine
+from models.compilation.trees import TreesEngine
 
 NATIVE: Final = "native"  # the model's own library, where no engine is proven to agree
 
-_ALL: Final[tuple[Engine, ...]] = (LinearEngine(),)
+_SINGLE: Final[tuple[Engine, ...]] = (LinearEngine(), TreesEngine(), NumericEngine())
+_ALL: Final[tuple[Engine, ...]] = (*_SINGLE, ChainEngine(_SINGLE))
 ENGINES: Final = MappingProxyType({engine.name: engine for engine in _ALL})

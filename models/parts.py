@@ -40,20 +40,16 @@ class Part:
     """Answers from arrays that fit its layout; nothing of it changes once it is made."""
 
     LAYOUT: ClassVar[Layout]
-    CHILDREN: ClassVar[str | int] = (
-        0  # how many other parts it asks; a text is the name of a length
-    )
+    # How many other parts it asks: a number, the name of a length, or None for one or more.
+    CHILDREN: ClassVar[int | str | None] = 0
 
     def __init__(self, arrays: Arrays, children: Sequence[Child] = ()) -> None:
         self.lengths: Mapping[str, int] = check_layout(arrays, self.LAYOUT)
-        wanted = self.CHILDREN if isinstance(self.CHILDREN, int) else self.lengths[self.CHILDREN]
-        if len(children) != wanted:
-            raise ArraysMalformed(f"{len(children)} parts, where {wanted} are needed")
+        self._check_children(len(children))
         self.arrays = {name: frozen(array) for name, array in arrays.items()}
         self.children = tuple(children)
         self.prepare()
-        answered = [method for method in METHODS if hasattr(self, method)]
-        self.methods = frozenset(answered) - self.withheld()
+        self.methods = self.offered()
         self.size = sum(array.nbytes for array in self.arrays.values())
         self.size += sum(child.size for child in self.children)
 
@@ -64,26 +60,40 @@ class Part:
         """Methods that this one does not answer, though its kind does."""
         return frozenset()
 
+    def offered(self) -> frozenset[str]:
+        """The methods that it answers: those that are its own functions."""
+        return frozenset(m for m in METHODS if hasattr(self, m)) - self.withheld()
+
     def answer(self, method: str, features: Features) -> NDArray[Any]:
         """Answer each row; raises MethodUnknown, or RowsRefused where the estimator fails too."""
         if method not in self.methods:
             raise MethodUnknown(method, tuple(sorted(self.methods)))
         with np.errstate(all="ignore"):  # an overflow is part of the answer, as it is natively
-            answers: NDArray[Any] = getattr(self, method)(features)
+            return self.respond(method, features)
+
+    def respond(self, method: str, features: Features) -> NDArray[Any]:
+        """Answer with the function of the method's name."""
+        answers: NDArray[Any] = getattr(self, method)(features)
         return answers
 
     def need(self, children: Sequence[Child], *methods: str) -> None:
-        """Raise ArraysMalformed unless each child answers one of the methods."""
+        """Raise ArraysMalformed unless each child answers all of the methods."""
         for child in children:
-            if not child.methods & set(methods):
-                raise ArraysMalformed(f"a part has no {' or '.join(methods)}")
+            lacking = set(methods) - child.methods
+            if lacking:
+                raise ArraysMalformed(f"a part of it has no {', '.join(sorted(lacking))}")
 
-    def shared(self, *, of: Sequence[Child]) -> frozenset[str]:
-        """The methods that all of some parts answer."""
-        common = frozenset(METHODS)
-        for child in of:
-            common &= child.methods
-        return common
+    def _check_children(self, count: int) -> None:
+        wanted = self.CHILDREN
+        if isinstance(wanted, str):
+            wanted = self.lengths[wanted]
+        if count != wanted and not (wanted is None and count):
+            raise ArraysMalformed(f"it has {count} parts")
+
+
+def shared(children: Sequence[Child]) -> frozenset[str]:
+    """The methods that all of some parts answer."""
+    return frozenset(METHODS).intersection(*(child.methods for child in children))
 
 
 def frozen(array: NDArray[Any]) -> NDArray[Any]:

@@ -92,3 +92,18 @@ def test_malformed_arrays_are_refused(data: bytes) -> None:
 def test_arrays_of_objects_cannot_be_written() -> None:
     with pytest.raises(ArraysMalformed, match="object"):
         pack_arrays({"x": np.array([None])})
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        pytest.param({"x": np.ones((2, 0))}, id="nothing"),
+        pytest.param({"x": np.array([np.nan])}, id="NaN"),
+        pytest.param({"X": np.ones(1)}, id="name"),
+        pytest.param({"x": np.array(["\ud800"])}, id="surrogate"),
+        pytest.param({f"x{at}": np.ones(1) for at in range(80_000)}, id="too many"),
+    ],
+)
+def test_what_could_not_be_read_cannot_be_written(arrays: dict[str, np.ndarray]) -> None:
+    with pytest.raises(ArraysMalformed):
+        pack_arrays(arrays)

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.compilation.numeric.rows import chosen, in_blocks, log_sum_exp
-from models.compilation.numeric.taking import Taken, Taker, floats_of, labels_of, single
+from models.compilation.numeric.taking import Taken, Taker, floats_of, single
 from models.errors import ArraysMalformed, EstimatorNotHeld, RowsRefused
+from models.labels import plain_labels
 from models.layouts import Floats, Integers, floats, integers, labels, layout, optional
 from models.parts import Part, matrix
 from models.tables import Features
@@ -114,7 +115,7 @@ def _gaussian(estimator: Any) -> Taken:
         "theta": floats_of(estimator.theta_),
         "var": floats_of(estimator.var_),
         "prior": floats_of(estimator.class_prior_),
-        "classes": labels_of(estimator.classes_),
+        "classes": plain_labels(estimator.classes_),
     }
 
 
@@ -122,7 +123,7 @@ def _linear(estimator: Any, weights: Floats, offset: Any) -> Taken:
     return "linear_bayes", {
         "weights": floats_of(weights),
         "offset": floats_of(offset),
-        "classes": labels_of(estimator.classes_),
+        "classes": plain_labels(estimator.classes_),
     }
 
 
@@ -154,7 +155,7 @@ def _categorical(estimator: Any) -> Taken:
         "likelihood": floats_of(np.concatenate([one.T for one in likelihoods])),
         "ends": np.cumsum([one.shape[1] for one in likelihoods], dtype=np.int64),
         "prior": floats_of(estimator.class_log_prior_),
-        "classes": labels_of(estimator.classes_),
+        "classes": plain_labels(estimator.classes_),
     }
 
 

@@ -7,8 +7,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.compilation.numeric.taking import Taken, Taker, flag, floats_of, labels_of, text
+from models.compilation.numeric.taking import Taken, Taker, flag, floats_of, text
 from models.errors import EstimatorNotHeld, RowsRefused
+from models.labels import plain_labels
 from models.layouts import Floats, choice, flags, floats, labels, layout, optional
 from models.parts import Part, matrix
 from models.tables import Features, row_count
@@ -17,11 +18,21 @@ from models.tables import Features, row_count
 class Constant(Part):
     """One answer to every row, and of a classifier one list of probabilities."""
 
-    LAYOUT = layout(answer=labels("outputs"), many=flags(1), proba=optional(floats("classes")))
+    LAYOUT = layout(
+        answer=labels("outputs"),
+        many=flags(1),
+        proba=optional(floats("classes")),
+        score=optional(floats(1)),
+    )
 
     def withheld(self) -> frozenset[str]:
         probable = frozenset({"predict_proba", "predict_log_proba"})
-        return frozenset() if "proba" in self.arrays else probable
+        withheld = frozenset() if "proba" in self.arrays else probable
+        return withheld if "score" in self.arrays else withheld | {"decision_function"}
+
+    def decision_function(self, features: Features) -> Floats:
+        """The score."""
+        return np.repeat(self.arrays["score"], row_count(features))
 
     def predict(self, features: Features) -> NDArray[Any]:
         """The answer."""
@@ -75,9 +86,20 @@ def _dummy_classifier(estimator: Any) -> Taken:
         raise EstimatorNotHeld("it has several outputs")
     row = np.zeros((1, estimator.n_features_in_ or 1))
     return "constant", {
-        "answer": labels_of(np.asarray(estimator.predict(row))),
+        "answer": plain_labels(np.asarray(estimator.predict(row))),
         "many": flag(False),
         "proba": floats_of(estimator.predict_proba(row)[0]),
+    }
+
+
+def _decided(estimator: Any) -> Taken:
+    """What decides between labels of which one occurs always, or never."""
+    sure = float(np.ravel(estimator.y_)[0])
+    return "constant", {
+        "answer": np.array([int(sure)], np.int64),
+        "many": flag(False),
+        "proba": floats_of([1 - sure, sure]),
+        "score": floats_of([sure]),
     }
 
 
@@ -102,5 +124,6 @@ KINDS: Final[dict[str, type[Part]]] = {"constant": Constant, "isotonic": Isotoni
 TAKERS: Final[dict[str, Taker]] = {
     "DummyClassifier": _dummy_classifier,
     "DummyRegressor": _dummy_regressor,
+    "_ConstantPredictor": _decided,
     "IsotonicRegression": _isotonic,
 }

@@ -15,8 +15,9 @@ from models.compilation.numeric.rows import (
     squared_distances,
     squared_lengths,
 )
-from models.compilation.numeric.taking import Taken, Taker, floats_of, labels_of, ragged, text
+from models.compilation.numeric.taking import Taken, Taker, floats_of, ragged, text
 from models.errors import ArraysMalformed, EstimatorNotHeld
+from models.labels import plain_labels
 from models.layouts import Floats, choice, floats, integers, labels, layout, optional
 from models.parts import Part, matrix
 from models.tables import Features
@@ -145,7 +146,7 @@ def _quadratic(estimator: Any) -> Taken:
         "ends": ends,
         "spread": floats_of([np.sum(np.log(one)) for one in scalings]),
         "prior": floats_of(np.log(estimator.priors_)),
-        "classes": labels_of(estimator.classes_),
+        "classes": plain_labels(estimator.classes_),
     }
 
 
@@ -156,7 +157,7 @@ def _centroids(estimator: Any) -> Taken:
         "centroids": floats_of(estimator.centroids_),
         "metric": text(estimator.metric),
         "even": text("even" if even else "uneven"),
-        "classes": labels_of(estimator.classes_),
+        "classes": plain_labels(estimator.classes_),
     }
     if "decision_function" in dir(estimator) and (prior > 0).all():
         spread = floats_of(estimator.within_class_std_dev_)

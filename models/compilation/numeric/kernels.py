@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from models.compilation.numeric.neighbours import labels_nearby
 from models.compilation.numeric.pairs import FIELDS, kernel, kernel_of
-from models.compilation.numeric.taking import Taken, Taker, floats_of, labels_of
+from models.compilation.numeric.taking import Taken, Taker, floats_of
 from models.errors import EstimatorNotHeld
+from models.labels import plain_labels
 from models.layouts import Floats, floats, labels, layout
 from models.parts import Part, matrix
 from models.tables import Features
@@ -143,7 +144,7 @@ def _labels(estimator: Any) -> Taken:
     return "kernel_labels", kernel_of("rbf", points.shape[1], gamma=estimator.gamma) | {
         "points": points,
         "spread": floats_of(estimator.label_distributions_),
-        "classes": labels_of(estimator.classes_),
+        "classes": plain_labels(estimator.classes_),
     }
 
 

@@ -15,12 +15,12 @@ from models.compilation.numeric.taking import (
     Taker,
     flag,
     floats_of,
-    labels_of,
     single,
     text,
     whole,
 )
 from models.errors import ArraysMalformed, EstimatorNotHeld
+from models.labels import plain_labels
 from models.layouts import Floats, choice, flags, floats, integers, labels, layout, optional
 from models.parts import Part, matrix
 from models.tables import Features
@@ -187,8 +187,8 @@ def _by_class(decisions: Floats, count: int) -> Floats:
 
 
 def _machine(estimator: Any) -> dict[str, NDArray[Any]]:
-    if estimator._sparse or not isinstance(estimator.kernel, str):
-        raise EstimatorNotHeld("it was fitted on sparse rows, or has a kernel of its own")
+    if not isinstance(estimator.kernel, str):
+        raise EstimatorNotHeld("it has a kernel of its own")
     return {
         "vectors": floats_of(estimator.support_vectors_),
         "kernel": text(estimator.kernel),
@@ -213,7 +213,7 @@ def _classifier(estimator: Any) -> Taken:
         "intercept": floats_of(estimator._intercept_),
         "shape": text(estimator.decision_function_shape),
         "break_ties": flag(estimator.break_ties),
-        "classes": labels_of(estimator.classes_),
+        "classes": plain_labels(estimator.classes_),
     }
     if estimator._effective_probability and len(estimator._probA):
         arrays |= {"slopes": floats_of(estimator._probA), "offsets": floats_of(estimator._probB)}

@@ -13,11 +13,11 @@ from models.compilation.numeric.taking import (
     Taker,
     flag,
     floats_of,
-    labels_of,
     single,
     whole,
 )
 from models.errors import ArraysMalformed, EstimatorNotHeld, RowsRefused
+from models.labels import plain_labels
 from models.layouts import Floats, flags, floats, indices, integers, labels, layout
 from models.parts import Part, matrix
 from models.tables import Features
@@ -171,7 +171,7 @@ def _classifier(estimator: Any) -> Taken:
         "count": whole(estimator.n_neighbors),
         "weighted": _weighted(estimator),
         "target": np.asarray(estimator._y, np.int64),
-        "classes": labels_of(estimator.classes_),
+        "classes": plain_labels(estimator.classes_),
     }
 
 
@@ -202,7 +202,7 @@ def labels_nearby(estimator: Any) -> Taken:
     return "near_labels", neighbours_of(estimator.nn_fit) | {
         "count": whole(estimator.n_neighbors),
         "spread": floats_of(estimator.label_distributions_),
-        "classes": labels_of(estimator.classes_),
+        "classes": plain_labels(estimator.classes_),
     }
 
 

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.compilation.numeric.rows import chosen, logistic, softmax
-from models.compilation.numeric.taking import Taken, Taker, floats_of, labels_of, text
+from models.compilation.numeric.taking import Taken, Taker, floats_of, text
 from models.errors import ArraysMalformed, EstimatorNotHeld
+from models.labels import plain_labels
 from models.layouts import Floats, choice, floats, integers, labels, layout, optional
 from models.parts import Part, matrix
 from models.tables import Features
@@ -117,11 +118,11 @@ def _classifier(estimator: Any) -> Taken:
     kind, arrays = _network(estimator)
     binarizer = estimator._label_binarizer
     if binarizer.y_type_.startswith("multilabel"):
-        arrays["many"] = labels_of(np.asarray(binarizer.classes_))
+        arrays["many"] = plain_labels(np.asarray(binarizer.classes_))
     elif len(binarizer.classes_) < 2:
         raise EstimatorNotHeld("it has one label only")
     else:
-        arrays["classes"] = labels_of(binarizer.classes_)
+        arrays["classes"] = plain_labels(binarizer.classes_)
     return kind, arrays
 
 

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.compilation.numeric.covariance import FIELDS, Covariance, covariance_of
-from models.compilation.numeric.taking import Taken, Taker, flag, floats_of, labels_of
+from models.compilation.numeric.taking import Taken, Taker, flag, floats_of
 from models.errors import EstimatorNotHeld
+from models.labels import plain_labels
 from models.layouts import Floats, flags, floats, labels, layout
 from models.parts import Part, matrix
 from models.tables import Features
@@ -111,7 +112,7 @@ def _classifier(estimator: Any) -> Taken:
         "residual": floats_of(estimator.y_train_ - estimator.pi_),
         "lower": floats_of(estimator.L_),
         "root": floats_of(estimator.W_sr_),
-        "classes": labels_of(estimator.classes_),
+        "classes": plain_labels(estimator.classes_),
     }
 
 

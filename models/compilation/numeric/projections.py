@@ -14,8 +14,6 @@ from models.layouts import Floats, floats, indices, integers, layout, optional
 from models.parts import Part, matrix
 from models.tables import Features
 
-MOST_CELLS: Final = 50_000_000  # of a sparse matrix that would be stored dense
-
 
 class Projection(Part):
     """Rows, less a centre, times directions, less an offset, over a scale."""
@@ -120,12 +118,7 @@ class Pooling(Part):
 
 
 def _components(estimator: Any, **more: Any) -> Taken:
-    components = estimator.components_
-    if hasattr(components, "toarray"):
-        if np.prod(components.shape) > MOST_CELLS:
-            raise EstimatorNotHeld("its sparse matrix would be too large as a dense one")
-        components = components.toarray()
-    arrays = {"directions": floats_of(components)}
+    arrays = {"directions": floats_of(estimator.components_)}
     arrays |= {name: floats_of(value) for name, value in more.items() if value is not None}
     return "projection", arrays
 
@@ -250,4 +243,5 @@ TAKERS: Final[dict[str, Taker]] = {
     "SelectPercentile": _selection,
     "SequentialFeatureSelector": _selection,
     "VarianceThreshold": _selection,
+    "SelectFromModel": _selection,
 }

@@ -167,7 +167,8 @@ def _box_cox(column: Floats, power: float) -> Floats:
     return made
 
 
-def _scaler(shift: Any, scale: Any, bounds: Any = None, *, multiplies: bool = False) -> Taken:
+def scaler(shift: Any, scale: Any, bounds: Any = None, *, multiplies: bool = False) -> Taken:
+    """A shift and a scale, taken off and divided by, or multiplied and added."""
     arrays: dict[str, NDArray[Any]] = {"multiplies": flag(multiplies)}
     named = {"shift": shift, "scale": scale, "bounds": bounds}
     arrays |= {name: floats_of(value) for name, value in named.items() if value is not None}
@@ -176,21 +177,21 @@ def _scaler(shift: Any, scale: Any, bounds: Any = None, *, multiplies: bool = Fa
 
 def _standard(estimator: Any) -> Taken:
     shift = estimator.mean_ if estimator.with_mean else None
-    return _scaler(shift, estimator.scale_ if estimator.with_std else None)
+    return scaler(shift, estimator.scale_ if estimator.with_std else None)
 
 
 def _min_max(estimator: Any) -> Taken:
     bounds = estimator.feature_range if estimator.clip else None
-    return _scaler(estimator.min_, estimator.scale_, bounds, multiplies=True)
+    return scaler(estimator.min_, estimator.scale_, bounds, multiplies=True)
 
 
 def _max_abs(estimator: Any) -> Taken:
-    return _scaler(None, estimator.scale_, (-1.0, 1.0) if estimator.clip else None)
+    return scaler(None, estimator.scale_, (-1.0, 1.0) if estimator.clip else None)
 
 
 def _robust(estimator: Any) -> Taken:
     shift = estimator.center_ if estimator.with_centering else None
-    return _scaler(shift, estimator.scale_ if estimator.with_scaling else None)
+    return scaler(shift, estimator.scale_ if estimator.with_scaling else None)
 
 
 def _normalizer(estimator: Any) -> Taken:

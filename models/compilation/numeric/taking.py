@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import EstimatorNotHeld
-from models.layouts import LABELS, Floats
+from models.layouts import Floats
 
 Taken = tuple[str, dict[str, NDArray[Any]]]
 Taker = Callable[[Any], Taken]
 
 
-def floats_of(value: object, *, dimensions: int | None = None) -> Floats:
+MOST_CELLS: Final = 50_000_000  # of a sparse matrix that is stored dense
+
+
+def floats_of(value: Any) -> Floats:
     """A dense array of finite float64."""
+    if hasattr(value, "toarray") and math.prod(value.shape) <= MOST_CELLS:
+        value = value.toarray()
     if not isinstance(value, np.ndarray | list | tuple | float | int | np.number):
         raise EstimatorNotHeld(f"a {type(value).__name__} is no dense array")
     array = np.asarray(value)
@@ -27,7 +33,7 @@ def floats_of(value: object, *, dimensions: int | None = None) -> Floats:
         raise EstimatorNotHeld("a number is not finite")
     if not array.size:
         raise EstimatorNotHeld("an array is empty")
-    return array if dimensions is None else array.reshape(array.shape[-dimensions:])
+    return array
 
 
 def single(value: Any) -> Floats:
@@ -59,20 +65,6 @@ def texts_of(values: Sequence[object]) -> NDArray[np.str_]:
     if plain is None or not plain.size or plain.tolist() != list(values):
         raise EstimatorNotHeld("its texts are of a type that arrays do not hold")
     return plain if plain.itemsize else plain.astype("<U1")
-
-
-def labels_of(classes: object) -> NDArray[Any]:
-    """Labels without Python objects, equal one by one to those of the estimator."""
-    if not isinstance(classes, np.ndarray) or classes.ndim != 1:
-        raise EstimatorNotHeld("its labels are not one list")
-    kinds = {"i": np.int64, "u": np.int64, "f": np.float64}
-    kind = classes.dtype.kind
-    plain = classes.astype(kinds[kind]) if kind in kinds else classes
-    if kind in "OU":
-        plain = texts_of(classes.tolist())
-    if plain.dtype.kind not in LABELS or plain.tolist() != classes.tolist():
-        raise EstimatorNotHeld("its labels are of a type that arrays do not hold")
-    return plain
 
 
 def ragged(parts: Sequence[NDArray[Any]]) -> tuple[NDArray[Any], NDArray[np.int64]]:

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.compilation.numeric.nearest import FIELDS, Neighbours, neighbours_of
-from models.compilation.numeric.taking import Taken, Taker, flag, floats_of, labels_of, single
+from models.compilation.numeric.taking import Taken, Taker, flag, floats_of, single
 from models.errors import EstimatorNotHeld, RowsRefused
+from models.labels import plain_labels
 from models.layouts import Floats, Integers, flags, floats, indices, labels, layout, optional
 from models.parts import Part, matrix
 from models.tables import Features
@@ -118,10 +119,10 @@ def _classifier(estimator: Any) -> Taken:
         "radius": single(estimator.radius),
         "weighted": _weighted(estimator),
         "target": np.asarray(estimator._y, np.int64),
-        "classes": labels_of(estimator.classes_),
+        "classes": plain_labels(estimator.classes_),
     }
     if estimator.outlier_label_ is not None:
-        arrays["outlier"] = labels_of(np.asarray(estimator.outlier_label_[:1]))
+        arrays["outlier"] = plain_labels(np.asarray(estimator.outlier_label_[:1]))
     return "within_classifier", arrays
 
 

@@ -1,0 +1,1 @@
+"""Estimators made of estimators: pipelines, committees, and what decides or corrects."""
