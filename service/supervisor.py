@@ -13,18 +13,19 @@ import os
 import resource
 import signal
 import socket
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from config.settings import PREFIX, Settings
 from config.telemetry import MULTIPROCESS_VARIABLE, prepare_folder
+from models.hosting import orders
 from service.pidfile import PID_FILE, read_pid
 from service.processes import Child, Post, Signals, fork, reap
+from service.programs import Program
 
 log = logging.getLogger(__name__)
 
@@ -64,47 +65,21 @@ class AddressUnavailable(ServingError):
         super().__init__(f"{host} port {port} {reason}")
 
 
+class SocketUnavailable(ServingError):
+    """Raised when the socket of a program cannot be made."""
+
+    def __init__(self, path: Path, error: OSError) -> None:
+        super().__init__(
+            f"{path} cannot be listened on: {error.strerror or error}; "
+            f"choose another folder with {PREFIX}HOSTS_SOCKET_FOLDER"
+        )
+
+
 class ProgramRefused(ServingError):
     """Raised when a program finds the installation unfit to serve, and has said why."""
 
     def __init__(self) -> None:
         super().__init__("nothing is served; the lines above say why")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Program:
-    """A program under supervision: its command line, and where it listens, if it does.
-
-    It is given `--listener`, `--ready` (write a byte when serving) and `--lifeline` (readable
-    when the supervisor is gone) with the numbers of the descriptors that it inherits.
-    """
-
-    name: str
-    argv: tuple[str, ...]
-    host: str = ""
-    port: int | None = None
-
-
-def programs_of(
-    settings: Settings, *, application: str = "service.app:create_application"
-) -> tuple[Program, ...]:
-    """Return the programs that the settings ask for."""
-    python = (sys.executable, "-P", "-m")  # -P: never import from the current folder
-    web = Program(
-        name="web",
-        argv=(*python, "service.workers", "--application", application),
-        host=settings.host,
-        port=settings.port,
-    )
-    if not settings.client_certificate_port:
-        return (web,)
-    mutual_tls = Program(
-        name="mutual-tls",
-        argv=(*python, "service.mutual_tls", "--application", application),
-        host=settings.host,
-        port=settings.client_certificate_port,
-    )
-    return (web, mutual_tls)
 
 
 class Supervisor:
@@ -126,7 +101,9 @@ class Supervisor:
             stack.enter_context(_only_one(self._settings))
             listeners = {p.name: stack.enter_context(_listen(p)) for p in self._programs}
             self.ports = {
-                name: sock.getsockname()[1] for name, sock in listeners.items() if sock is not None
+                program.name: listeners[program.name].getsockname()[1]
+                for program in self._programs
+                if program.port is not None
             }
             lifeline, held = os.pipe()
             stack.callback(os.close, lifeline)
@@ -197,6 +174,10 @@ def _only_one(settings: Settings) -> Any:
 
 @contextmanager
 def _listen(program: Program) -> Any:
+    if program.path is not None:
+        with _listen_at(program.path) as listener:
+            yield listener
+        return
     if program.port is None:
         yield None
         return
@@ -215,6 +196,14 @@ def _listen(program: Program) -> Any:
         except OSError as error:
             raise AddressUnavailable(program.host, program.port, error) from error
         yield listener
+
+
+def _listen_at(path: Path) -> socket.socket:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return orders.listen(path)
+    except OSError as error:
+        raise SocketUnavailable(path, error) from error
 
 
 def environment_of(settings: Settings) -> Mapping[str, str]:
@@ -262,7 +251,8 @@ def _become(
         os.set_inheritable(descriptor, True)
     options = [word for name, fd in inherited.items() for word in (f"--{name}", str(fd))]
     argv = [*program.argv, *options]
-    os.execve(argv[0], argv, dict(environment))  # noqa: S606 - that there is no shell is the point
+    given = environment if program.environment is None else program.environment
+    os.execve(argv[0], argv, dict(given))  # noqa: S606 - that there is no shell is the point
 
 
 def _raise_descriptor_limit() -> None:

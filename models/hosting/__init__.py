@@ -9,9 +9,10 @@ A worker imports `client` and nothing behind the parent.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from models.versions import Version
+if TYPE_CHECKING:  # who only starts a parent needs nothing of it
+    from models.versions import Version
 
 
 class Incidents(Protocol):

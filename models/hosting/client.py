@@ -45,6 +45,10 @@ class Access(Protocol):
         """A new connection; raises OSError or HostsUnavailable."""
         ...
 
+    def close(self) -> None:
+        """Give it up; one that was started here ends with its hosts."""
+        ...
+
 
 class SharedParent:
     """The parent that listens at a path for all workers of an installation."""
@@ -57,6 +61,9 @@ class SharedParent:
     def connect(self) -> socket.socket:
         """Connect to it, whoever it is by now."""
         return orders.connect(self._path)
+
+    def close(self) -> None:
+        """Leave it to the others."""
 
 
 class HostEnded(Exception):
@@ -93,9 +100,10 @@ class ParentLink:
         return self._access.is_there
 
     def close(self) -> None:
-        """Hang up."""
+        """Hang up, and give the parent up."""
         with self._lock:
             self._hang_up()
+        self._access.close()
 
     def abandon(self) -> None:
         """Forget, in a child of the process that made it, what it has open."""

@@ -19,11 +19,12 @@ from models.compilation import Predictor
 from models.errors import FrameMalformed
 from models.hosting import frames
 from models.hosting.batches import Outcome, Queue, Waiting, alike, answer_each
+from models.hosting.descriptors import descriptors_in
 from models.hosting.frames import Request
 from models.hosting.open_versions import OpenVersions, RefusedToOpen, reason_of
 from models.hosting.page import Page
 from models.hosting.payloads import Buffer
-from models.hosting.streams import Inbox, Outbox, StreamEnded, descriptors_in
+from models.hosting.streams import Inbox, Outbox, StreamEnded
 from models.signature import METHODS
 from models.tables import Features
 

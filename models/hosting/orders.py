@@ -5,7 +5,6 @@ Both sides are the platform's own, so the content is JSON; descriptors go with a
 
 from __future__ import annotations
 
-import array
 import os
 import select
 import socket
@@ -19,7 +18,7 @@ from typing import Any, Final
 import orjson
 
 from models.errors import HostsUnavailable
-from models.hosting.streams import descriptors_in
+from models.hosting.descriptors import DESCRIPTOR_BYTES, descriptors_in, descriptors_out
 
 MOST_BYTES: Final = 128 * 1024
 MOST_DESCRIPTORS: Final = 2
@@ -37,7 +36,7 @@ def ask(
     waited.register(connection, select.POLLIN)
     if not waited.poll(max(0.0, deadline - time.monotonic()) * 1000):
         raise HostsUnavailable("their parent does not answer in time")
-    size = socket.CMSG_SPACE(MOST_DESCRIPTORS * array.array("i").itemsize)
+    size = socket.CMSG_SPACE(MOST_DESCRIPTORS * DESCRIPTOR_BYTES)
     content, ancillary, _, _ = connection.recvmsg(MOST_BYTES, size, socket.MSG_CMSG_CLOEXEC)
     if not content:
         raise ConnectionResetError("the parent of hosts is gone")
@@ -59,10 +58,9 @@ def reply(
     connection: socket.socket, content: dict[str, Any], descriptors: tuple[int, ...] = ()
 ) -> None:
     """Answer an order; never waits for who does not read."""
-    ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
     connection.sendmsg(
         [orjson.dumps(content)],
-        ancillary if descriptors else [],
+        descriptors_out(descriptors),
         socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL,
     )
 

@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any, Final
 
 import orjson
@@ -36,6 +35,9 @@ from models.hosting.workshops import Workshop, Workshops
 log = logging.getLogger(__name__)
 
 REFUSED: Final = 78  # EX_CONFIG of sysexits.h: not to be started again as things are
+# What the parent that takes this one's place may need to import what models need.
+HAND_OVER_SECONDS: Final = 8.0
+WAKE_BYTES: Final = 64
 LOOK_SECONDS: Final = 0.5
 DEATH_SECONDS: Final = 0.1  # what an end may take that is under way
 FATE_SECONDS: Final = 2.0
@@ -61,7 +63,8 @@ class Parent:
         self._customers: set[socket.socket] = set()
         self._listener: socket.socket | None = None
         self._prepare: Callable[[], None] | None = None
-        self._stopping = False
+        self._wake = -1
+        self._hand_over_at: float | None = None
         self._orders: dict[str, Callable[[orders.Order], Reply]] = {
             "host": self._host,
             "workshop": self._workshop,
@@ -78,18 +81,28 @@ class Parent:
         self._listener, self._prepare = listener, prepare
         self._watch(listener, self._welcome)
         self._watch(lifeline, lambda: os._exit(1))  # hosts die with their parent
-        self._watch(_stop_signal(), self._stop)
+        self._wake = _stop_signal()
+        self._watch(self._wake, self._stop)
         if early:
             self._be_prepared()
         next_look = 0.0
-        while not (self._stopping and not self._customers):
+        while not self._is_done():
             for key, _ in self._selector.select(max(0.0, next_look - time.monotonic())):
                 if self._selector.get_map().get(key.fd) is key:  # unless an earlier one ended it
                     key.data()
             if time.monotonic() >= next_look:
                 self._population.look_after()
                 self._workshops.look_after()
+                if self._hand_over_at is not None and time.monotonic() >= self._hand_over_at:
+                    self._hand_over()
                 next_look = time.monotonic() + LOOK_SECONDS
+
+    def _is_done(self) -> bool:
+        if self._hand_over_at is None:
+            return False
+        if self._listener is not None:
+            return not self._customers
+        return not self._population.hosts and not self._workshops.living
 
     def _watch(self, source: Any, react: Callable[[], object]) -> None:
         self._selector.register(source, selectors.EVENT_READ, react)
@@ -103,12 +116,28 @@ class Parent:
             log.info("hosts can be forked after %.1f s", time.monotonic() - began)
 
     def _stop(self) -> None:
-        """Take no new customers; those who are here finish their work."""
-        self._stopping = True
+        """End with the last customer, or hand over to the parent that takes this one's place.
+
+        That one may have to import first: until then customers are served here.
+        """
+        os.read(self._wake, WAKE_BYTES)
+        if self._hand_over_at is None:
+            self._hand_over_at = time.monotonic() + HAND_OVER_SECONDS
+
+    def _hand_over(self) -> None:
+        """Send the customers away, and end each host when it has answered what it has."""
         if self._listener is not None:
             self._selector.unregister(self._listener)
             self._listener.close()
             self._listener = None
+            for customer in list(self._customers):
+                self._dismiss(customer)
+        self._population.retire()
+
+    def _dismiss(self, customer: socket.socket) -> None:
+        self._selector.unregister(customer)
+        self._customers.discard(customer)
+        customer.close()
 
     def _welcome(self) -> None:
         assert self._listener is not None
@@ -132,9 +161,7 @@ class Parent:
             descriptors = (*(sock.fileno() for sock in handed), *kept)
             orders.reply(customer, content, descriptors)
         except (OSError, orjson.JSONDecodeError, LookupError, TypeError):
-            self._selector.unregister(customer)
-            self._customers.discard(customer)
-            customer.close()
+            self._dismiss(customer)
         finally:
             for sock in handed:
                 sock.close()
@@ -249,14 +276,14 @@ def _has_ended(process: Offspring, seconds: float) -> bool:
         return bool(selector.select(seconds))
 
 
-def _stop_signal() -> socket.socket:
-    """A socket that is readable once this process was asked to stop."""
-    ours, theirs = socket.socketpair()
-    theirs.setblocking(False)
-    signal.set_wakeup_fd(theirs.detach(), warn_on_full_buffer=False)
+def _stop_signal() -> int:
+    """A descriptor that is readable once this process was asked to stop."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: None)
-    return ours
+    return reader
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -300,8 +327,7 @@ def _prepare(flavour: str) -> None:
     # They bring scikit-learn and more: not before this program listens.
     import_module("models.hosting.warming").warm(flavour)
     import_module(OPENER).import_handlers(flavour)
-    if find_spec(WORKSHOP):
-        import_module(WORKSHOP)
+    import_module(WORKSHOP)
 
 
 def _open_model(name: str, data: bytes) -> Any:

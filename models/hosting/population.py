@@ -190,6 +190,13 @@ class Population:
             self._judge(host, now)
         self._bound_total()
 
+    def retire(self) -> None:
+        """End every host that has nothing to do."""
+        now = self._clock()
+        for host in list(self._by_tenant.values()):
+            if host.is_free(now):
+                self.end(host, "evicted for a new parent", counted_as="evicted")
+
     def _judge(self, host: Hosted, now: float) -> None:
         sequence = host.page.sequence
         if sequence != host.seen_sequence:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import array
 import socket
 from collections.abc import Callable, Iterator
 from typing import Final, Generic, Protocol, TypeVar
@@ -10,12 +9,12 @@ from typing import Final, Generic, Protocol, TypeVar
 import numpy as np
 
 from models.errors import FrameMalformed
+from models.hosting.descriptors import DESCRIPTOR_BYTES, descriptors_in, descriptors_out
 from models.hosting.payloads import Buffer
 
 ROOM: Final = 64 * 1024
 MOST_PARTS: Final = 256  # of what one call of the kernel sends
 MOST_DESCRIPTORS: Final = 8
-DESCRIPTOR_BYTES: Final = array.array("i").itemsize
 
 
 class Header(Protocol):
@@ -137,15 +136,6 @@ class Inbox(Generic[H]):
         return count
 
 
-def descriptors_in(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
-    """The descriptors that a message brought."""
-    found = array.array("i")
-    for level, kind, data in ancillary:
-        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            found.frombytes(data[: len(data) - len(data) % DESCRIPTOR_BYTES])
-    return found.tolist()
-
-
 class Outbox:
     """Sends frames without waiting; what the socket does not take is kept for later."""
 
@@ -179,7 +169,7 @@ class Outbox:
             while self._waiting:
                 sent = self._socket.sendmsg(
                     self._waiting[:MOST_PARTS],
-                    _ancillary(self._descriptors),
+                    descriptors_out(self._descriptors),
                     socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL,
                 )
                 self._descriptors = ()
@@ -197,9 +187,3 @@ class Outbox:
                 return
             sent -= len(first)
             del self._waiting[0]
-
-
-def _ancillary(descriptors: tuple[int, ...]) -> list[tuple[int, int, array.array[int]]]:
-    if not descriptors:
-        return []
-    return [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]

@@ -17,7 +17,8 @@ from certs.files import PRIVATE, replace
 from config.logging import configure_logging
 from config.settings import Settings, load_settings
 from service.commands.operator import Operator
-from service.supervisor import Supervisor, programs_of
+from service.programs import programs_of
+from service.supervisor import Supervisor
 
 HTTPS: Final = 443
 PREDICTION: Final = '{"features": [5, 10]}'

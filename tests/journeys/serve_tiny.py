@@ -10,7 +10,8 @@ import click
 
 from config.logging import configure_logging
 from config.settings import load_settings
-from service.supervisor import ServingError, Supervisor, programs_of
+from service.programs import programs_of
+from service.supervisor import ServingError, Supervisor
 
 APPLICATION = "tests.journeys.tiny_application:create_application"
 
@@ -20,7 +21,9 @@ def main() -> None:
     settings = load_settings()
     configure_logging(settings.log_level, settings.log_format)
     application = os.environ.get("TINY_APPLICATION", APPLICATION)
-    supervisor = Supervisor(settings, programs_of(settings, application=application))
+    wanted = os.environ.get("TINY_PROGRAMS", "web,mutual-tls").split(",")
+    programs = programs_of(settings, application=application)
+    supervisor = Supervisor(settings, [p for p in programs if p.name in wanted])
     try:
         supervisor.run(on_ready=lambda: click.echo(json.dumps(supervisor.ports)))
     except ServingError as error:

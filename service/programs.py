@@ -1,0 +1,61 @@
+"""The programs that the supervisor runs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.settings import Settings
+from models.formats import Flavour
+from models.hosting.starting import scrubbed_environment
+from service.hosting import hosts_socket, installed_flavours, parentage_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """A program under supervision: its command line, and where it listens, if it does.
+
+    It is given `--listener`, `--ready` (write a byte when serving) and `--lifeline` (readable
+    when the supervisor is gone) with the numbers of the descriptors that it inherits. With an
+    `environment` it is given that one alone, and nothing of the supervisor's.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    host: str = ""
+    port: int | None = None
+    path: Path | None = None  # of a Unix socket
+    environment: Mapping[str, str] | None = None
+
+
+def programs_of(
+    settings: Settings, *, application: str = "service.app:create_application"
+) -> tuple[Program, ...]:
+    """Return the programs that the settings ask for."""
+    python = (sys.executable, "-P", "-m")  # -P: never import from the current folder
+    web = Program(
+        name="web",
+        argv=(*python, "service.workers", "--application", application),
+        host=settings.host,
+        port=settings.port,
+    )
+    mutual_tls = Program(
+        name="mutual-tls",
+        argv=(*python, "service.mutual_tls", "--application", application),
+        host=settings.host,
+        port=settings.client_certificate_port,
+    )
+    serving = (web, mutual_tls) if settings.client_certificate_port else (web,)
+    return (*serving, *(_hosts(settings, flavour) for flavour in installed_flavours()))
+
+
+def _hosts(settings: Settings, flavour: Flavour) -> Program:
+    """What runs tenants' models: it is given no secret, and not where one could be."""
+    return Program(
+        name=f"hosts-{flavour}",
+        argv=parentage_of(settings, flavour).argv,
+        path=hosts_socket(settings, flavour),
+        environment=scrubbed_environment(),
+    )
