@@ -1,0 +1,302 @@
+"""Uploads as they meet the real server: large, broken off, over every protocol, workers killed."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import psutil
+import pytest
+
+from certs.contexts import client_context
+from tests.journeys.platform import Running, bearer, running, until
+from tests.journeys.served import free_port
+from tests.service.uploading import skops_file
+
+MEBIBYTE: Final = 1024 * 1024
+MARK: Final = b"a model that nobody else may read"
+PATH: Final = "/models/fresh/versions"
+
+
+@pytest.fixture(scope="module")
+def platform(demo_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("uploads") / "instance"
+    shutil.copytree(demo_template, folder, symlinks=True)
+    settings = {"CLIENT_CERTIFICATE_PORT": free_port(), "FREE_DISK_BYTES": 0}
+    with running(folder, **settings) as served:
+        until(lambda: len(served.workers()) == 2)
+        yield served
+
+
+@pytest.fixture(scope="module")
+def token(platform: Running) -> str:
+    return str(platform.login("ada")["access_token"])
+
+
+def post(platform: Running, token: str, content: Any, **headers: str) -> httpx.Response:
+    with httpx.Client(base_url=platform.url, verify=platform.context, timeout=120) as client:
+        return client.post(PATH, content=content, headers=bearer(token) | headers)
+
+
+def jobs(platform: Running, token: str) -> list[str]:
+    with platform.client() as client:
+        listed = client.get("/jobs", headers=bearer(token)).json()
+    return [str(job["id"]) for job in listed]
+
+
+def ended(platform: Running, token: str, job_id: str) -> dict[str, Any]:
+    """The job when it has ended."""
+    found: dict[str, Any] = {}
+
+    def has_ended() -> bool:
+        with platform.client() as client:
+            found.update(client.get(f"/jobs/{job_id}", headers=bearer(token)).json())
+        return found["state"] in ("ready", "refused", "failed", "cancelled")
+
+    until(has_ended, seconds=120)
+    return found
+
+
+def servers(platform: Running) -> list[psutil.Process]:
+    """Every process that may handle what was uploaded."""
+    return psutil.Process(platform.process.pid).children(recursive=True)
+
+
+def spools(platform: Running) -> list[Path]:
+    """The files without a name that arrive in the uploads folder."""
+    found = []
+    for process in servers(platform):
+        for descriptor in Path(f"/proc/{process.pid}/fd").iterdir():
+            try:
+                if "/uploads/" in str(descriptor.readlink()):
+                    found.append(descriptor)
+            except OSError:
+                continue
+    return found
+
+
+@contextmanager
+def watched(processes: list[psutil.Process]) -> Iterator[list[int]]:
+    """The most memory that any of the processes gains during the block."""
+    before = [process.memory_info().rss for process in processes]
+    most, over = [0], threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.01):
+            now = [process.memory_info().rss for process in processes]
+            most[0] = max(most[0], *(a - b for a, b in zip(now, before, strict=True)))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield most
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_large_upload_is_held_by_no_memory_and_is_no_plaintext_on_the_disk(
+    platform: Running, token: str
+) -> None:
+    half = threading.Event()
+    looked = threading.Event()
+    block = MARK * (MEBIBYTE // len(MARK))
+
+    def content() -> Iterator[bytes]:
+        for number in range(100):
+            if number == 50:
+                half.set()
+                assert looked.wait(30)
+            yield block
+
+    answers = []
+    with watched(platform.workers()) as most:
+        thread = threading.Thread(
+            target=lambda: answers.append(post(platform, token, content()).json())
+        )
+        thread.start()
+        assert half.wait(30)
+        until(lambda: spools(platform))
+        spooled = spools(platform)
+        try:
+            until(lambda: sum(file.stat().st_size for file in spooled) > 40 * MEBIBYTE)
+            assert all(MARK not in file.read_bytes() for file in spooled)
+        finally:
+            looked.set()
+            thread.join()
+
+    (job,) = answers
+    assert job["size"] == 100 * len(block), job
+    assert most[0] < 64 * MEBIBYTE
+    files = [path for path in platform.instance.rglob("*") if path.is_file()]
+    assert not [path for path in files if MARK in path.read_bytes()]
+    assert ended(platform, token, job["id"])["state"] == "refused"
+    assert not spools(platform)
+
+
+def test_upload_becomes_a_version_that_predicts(platform: Running, token: str) -> None:
+    response = post(platform, token, skops_file(), Prefer="wait=60")
+
+    assert response.status_code == 201, response.text
+    version = response.json()["version"]
+    with platform.client() as client:
+        body = {"features": [3.0], "model": "fresh", "version": version}
+        answer = client.post("/predict", json=body, headers=bearer(token)).json()
+    assert answer["prediction"] == pytest.approx([3.0])
+
+
+def connected(platform: Running) -> ssl.SSLSocket:
+    plain = socket.create_connection(("127.0.0.1", platform.port), timeout=20)
+    return platform.context.wrap_socket(plain, server_hostname="localhost")
+
+
+def head(token: str, *lines: str) -> bytes:
+    fields = ("Host: localhost", f"Authorization: Bearer {token}", *lines)
+    return "\r\n".join([f"POST {PATH} HTTP/1.1", *fields, "", ""]).encode()
+
+
+def test_whoever_waits_for_leave_to_send_is_told_first(platform: Running, token: str) -> None:
+    expecting = ("Expect: 100-continue", f"Content-Length: {len(skops_file())}")
+    with connected(platform) as stranger:
+        stranger.sendall(head("none", *expecting))
+        assert stranger.recv(64).startswith(b"HTTP/1.1 401")
+    with connected(platform) as known:
+        known.sendall(head(token, *expecting))
+        assert known.recv(64).startswith(b"HTTP/1.1 100")
+        known.sendall(skops_file())
+        assert known.recv(64).startswith(b"HTTP/1.1 202")
+
+
+def test_body_of_a_stranger_is_not_spooled(platform: Running) -> None:
+    with connected(platform) as stranger:
+        stranger.sendall(head("none", f"Content-Length: {200 * MEBIBYTE}"))
+        stranger.sendall(MARK * 100_000)
+        assert not spools(platform)
+        until(lambda: stranger.recv(64).startswith(b"HTTP/1.1 401"))
+        assert not spools(platform)
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 1000000", "Transfer-Encoding: chunked"])
+def test_upload_that_is_broken_off_becomes_no_job(
+    platform: Running, token: str, framing: str
+) -> None:
+    before = jobs(platform, token)
+    with connected(platform) as connection:
+        connection.sendall(head(token, framing) + b"5\r\nhello\r\n")
+        until(lambda: spools(platform))
+    until(lambda: not spools(platform))
+    assert jobs(platform, token) == before
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl speaks HTTP/2 here")
+@pytest.mark.parametrize("version", ["--http1.1", "--http2"])
+@pytest.mark.parametrize("way", ["--data-binary", "--upload-file"])
+def test_common_client_uploads_over_either_protocol(
+    platform: Running, token: str, tmp_path: Path, version: str, way: str
+) -> None:
+    file = tmp_path / "model.skops"
+    file.write_bytes(skops_file())
+    # Read from a pipe, its size is not known: chunks, or frames until the last.
+    given = {"--data-binary": f"@{file}", "--upload-file": "-"}[way]
+    command = ["curl", "-sS", version, "--cacert", str(platform.instance / "certs" / "ca.pem")]
+    command += ["-H", f"Authorization: Bearer {token}", "-X", "POST", "-w", "\n%{http_version}"]
+    command += ["-H", "Content-Type: application/octet-stream", way, given, platform.url + PATH]
+    with file.open("rb") as standard_input:
+        done = subprocess.run(command, stdin=standard_input, capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+    assert f'"size":{len(skops_file())}' in done.stdout, done.stdout
+    assert done.stdout.endswith("2" if version == "--http2" else "1.1")
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl speaks HTTP/2 here")
+def test_stream_that_is_broken_off_over_http2_becomes_no_job(platform: Running, token: str) -> None:
+    before = jobs(platform, token)
+    command = ["curl", "-sS", "--http2", "--cacert", str(platform.instance / "certs/ca.pem")]
+    command += ["-H", f"Authorization: Bearer {token}", "-X", "POST", "-T", "-"]
+    process = subprocess.Popen([*command, platform.url + PATH], stdin=subprocess.PIPE)
+    assert process.stdin is not None
+    process.stdin.write(MARK)
+    process.stdin.flush()
+    until(lambda: spools(platform))
+    process.kill()
+    process.communicate()
+    until(lambda: not spools(platform))
+    assert jobs(platform, token) == before
+
+
+def test_client_with_a_certificate_uploads_as_well(
+    platform: Running, token: str, tmp_path: Path
+) -> None:
+    platform.manage("certs", "client", "robot", "--out", str(tmp_path))
+    certificate, pair = tmp_path / "robot.pem", tmp_path / "pair.pem"
+    pair.write_bytes(certificate.read_bytes() + (tmp_path / "robot.key").read_bytes())
+    platform.manage(
+        "clients", "create", "robot", "--tenant", "acme", "--scope", "models.write:fresh",
+        "--certificate", str(certificate),
+    )  # fmt: skip
+    context = client_context(platform.instance / "certs" / "ca.pem", pair=pair)
+    port = int(platform.environment["SALLYPORT_CLIENT_CERTIFICATE_PORT"])
+    with httpx.Client(base_url=f"https://localhost:{port}", verify=context, timeout=60) as robot:
+        large = MARK * 500_000
+
+        def pieces() -> Iterator[bytes]:
+            for start in range(0, len(large), MEBIBYTE):
+                yield large[start : start + MEBIBYTE]
+
+        made = robot.post(PATH, content=pieces())
+        foreign = robot.post("/models/linear/versions", content=large)
+
+    assert made.status_code == 202, made.text
+    assert made.json()["size"] == len(large)
+    assert foreign.status_code == 403
+    assert ended(platform, token, made.json()["id"])["state"] == "refused"
+
+
+@pytest.mark.drill
+def test_job_of_a_killed_worker_is_finished_by_another(platform: Running, token: str) -> None:
+    from sklearn.datasets import make_classification
+    from sklearn.ensemble import RandomForestClassifier
+
+    from models.handlers.skops_file import write_skops
+
+    features, labels = make_classification(2000, 20, random_state=0)
+    forest = write_skops(RandomForestClassifier(200, random_state=0).fit(features, labels))
+    job_id = post(platform, token, forest).json()["id"]
+    worker = _worker_of(platform, job_id)
+    worker.kill()
+
+    job = ended(platform, token, job_id)
+    assert job["state"] == "ready", job
+    assert job["version"]
+    until(lambda: len(platform.workers()) == 2)
+
+
+def _worker_of(platform: Running, job_id: str) -> psutil.Process:
+    """The process that works on the job, by the row of its lease."""
+    from sqlalchemy import select
+
+    from config.database import Database
+    from models.records import JobRow
+
+    database = Database(f"sqlite:///{platform.instance / 'sallyport.db'}")
+    holders: list[str] = []
+
+    def is_held() -> bool:
+        with database.read() as session:
+            holders[:] = filter(
+                None, session.scalars(select(JobRow.holder).where(JobRow.id == job_id))
+            )
+        return bool(holders)
+
+    until(is_held)
+    database.close()
+    return psutil.Process(int(holders[0].split(":")[1]))
