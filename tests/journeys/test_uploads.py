@@ -67,7 +67,8 @@ def ended(platform: Running, token: str, job_id: str) -> dict[str, Any]:
 
 def servers(platform: Running) -> list[psutil.Process]:
     """Every process that may handle what was uploaded."""
-    return psutil.Process(platform.process.pid).children(recursive=True)
+    found: list[psutil.Process] = psutil.Process(platform.process.pid).children(recursive=True)
+    return found
 
 
 def spools(platform: Running) -> list[Path]:

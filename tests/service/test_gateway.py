@@ -243,7 +243,7 @@ class Librarian:
         if not self.admits:
             start_response("403 Forbidden", [])
             return [b"no"]
-        upload.admission = Admission(ACME, self.most_bytes, 0)
+        upload.admission = Admission(ACME, self.most_bytes)
         start_response("100 Continue", [])
         return []
 
@@ -353,7 +353,7 @@ def test_uploads_at_once_are_bounded_for_each_and_for_all(tmp_path: Path) -> Non
             answer = super().__call__(environ, start_response)
             tenant = environ["REMOTE_ADDR"]
             scope = own_scope(Principal("user", "usr", "x", tenant, tenant, frozenset()))
-            environ[UPLOAD].admission = Admission(scope, 10, 0)
+            environ[UPLOAD].admission = Admission(scope, 10)
             return answer
 
     async def scenario() -> list[list[int]]:
