@@ -51,11 +51,15 @@ TRUSTED: Final = frozenset(
         "scipy.sparse._csr.csr_matrix",
     }
 )
-# Whatever else of scikit-learn is a class is taken, for in a sandbox, once models.soundness has
-# looked at it, it is data. What reads files, fetches or tests is not.
-UNTRUSTED: Final = re.compile(
-    r"sklearn\.(datasets|experimental|externals|conftest|__check_build|show_versions)\b"
-    r"|sklearn\..*\b(tests?|_testing|_test_.*|conftest|_build_utils)\b"
+# Classes of these modules are taken: in a sandbox, once models.soundness has looked at them, they
+# are data. Not among them is what tests, reads files or starts threads.
+ESTIMATORS: Final = re.compile(
+    r"sklearn\.(_loss|calibration|cluster|compose|covariance|cross_decomposition|decomposition"
+    r"|discriminant_analysis|dummy|ensemble|feature_extraction|feature_selection|frozen"
+    r"|gaussian_process|impute|isotonic|kernel_approximation|kernel_ridge|linear_model|manifold"
+    r"|metrics|mixture|model_selection|multiclass|multioutput|naive_bayes|neighbors"
+    r"|neural_network|pipeline|preprocessing|random_projection|semi_supervised|svm|tree"
+    r"|utils\._bunch|utils\._metadata_requests)(\.(?!tests\b)\w+)*"
 )
 # Functions by which estimators were fitted, and that score them: computations on arrays.
 COMPUTATIONS: Final = re.compile(
@@ -135,7 +139,7 @@ def _is_data(name: str) -> bool:
     module, _, kind = name.rpartition(".")
     if name in TRUSTED:
         return True
-    if not module.startswith("sklearn.") or UNTRUSTED.match(module):
+    if not ESTIMATORS.fullmatch(module):
         return False
     try:
         found = getattr(importlib.import_module(module), kind)
@@ -187,4 +191,5 @@ def _check_node(node: dict[str, Any]) -> None:
         raise FormatRefused(f"it holds a {node['__loader__']}, which is not trusted")
     module = node.get("__module__")
     if isinstance(module, str) and module.partition(".")[0] not in PACKAGES:
-        raise FormatRefused(f"it holds {module}.{node.get('__class__')}, which is not trusted")
+        named = f"{module}.{node.get('__class__')}"
+        raise FormatRefused(f"it holds {named[:200]}, which is not trusted", ONLY_SKLEARN)
