@@ -199,11 +199,12 @@ def test_model_of_its_own_library_serves_again_after_its_host_and_parent_were_ki
     native = GaussianProcessRegressor(RBF() + ExpSineSquared(), alpha=20.0)
     ben, token = Developer(platform), platform.login("rob")["access_token"]
     number = ben.upload(native.fit(ROWS[:30], SUMS[:30]), model="curve")["version"]
-    request = {"content": PREDICTION[:-1] + b',"model":"curve"}', "headers": bearer(token)}
+    body = PREDICTION[:-1] + b',"model":"curve"}'
 
     def answers() -> bool:
         with platform.client() as client:
-            return client.post("/predict", **request).status_code == 200
+            response = client.post("/predict", content=body, headers=bearer(token))
+        return response.status_code == 200
 
     assert number == 1
     until(answers)

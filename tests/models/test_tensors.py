@@ -272,7 +272,7 @@ def test_numbers_by_name_become_a_matrix_in_the_models_order() -> None:
 
     assert isinstance(matrix, np.ndarray)
     assert matrix.flags.c_contiguous
-    assert np.array_equal(matrix, [[2, 1], [math.nan, 3]], equal_nan=True)
+    assert np.array_equal(matrix, np.array([[2, 1], [math.nan, 3]]), equal_nan=True)
 
 
 def test_columns_of_a_model_without_names_are_called_by_their_place() -> None:
