@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import click
 
+from service.commands import versions
 from service.commands.imports import import_
 from service.commands.operator import Operator
 from service.commands.output import json_option, listing, show, tenant_option
+from service.commands.reports import report
 from service.operations import models as operations
+from service.operations.versions import show_version
 
 COLUMNS = ("name", "default", "champion", "versions")
 
@@ -17,7 +20,8 @@ def models() -> None:
     """Models of a tenant: immutable versions, one of them the champion."""
 
 
-models.add_command(import_)
+for command in (import_, *versions.COMMANDS):
+    models.add_command(command)
 
 
 @models.command("list")
@@ -33,16 +37,29 @@ def list_(operator: Operator, tenant: str, *, as_json: bool) -> None:
 @models.command("show")
 @click.argument("name")
 @tenant_option
+@click.option("--version", help="Show this version, by number or alias, with its whole report.")
 @click.option("--manifests", is_flag=True, help="Print every version's signed manifest (JSON).")
 @json_option
 @click.pass_obj
-def show_(operator: Operator, name: str, tenant: str, *, manifests: bool, as_json: bool) -> None:
+def show_(
+    operator: Operator,
+    name: str,
+    tenant: str,
+    *,
+    version: str | None,
+    manifests: bool,
+    as_json: bool,
+) -> None:
     """Show one model: its versions, what its champion takes and gives."""
-    scope = operator.scope(tenant)
+    platform, scope = operator.platform, operator.scope(tenant)
     if manifests:
-        listing(operations.show_manifests(operator.platform, scope, name), (), as_json=True)
+        listing(operations.show_manifests(platform, scope, name), (), as_json=True)
+    elif version is None:
+        show(operations.show_model(platform, scope, name), as_json=as_json)
+    elif as_json:
+        show(show_version(platform, scope, name, version), as_json=True)
     else:
-        show(operations.show_model(operator.platform, scope, name), as_json=as_json)
+        report(show_version(platform, scope, name, version))
 
 
 @models.command("set-default")

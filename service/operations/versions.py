@@ -13,6 +13,7 @@ from auth.rows import Page
 from auth.scope import Scope
 from models.entries import Entry
 from models.errors import StoreUnavailable
+from models.incidents import DatabaseIncidents, Incident
 from models.names import Reference
 from service.bootstrap import Platform
 from service.operations.cursors import number_before
@@ -52,6 +53,7 @@ class VersionDetail:
     engine: str | None
     size: int | None
     manifest: Mapping[str, Any] | None
+    incidents: tuple[Incident, ...]
 
 
 def list_versions(
@@ -74,8 +76,10 @@ def show_version(platform: Platform, scope: Scope, name: str, version: Reference
     with platform.database.read() as session:
         entry = platform.registry.find(session, scope, name, version)
         aliases = platform.registry.show(session, scope, name).aliases
-    manifest = entry.version.manifest.as_json() if entry.version else None
-    return VersionDetail(**_members(entry, aliases), manifest=manifest)
+        found = entry.version
+        incidents = _incidents(platform).list(session, found) if found else ()
+    manifest = found.manifest.as_json() if found else None
+    return VersionDetail(**_members(entry, aliases), manifest=manifest, incidents=incidents)
 
 
 def change_version(
@@ -87,13 +91,19 @@ def change_version(
     state: Literal["active", "retired"] | None = None,
     pinned: bool | None = None,
 ) -> VersionView:
-    """Retire or activate a version, pin or unpin it; all of what is asked, or nothing."""
+    """Retire or activate a version, pin or unpin it; all of what is asked, or nothing.
+
+    A version that was activated is run again, however often it has crashed before.
+    """
     life = platform.registry.life_cycle
     with _recorded(platform, scope, "models.change-version", name) as act:
         target = (act.session, scope, name, version)
         entry = platform.registry.find(*target)
-        if state is not None:
-            entry = life.retire(*target) if state == "retired" else life.activate(*target)
+        if state == "retired":
+            entry = life.retire(*target)
+        if state == "active":
+            entry = life.activate(*target)
+            _incidents(platform).reset(act.session, entry.kept())
         if pinned is not None:
             entry = life.pin(*target, pinned=pinned)
         act.details |= {"version": entry.number, "state": entry.state, "pinned": entry.pinned}
@@ -122,6 +132,10 @@ def remove_files(platform: Platform, deleted: Iterable[Entry]) -> None:
                 platform.artefacts.delete(entry.version)
     except StoreUnavailable as error:
         log.warning("files of deleted versions were left in the store", reason=error.problem)
+
+
+def _incidents(platform: Platform) -> DatabaseIncidents:
+    return DatabaseIncidents(platform.database, clock=platform.clock)
 
 
 def _recorded(platform: Platform, scope: Scope, action: str, name: str) -> Any:

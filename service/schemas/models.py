@@ -74,10 +74,19 @@ class VersionSchema(AnswerSchema):
     size = fields.Integer(metadata={"description": "Bytes that are stored."})
 
 
+class IncidentSchema(AnswerSchema):
+    """A time that a version ended the process that ran it, or that it was given up."""
+
+    at = fields.Float(required=True, metadata={"description": "Unix seconds."})
+    kind = fields.String(required=True, metadata={"description": "crashed or broken."})
+    detail = fields.String(required=True)
+
+
 class VersionDetailSchema(VersionSchema):
     """A version with its signed manifest, which holds the parity report."""
 
     manifest = fields.Dict(metadata={"description": "Absent of an outdated version."})
+    incidents = fields.List(fields.Nested(IncidentSchema), required=True)
 
 
 class VersionChangeSchema(StrictSchema):

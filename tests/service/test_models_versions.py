@@ -9,6 +9,7 @@ import pytest
 
 from models.entries import ACTIVE
 from models.errors import StoreUnavailable
+from models.incidents import MOST_CRASHES, DatabaseIncidents
 from models.records import VersionRow
 from tests.house import Actor, House
 from tests.service.problems import refused
@@ -187,6 +188,25 @@ def test_a_change_is_made_whole_or_not_at_all(two: House) -> None:
     refused(two.ada.call("PATCH", ONE, json={"pinned": True, "state": "retired"}), 409, "conflict")
 
     assert two.ada.get(ONE).get_json()["pinned"] is False
+
+
+def test_a_version_that_crashed_says_why_and_is_run_again_when_it_is_activated(two: House) -> None:
+    platform = two.platform
+    with platform.database.read() as session:
+        version = platform.registry.resolve(session, two.operator("acme"), "linear", 2)
+    incidents = DatabaseIncidents(platform.database)
+    for _ in range(MOST_CRASHES):
+        incidents.record(version, "signal 11")
+    assert incidents.open(version)
+
+    broken, *crashes = two.ada.get(TWO).get_json()["incidents"]
+    assert (broken["kind"], {crash["kind"] for crash in crashes}) == ("broken", {"crashed"})
+    assert "signal 11" in broken["detail"]
+
+    two.ada.call("PATCH", TWO, json={"state": "active"})
+
+    assert incidents.open(version) is None
+    assert two.ada.get(TWO).get_json()["incidents"] == []
 
 
 def test_who_may_only_call_changes_nothing(shared_house: House) -> None:
