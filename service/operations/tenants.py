@@ -6,6 +6,7 @@ import getpass
 from collections.abc import Iterator
 from dataclasses import replace
 
+import structlog
 from sqlalchemy.orm import Session
 
 from auth.errors import NotFound
@@ -14,8 +15,11 @@ from auth.permissions import Grant, Permission, Role, grants_of_role
 from auth.rows import Page, everything
 from auth.scope import Principal, Scope
 from auth.tenants import Tenant
+from models.errors import StoreUnavailable
 from service.bootstrap import Platform
 from service.operations.recording import recorded
+
+log = structlog.get_logger("sallyport.tenants")
 
 
 def operator_scope(platform: Platform, tenant: str = PLATFORM_TENANT) -> Scope:
@@ -103,8 +107,15 @@ def delete_tenant(platform: Platform, scope: Scope, name: str) -> Tenant:
         platform.registry.delete_tenant(act.session, inside)
         platform.jobs.delete_tenant(act.session, inside)
         platform.tenants.delete(act.session, name)
-    # The key is gone with the commit; the files are noise from here on.
-    platform.artefacts.delete_tenant(tenant.id)
-    platform.uploads.delete_tenant(tenant.id)
     platform.database.forget_deleted()
+    _remove_files(platform, tenant)
     return replace(tenant, state="deleted")
+
+
+def _remove_files(platform: Platform, tenant: Tenant) -> None:
+    """Take a deleted tenant's files out of the stores; without its key they are noise anyway."""
+    for place in (platform.uploads, platform.artefacts):
+        try:
+            place.delete_tenant(tenant.id)
+        except StoreUnavailable as error:
+            log.warning("files of a deleted tenant were left in the store", reason=error.problem)
