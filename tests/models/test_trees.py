@@ -17,7 +17,9 @@ from sklearn.linear_model import LinearRegression
 
 from models.arrays import pack_arrays
 from models.compilation import Unsuitable
-from models.compilation.trees import TreesEngine
+from models.compilation.trees import TreesEngine, runtime
+from models.compilation.trees.checks import checked_ensemble
+from models.compilation.trees.ensemble import divided
 from models.errors import MethodUnknown, RowsRefused
 from models.tables import Table
 from tests.models.tree_models import (
@@ -40,6 +42,11 @@ from tests.models.tree_models import (
 )
 
 ENGINE = TreesEngine()
+NO_GAPS = (
+    ensemble.AdaBoostRegressor,
+    ensemble.GradientBoostingClassifier,
+    ensemble.GradientBoostingRegressor,
+)
 ROUNDING = 1e-13  # of the exponential function, where numpy's and scipy's differ
 
 
@@ -218,6 +225,32 @@ def test_engine_says_why_it_takes_no_other_model(estimator: Any, reason: str) ->
 
     assert isinstance(refusal, Unsuitable)
     assert reason in refusal.reason
+
+
+@pytest.mark.parametrize("nodes", [1, 60, 150])
+def test_many_trees_in_groups_answer_to_the_bit_as_well(
+    nodes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "GROUP_NODES", nodes)
+    monkeypatch.setattr(runtime, "BLOCK", 64)
+    forests = [
+        fitted(forest("RandomForest", "Classifier"), ROWS, THREE),
+        fitted(forest("ExtraTrees", "Regressor"), ROWS, NUMBERS),
+        fitted(forest("RandomForest", "Regressor"), GAPS, np.c_[NUMBERS, -NUMBERS]),
+        OTHERS["median"](),
+        BOOSTED["numbers"](),
+        BOOSTED["three"](),
+        BOOSTED["histogram, categories"](),
+    ]
+    for estimator in forests:
+        arrays = compiled(estimator)
+        predictor = ENGINE.load(arrays)
+        finite = isinstance(estimator, NO_GAPS)
+        rows = rows_around(thresholds_of(arrays), 300, gaps=not finite)
+
+        assert len(divided(checked_ensemble(arrays), nodes=nodes)) > 1
+        assert_same_answers(estimator, predictor, rows)
+        assert_same_answers(estimator, predictor, rows[:20])
 
 
 def test_size_in_memory_is_told_about_right() -> None:

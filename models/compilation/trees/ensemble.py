@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -175,3 +176,41 @@ def _sets(trees: Sequence[Tree]) -> dict[str, NDArray[np.int64]]:
         return {}
     found = {"set_nodes": nodes, "set_sizes": sizes, "set_values": values}
     return {name: np.array(value, np.int64) for name, value in found.items()}
+
+
+def divided(trees: Ensemble, *, nodes: int) -> list[Ensemble]:
+    """The same trees in the same order, in parts of about so many nodes."""
+    ends = np.cumsum(trees.sizes, dtype=np.int64)
+    cuts = np.flatnonzero(np.diff((ends - 1) // nodes)) + 1
+    edges = [0, *cuts.tolist(), trees.trees]
+    leaves = np.concatenate([[0], np.cumsum(trees.left == -1)])
+    return [_part(trees, a, b, leaves) for a, b in pairwise(edges)]
+
+
+def _part(trees: Ensemble, first: int, stop: int, leaves: NDArray[np.int64]) -> Ensemble:
+    start, end = int(trees.starts[first]), int(trees.starts[stop - 1] + trees.sizes[stop - 1])
+    every = ("left", "right", "feature", "threshold", "default_left")
+    nodes: dict[str, Any] = {name: getattr(trees, name)[start:end] for name in every}
+    return replace(
+        trees,
+        sizes=trees.sizes[first:stop],
+        leaves=trees.leaves[leaves[start] : leaves[end]],
+        column=None if trees.column is None else trees.column[first:stop],
+        **nodes,
+        **_part_of_sets(trees, start, end),
+    )
+
+
+def _part_of_sets(trees: Ensemble, start: int, end: int) -> dict[str, Any]:
+    none: dict[str, Any] = dict.fromkeys(("set_nodes", "set_sizes", "set_values"))
+    if trees.set_nodes is None or trees.set_sizes is None or trees.set_values is None:
+        return none
+    first, stop = np.searchsorted(trees.set_nodes, [start, end]).tolist()
+    if first == stop:
+        return none
+    bounds = np.concatenate([[0], np.cumsum(trees.set_sizes)])
+    return {
+        "set_nodes": trees.set_nodes[first:stop] - start,
+        "set_sizes": trees.set_sizes[first:stop],
+        "set_values": trees.set_values[bounds[first] : bounds[stop]],
+    }

@@ -21,13 +21,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.compilation.trees.checkpoint import checkpoint_of, float_type
-from models.compilation.trees.ensemble import Ensemble
+from models.compilation.trees.ensemble import IDENTITY, Ensemble, divided
 from models.errors import ArraysMalformed, RowsRefused
 
 # A call that lets other threads run costs the caller its turn, up to 5 ms, to save microseconds:
 # it waits only where the call itself takes about a millisecond.
 SHORT: Final = 2_000  # ways through a tree
 MOST_ANSWERS: Final = 50_000_000
+GROUP_NODES: Final = 80_000  # about 4 MB
+BLOCK: Final = 512  # rows
+FEW_ROWS: Final = 8
 TREE_BYTES: Final = 1_536  # what a tree holds besides its arrays, measured
 SUMS: Final = b'{"predict_type": "default", "nthread": 1}'
 EACH: Final = b'{"predict_type": "score_per_tree", "nthread": 1}'
@@ -57,60 +60,108 @@ class _Library:
             raise ArraysMalformed(str(self.free.TreeliteGetLastError(), "utf-8", "replace"))
 
 
+class _Group:
+    """Some consecutive trees in treelite's memory."""
+
+    def __init__(self, library: _Library, trees: Ensemble) -> None:
+        checkpoint = checkpoint_of(trees)
+        handle = ctypes.c_void_p()
+        read = library.free.TreeliteDeserializeModelFromBytes
+        library.check(read(checkpoint, len(checkpoint), ctypes.byref(handle)))
+        weakref.finalize(self, library.free.TreeliteFreeModel, handle)
+        self._library, self.handle = library, handle
+        self.trees, self.column = trees.trees, trees.column
+        self._dtype = float_type(trees).name.encode()
+        self.size = len(checkpoint) + TREE_BYTES * trees.trees
+
+    def ask(self, rows: NDArray[Any], answers: NDArray[Any], what: ctypes.c_void_p) -> None:
+        """Write what each row gets into `answers`, which has room for exactly that."""
+        library, count = self._library, len(rows)
+        predict = library.held if count * self.trees <= SHORT else library.released
+        data, room = rows.ctypes.data, answers.ctypes.data
+        library.check(predict(self.handle, data, self._dtype, count, room, what))
+
+
 class Sums:
-    """An ensemble in treelite's memory; many threads may ask it at once."""
+    """An ensemble in treelite's memory; many threads may ask it at once.
+
+    Treelite takes each row through all trees before the next, which is slow where they do not fit
+    a processor's cache. So many trees are in groups, which see a block of rows one after the other;
+    their leaves are added here, in the order of the trees, as any other order rounds differently.
+    """
 
     def __init__(self, trees: Ensemble) -> None:
         self._library = _library()
-        checkpoint = checkpoint_of(trees)
-        handle = ctypes.c_void_p()
-        read = self._library.free.TreeliteDeserializeModelFromBytes
-        self._library.check(read(checkpoint, len(checkpoint), ctypes.byref(handle)))
-        weakref.finalize(self, self._library.free.TreeliteFreeModel, handle)
-        self._handle = handle
+        nodes = GROUP_NODES if trees.link == IDENTITY else len(trees.left)
+        self._groups = [_Group(self._library, part) for part in divided(trees, nodes=nodes)]
         self._features, self._trees, self._width = trees.features, trees.trees, trees.width
-        self._vector = trees.leaves.shape[1]
-        self.dtype = float_type(trees)
-        self._dtype_name = self.dtype.name.encode()
-        self.size = len(checkpoint) + TREE_BYTES * trees.trees
+        self._vector, self._column = trees.leaves.shape[1], trees.column
+        self._dtype = float_type(trees)
+        self.size = sum(group.size for group in self._groups)
 
     def sums(self, rows: NDArray[Any]) -> NDArray[Any]:
         """The sums of the leaves that each row reaches, after the link, as (rows, width)."""
-        answers = self._room(rows, self._width)
-        self._ask(rows, answers, self._library.sums)
+        self._check(rows)
+        answers = self._room(len(rows), self._width)
+        if len(self._groups) == 1:
+            self._groups[0].ask(rows, answers, self._library.sums)
+        elif len(rows) <= FEW_ROWS:
+            self._add_at_once(self._leaves(rows), answers)
+        else:
+            answers[:] = 0
+            for start in range(0, len(rows), BLOCK):
+                self._add_in_turn(rows[start : start + BLOCK], answers[start : start + BLOCK])
         return answers
 
     def each(self, rows: NDArray[Any]) -> NDArray[Any]:
         """The leaf that each row reaches in each tree, as (rows, trees, numbers of a leaf)."""
-        answers = self._room(rows, self._trees, self._vector)
-        self._ask(rows, answers, self._library.each)
-        return answers
+        self._check(rows)
+        return self._leaves(rows)
 
-    def _room(self, rows: NDArray[Any], *shape: int) -> NDArray[Any]:
-        """An array for answers; raises RowsRefused for more than a worker has room for."""
-        if len(rows) * prod(shape) > MOST_ANSWERS:
-            raise RowsRefused(f"{len(rows)} rows have too many answers at once; ask for fewer")
-        return np.empty((len(rows), *shape), self.dtype)
-
-    def _ask(self, rows: NDArray[Any], answers: NDArray[Any], what: ctypes.c_void_p) -> None:
+    def _check(self, rows: NDArray[Any]) -> None:
         # The library reads as many numbers as its trees take, whatever it is given.
-        if rows.shape[1] != self._features or rows.dtype != self.dtype:
+        if rows.shape[1] != self._features or rows.dtype != self._dtype:
             raise RowsRefused(f"{rows.shape[1]} columns, where the trees read {self._features}")
         if not rows.flags.c_contiguous:
             raise RowsRefused("a matrix that does not lie in memory row by row")
-        count = len(rows)
-        library = self._library
-        predict = library.held if count * self._trees <= SHORT else library.released
-        library.check(
-            predict(
-                self._handle,
-                rows.ctypes.data,
-                self._dtype_name,
-                count,
-                answers.ctypes.data,
-                what,
-            )
-        )
+
+    def _room(self, *shape: int) -> NDArray[Any]:
+        """An array for answers; raises RowsRefused for more than a worker has room for."""
+        if prod(shape) > MOST_ANSWERS:
+            raise RowsRefused(f"{shape[0]} rows have too many answers at once; ask for fewer")
+        return np.empty(shape, self._dtype)
+
+    def _leaves(self, rows: NDArray[Any]) -> NDArray[Any]:
+        answers = self._room(len(rows), self._trees, self._vector)
+        first = 0
+        for group in self._groups:
+            # Of one row, a group's part of the answers lies together.
+            alone = len(rows) == 1 or len(self._groups) == 1
+            part = answers[:, first : first + group.trees]
+            leaves = part if alone else np.empty(part.shape, self._dtype)
+            group.ask(rows, leaves, self._library.each)
+            if not alone:
+                part[:] = leaves
+            first += group.trees
+        return answers
+
+    def _add_at_once(self, leaves: NDArray[Any], answers: NDArray[Any]) -> None:
+        if self._column is None:
+            answers[:] = np.add.accumulate(leaves, axis=1)[:, -1]
+            return
+        for column in range(self._width):
+            own = leaves[:, self._column == column, 0]
+            answers[:, column] = np.add.accumulate(own, axis=1)[:, -1] if own.size else 0
+
+    def _add_in_turn(self, rows: NDArray[Any], answers: NDArray[Any]) -> None:
+        for group in self._groups:
+            leaves = np.empty((len(rows), group.trees, self._vector), self._dtype)
+            group.ask(rows, leaves, self._library.each)
+            for tree in range(group.trees):
+                if group.column is None:
+                    answers += leaves[:, tree]
+                else:
+                    answers[:, group.column[tree]] += leaves[:, tree, 0]
 
 
 @cache
