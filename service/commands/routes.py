@@ -77,10 +77,7 @@ def set_(
     as_json: bool,
     **bounds: float | None,
 ) -> None:
-    """Divide the calls of MODEL that name no version, at first by who calls.
-
-    manage.py routes set churn -t acme --split champion=95 --split canary=5 --error-rate 0.02
-    """
+    """Divide the calls of MODEL that name no version; a caller keeps to one of them."""
     if by_header and by_chance:
         raise click.UsageError("--by-header and --by-chance exclude each other.")
     definition: dict[str, Any] = {"split": [_arm(split) for split in splits]}
