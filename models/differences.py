@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 # largest beside it: where numbers cancel, or a probability is what another leaves of 1, the last
 # digits are rounding. The absolute difference that passes is a hundred-million-millionth of that.
 SMALLEST_PART: Final = 1e-5
+# The same of answers in float32, whose last digits are so much larger: about as many of them.
+SMALLEST_PART_OF_SINGLE: Final = 0.5
 
 Answers = NDArray[Any]
 
@@ -54,7 +56,8 @@ def relative_error(own: Answers, other: Answers, loose: Answers | None, usual: f
         return 0.0
     size = np.maximum(np.abs(own), np.abs(other))
     beside = np.maximum(largest(own), usual).reshape((len(own),) + (1,) * (own.ndim - 1))
-    size = np.maximum(size, SMALLEST_PART * np.where(np.isfinite(beside), beside, 0.0))
+    part = SMALLEST_PART_OF_SINGLE if own.dtype == np.float32 else SMALLEST_PART
+    size = np.maximum(size, part * np.where(np.isfinite(beside), beside, 0.0))
     with np.errstate(all="ignore"):
         apart = np.abs(own - other) - (0.0 if loose is None else loose)
         errors = np.where(same, 0.0, np.maximum(apart, 0) / np.where(size == 0, 1.0, size))

@@ -42,12 +42,16 @@ LAYERS: Final = frozenset(
     ZeroPadding3D
     """.split()  # noqa: SIM905  a table of words
 )
+TRAINING: Final = frozenset({"compile_config"})
 # Names that only a file which is up to no good has a use for.
 SUSPICIOUS: Final = re.compile(r"unsafe_deserialization|__lambda__|__import__|safe_mode|getattr")
 
 
 def read_keras_config(data: bytes) -> Mapping[str, Any]:
-    """Check a configuration; raises FormatRefused naming what it holds that it may not."""
+    """Check a configuration; raises FormatRefused naming what it holds that it may not.
+
+    How the model was trained is left out: nothing here needs it, and it may name anything.
+    """
     if len(data) > MOST_BYTES:
         raise FormatRefused(f"its configuration has more than {MOST_BYTES} bytes")
     try:
@@ -64,6 +68,11 @@ def read_keras_config(data: bytes) -> Mapping[str, Any]:
     return config
 
 
+def _forget_training(node: dict[str, Any]) -> None:
+    for key in TRAINING & node.keys():
+        del node[key]
+
+
 def _values(config: Any) -> Iterator[Any]:
     waiting, seen = [config], 0
     while waiting:
@@ -71,6 +80,8 @@ def _values(config: Any) -> Iterator[Any]:
         seen += 1
         if seen > MOST_VALUES:
             raise FormatRefused("its configuration is too long")
+        if isinstance(value, dict):
+            _forget_training(value)
         yield value
         if isinstance(value, dict):
             waiting.extend(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import keras
@@ -22,7 +22,8 @@ from models.tensorflow_models import TensorFlowModel, check_outputs, input_of_te
 FORMAT: Final = FORMATS["keras"]
 MEMBERS: Final = frozenset({"metadata.json", "config.json", "model.weights.h5"})
 MOST_METADATA_BYTES: Final = 64 * 1024
-TOLERANCE: Final = 1e-5  # float32 arithmetic in another order
+# What float32 in another order differs by at rows of all sizes; ordinary rows differ by 1e-6.
+TOLERANCE: Final = 1e-4
 
 
 class KerasModel(TensorFlowModel):
@@ -50,20 +51,26 @@ class KerasFile:
             odd = sorted(sizes.keys() ^ MEMBERS)[0]
             raise FormatRefused(f"its archive holds or lacks {odd[:80]!r}")
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            read_keras_config(archive.read("config.json"))
+            config = orjson.dumps(read_keras_config(archive.read("config.json")))
             saved = _version(archive, sizes)
+            members = {name: archive.read(name) for name in MEMBERS} | {"config.json": config}
         keras.config.disable_interactive_logging()
-        model = _load(data)
+        model = _load(members)
         if not model.built or not model.inputs:
             raise FormatRefused("it does not say what it takes", "give its first layer a shape")
         return Opened(KerasModel(model), saved, Kept(FORMAT.name, data, TOLERANCE))
 
 
-def _load(data: bytes) -> Any:
+def _load(members: Mapping[str, bytes]) -> Any:
+    """Let Keras read what was checked, and nothing else that the file may hold."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
     try:
         # Written out though it is the default: what a file names is never called.
         return saving_lib._load_model_from_fileobj(
-            io.BytesIO(data), custom_objects=None, compile=False, safe_mode=True
+            buffer, custom_objects=None, compile=False, safe_mode=True
         )
     except Exception as error:
         raise FormatRefused(f"Keras does not take it: {error}"[:300]) from error

@@ -12,6 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from models.arrays import pack_arrays, unpack_arrays
+from models.compilation import Unsuitable
+from models.compilation.layers import LayersEngine
 from models.errors import ModelsError
 from models.hosting import sandbox, warming
 from models.hosting.confinement import Confinement
@@ -73,7 +76,18 @@ def _opened(order: dict[str, Any], data: bytes) -> dict[str, Any]:
         return {"outcome": type(error).__name__, "reason": str(error)}
     except Exception as error:  # noqa: BLE001  a model may fail at rows; it may not end its process
         return {"outcome": "failed", "reason": f"{type(error).__name__}: {error}"}
-    return {"outcome": "opened", "answers": answers, "versions": list(opened.other_versions)}
+    told = {"outcome": "opened", "answers": answers, "versions": list(opened.other_versions)}
+    return told | {"layers": _compiled(opened.estimator, rows)}
+
+
+def _compiled(estimator: Any, rows: Features) -> list[Any] | str:
+    """What the engine of Keras' layers answers, opened as a worker opens it, or why it does not."""
+    arrays = LayersEngine().compile(estimator)
+    if isinstance(arrays, Unsuitable):
+        return arrays.reason
+    predictor = LayersEngine().load(unpack_arrays(pack_arrays(arrays)))
+    answers: list[Any] = predictor.answer("predict", rows).tolist()
+    return answers
 
 
 def _rows(columns: list[list[Any]]) -> Features:

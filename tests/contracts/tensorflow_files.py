@@ -69,6 +69,7 @@ def _models() -> dict[str, Any]:
 
     scaler = layers.Normalization()
     scaler.adapt(ROWS)
+    plain = keras.Input((4,))
     left, right = keras.Input((3,), name="left"), keras.Input((1,), name="right")
     joined = layers.Concatenate()([layers.Dense(3, activation="tanh")(left), right])
     return {
@@ -90,6 +91,8 @@ def _models() -> dict[str, Any]:
                 layers.Dense(1, activation="sigmoid"),
             ]
         ),
+        "chain": keras.Model(plain, layers.Dense(2)(layers.ReLU()(layers.Dense(5)(plain)))),
+        "skip": keras.Model(plain, layers.Concatenate()([layers.Dense(2)(plain), plain])),
         "two": keras.Model([left, right], [layers.Dense(1)(joined), layers.Dense(2)(joined)]),
         "lambda": keras.Sequential([keras.Input((4,)), layers.Lambda(lambda rows: rows * 2)]),
     }
@@ -97,6 +100,7 @@ def _models() -> dict[str, Any]:
 
 def _write_keras(kept: _Folder, folder: Path) -> None:
     models = _models()
+    models["dense"].compile("adam", "categorical_crossentropy")  # as whoever trained it did
     columns = [column.tolist() for column in ROWS.T]
     for name, model in models.items():
         path = folder / f"{name}.keras"

@@ -63,6 +63,24 @@ def test_files_of_tensorflow_itself_are_opened_and_answered_alike(
         assert_answers(opener.open(sample.format, sample.data, sample.columns), sample)
 
 
+def test_chains_of_dense_layers_are_answered_without_tensorflow(
+    samples: Samples, opener: Opener
+) -> None:
+    for name in ("dense.keras", "chain.keras"):
+        sample = samples[name]
+        answered = opener.open("keras", sample.data, sample.columns)
+        own, compiled = answered["answers"]["predict"], answered["layers"]
+        np.testing.assert_allclose(compiled, own, rtol=1e-5, atol=1e-6)
+
+
+def test_what_is_no_chain_of_dense_layers_is_left_to_tensorflow(
+    samples: Samples, opener: Opener
+) -> None:
+    for name, says in (("image", "more than one row"), ("two", "more than"), ("skip", "one chain")):
+        sample = samples[f"{name}.keras"]
+        assert says in opener.open("keras", sample.data, sample.columns)["layers"]
+
+
 @pytest.mark.parametrize("name", ["dense.keras", "dense.zip", "dense.tar"])
 def test_a_cut_or_altered_file_ends_no_process(name: str, samples: Samples, opener: Opener) -> None:
     sample, random = samples[name], np.random.default_rng(5)
