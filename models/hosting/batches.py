@@ -54,11 +54,14 @@ class Queue(Generic[P]):
         batch, rows, others = [first.call], first.rows, deque[Waiting[P]]()
         while self._waiting and len(batch) < MOST_CALLS and rows < MOST_ROWS:
             waiting = self._waiting.popleft()
-            if waiting.alike == first.alike and rows + waiting.rows <= MOST_ROWS:
-                batch.append(waiting.call)
-                rows += waiting.rows
-            else:
+            if waiting.alike != first.alike:
                 others.append(waiting)
+                continue
+            rows += waiting.rows
+            if rows > MOST_ROWS:
+                others.append(waiting)
+                break
+            batch.append(waiting.call)
         self._waiting.extendleft(reversed(others))
         return batch
 

@@ -36,7 +36,7 @@ MOST_TEXTS_BYTES: Final = 2**28  # of the texts in an answer
 MOST_ARTEFACT_BYTES: Final = 2**36
 MOST_REASON_BYTES: Final = 1000
 MOST_COLUMNS: Final = 2**20
-DIGEST_BYTES: Final = 32
+EXACT: Final = 2**53  # the integers that a float64 holds
 
 # magic, kind, method, form, padding, call, version, rows, columns, deadline, length of the payload
 REQUEST: Final = struct.Struct("<IBBBxQ32sIIdQ")
@@ -255,9 +255,9 @@ def _plain_objects(values: NDArray[Any]) -> NDArray[Any]:
         return values
     if all(isinstance(value, bool | np.bool_) for value in flat):
         return values.astype("|b1")
-    if all(type(value) is int for value in flat) and all(-(2**63) <= v < 2**63 for v in flat):
+    if all(type(value) is int and -(2**63) <= value < 2**63 for value in flat):
         return values.astype("<i8")
-    if all(isinstance(value, int | float) for value in flat):
+    if all(isinstance(v, float) or (type(v) is int and abs(v) <= EXACT) for v in flat):
         return values.astype("<f8")
     raise FrameMalformed("the answers are of mixed kinds")
 

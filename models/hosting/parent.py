@@ -16,6 +16,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from typing import Any, Final
@@ -26,6 +27,7 @@ from config.logging import configure_logging
 from models.errors import SandboxTooWeak
 from models.hosting import orders
 from models.hosting.confinement import SandboxReport
+from models.hosting.host import Opener
 from models.hosting.offspring import Offspring
 from models.hosting.population import AllBusy, Hosted, Population
 from models.hosting.probe import probe
@@ -298,7 +300,16 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def main(arguments: Sequence[str]) -> None:
+@dataclass(frozen=True, slots=True)
+class Craft:
+    """What a parent forks for: how it prepares, opens a model, and serves in a workshop."""
+
+    prepare: Callable[[str], None]
+    open_model: Opener
+    serve_workshop: Callable[[socket.socket], object]
+
+
+def main(arguments: Sequence[str], craft: Craft) -> None:
     """Serve until told to stop."""
     options = _parse(arguments)
     configure_logging(options.log_level, options.log_format)
@@ -310,16 +321,15 @@ def main(arguments: Sequence[str]) -> None:
         sys.exit(REFUSED)
     os.write(options.ready, b"1")
     threads = options.flavour == "tensorflow"
-    kwargs: dict[str, Any] = {"level": options.level, "threads": threads}
     parent = Parent(
-        Population(limits, _open_model, **kwargs),
-        Workshops(_serve_workshop, **kwargs),
+        Population(limits, craft.open_model, level=options.level, threads=threads),
+        Workshops(craft.serve_workshop, level=options.level, threads=threads),
         report,
         options.flavour,
     )
     listener = socket.socket(fileno=options.listener)
     listener.setblocking(False)
-    prepare = partial(_prepare, options.flavour)
+    prepare = partial(craft.prepare, options.flavour)
     parent.serve(listener, options.lifeline, prepare, early=options.flavour == "sklearn")
 
 
@@ -339,4 +349,4 @@ def _serve_workshop(connection: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(sys.argv[1:], Craft(_prepare, _open_model, _serve_workshop))

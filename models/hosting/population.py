@@ -272,7 +272,7 @@ class Population:
                 "pid": host.process.pid,
                 "age_seconds": round(host.process.age, 3),
                 "idle_seconds": round(now - host.used, 3),
-                "bytes": host.use.bytes,
+                "bytes": max(0, host.use.bytes - self._shared_bytes),
                 "cpu_seconds": host.use.cpu_seconds,
                 "connections": host.connections,
                 "batches": host.page.sequence // 2,

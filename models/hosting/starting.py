@@ -54,6 +54,7 @@ class Parentage:
     level: Level = "full"
     log_level: str = "warning"
     log_format: str = "json"
+    module: str = MODULE
 
     @property
     def argv(self) -> tuple[str, ...]:
@@ -67,7 +68,7 @@ class Parentage:
         }
         # -P: never import from the current folder
         words = [word for option in options.items() for word in option]
-        return (sys.executable, "-P", "-m", MODULE, *words)
+        return (sys.executable, "-P", "-m", self.module, *words)
 
 
 def scrubbed_environment() -> dict[str, str]:
