@@ -62,6 +62,9 @@ LIMITS: Final[Mapping[str, Limit]] = MappingProxyType(
         "rows_per_day": _limit(
             "rows/day", "rows of the tenant (UTC)", free=10**6, standard=10**10, unlimited=10**12
         ),
+        "kept_versions": _limit(
+            "versions", "versions that are not deleted", free=20, standard=10_000, unlimited=10**9
+        ),
     }
 )
 PLANS: Final = ("free", "standard", "unlimited")

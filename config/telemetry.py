@@ -43,6 +43,7 @@ class Telemetry:
             registry=self.registry,
         )
         self.refusals = self._counter("refusals", "Requests refused.", "problem")
+        self.intakes = self._counter("intakes", "Intake jobs that ended.", "state")
         self.logins = self._counter("logins", "Logins.", "outcome")
         self.epoch = self._gauge("epoch", "The epoch as the slowest worker sees it.")
         self.counters_shared = self._gauge(

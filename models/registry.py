@@ -123,6 +123,11 @@ class Registry:
         for row, name in session.execute(own.order_by(ModelRow.name, VersionRow.number)):
             yield self._reader.entry(session, scope, row, name).kept()
 
+    def count_kept(self, session: Session, scope: TenantScope) -> int:
+        """How many versions of the tenant are not deleted."""
+        own = (VersionRow.tenant_id == scope.tenant_id, VersionRow.sealed_key.is_not(None))
+        return session.scalar(select(func.count()).where(*own)) or 0
+
     def sealer(self, session: Session, version: Version) -> Sealer:
         """What seals and opens a version's files; raises VersionDeleted if its key is gone."""
         return self._keys.sealer(session, version)

@@ -123,6 +123,16 @@ class TooBusy(ServiceError):
         super().__init__(f"{what}; try again in {retry_after:.0f} s")
 
 
+class QuotaReached(ServiceError):
+    """Raised when a tenant keeps as much as its plan lets it."""
+
+    def __init__(self, limit: str, most: int) -> None:
+        self.limit = limit
+        super().__init__(
+            f"the limit {limit!r} of {most} is reached; delete some, or have the limit raised"
+        )
+
+
 class StorageFull(ServiceError):
     """Raised when there is no room on the disk for what was sent."""
 
@@ -234,6 +244,7 @@ TABLE: Final[Mapping[type[Exception], Problem]] = {
     RateLimited: Problem(429, "rate-limited", "A limit is reached"),
     TooBusy: BUSY,
     StorageFull: STORAGE_FULL,
+    QuotaReached: CONFLICT,
     ModelRefused: Problem(422, "model-refused", "The model is refused"),
     NotReady: Problem(503, "not-ready", "Not ready to serve"),
     auth_errors.TokenRefused: INVALID_TOKEN,

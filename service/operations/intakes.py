@@ -33,6 +33,7 @@ from models.jobs import FILE, Job, State
 from models.stages import Prepared, Stage
 from models.versions import Version
 from service.bootstrap import Platform
+from service.errors import QuotaReached
 from service.operations.imports import aliases_wished, point
 from service.operations.preparation import Source, prepare
 from service.operations.recording import Act
@@ -65,7 +66,7 @@ class AccountGone(Exception):
 
 
 # What ends a job for good because of what was uploaded, and what only puts it off.
-REFUSALS: Final = (IntakeRefused, UploadLost, AccountGone, AuthError)
+REFUSALS: Final = (IntakeRefused, UploadLost, AccountGone, AuthError, QuotaReached)
 SETBACKS: Final = (HostsUnavailable, StoreUnavailable, OperationalError)
 
 
@@ -223,6 +224,7 @@ class Errand:
                     outcome="refused",
                     details={"job": self.job.id, "state": str(state), "reason": note[:255]},
                 )
+        self.platform.telemetry.intakes.labels(str(state)).inc()
         try:
             self.platform.uploads.delete(self.job.place)
         except StoreUnavailable as error:

@@ -1,27 +1,21 @@
-"""The models of a tenant: imported by the operator, listed and shown to members."""
+"""The models of a tenant: listed, shown, made the default, and deleted."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from auth.permissions import Permission
 from auth.scope import Scope
-from models import intake
 from models.listing import Model
 from models.names import CHAMPION
 from models.signature import Signature
-from models.versions import Version
 from service.bootstrap import Platform
 from service.errors import InputMalformed
 from service.operations.aliases import proven
 from service.operations.recording import recorded
-from service.operations.registration import register
 from service.operations.versions import remove_files
-
-FORMATS: Final = ("skops", "joblib")  # what an operator vouches for
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,32 +85,6 @@ def show_manifests(platform: Platform, scope: Scope, name: str) -> list[dict[str
         model = platform.registry.show(session, scope, name)
         found = [platform.registry.find(session, scope, name, v.number) for v in model.versions]
     return [entry.version.manifest.as_json() for entry in found if entry.version]
-
-
-def import_model(
-    platform: Platform,
-    scope: Scope,
-    name: str,
-    path: Path,
-    *,
-    promote: bool = False,
-    accept_version: bool = False,
-    progress: intake.Progress | None = None,
-) -> Version:
-    """Open a model file that the operator vouches for, and register what it was rebuilt into.
-
-    Operators only, and only from the command line: the file may be a pickle, and there is no
-    sandbox yet to open one from anybody else in.
-    """
-    scope.require(Permission.TENANTS)
-    scope.require(Permission.MODELS_WRITE, name)
-    prepared = intake.import_file(
-        path,
-        formats=FORMATS,
-        version_policy="accept" if accept_version else "refuse",
-        on_progress=progress,
-    )
-    return register(platform, scope, name, prepared, promote=promote)
 
 
 def set_default(

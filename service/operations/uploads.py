@@ -21,6 +21,7 @@ from models.uploads import PartWriter, StoredPart, UploadPlace
 from service.bootstrap import Platform
 from service.errors import InputMalformed, RateLimited, StorageFull
 from service.operations.recording import recorded
+from service.operations.registration import require_room as require_version_room
 from service.spools import FULL, require_room
 
 ROWS: Final = "rows"
@@ -53,6 +54,7 @@ def admit(platform: Platform, scope: Scope, model: str, form: str) -> None:
     known_format(scope, model, form)
     with platform.database.read() as session:
         _refuse_many(platform, platform.jobs.open_of(session, scope))
+        require_version_room(platform, session, scope)
 
 
 def known_format(scope: Scope, model: str, form: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import resource
 import threading
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
@@ -378,6 +379,17 @@ def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nu
     monkeypatch.setattr("service.spools.SealedWriter.write", fail)
 
     assert asyncio.run(taking(Librarian(), tmp_path).answer(REQUEST, pieces(b"x"))).status == 507
+
+
+def test_a_disk_that_takes_no_more_is_told(tmp_path: Path) -> None:
+    """The kernel refuses files of more than 64 KiB, as a quota would."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64 * 1024, before[1]))
+    try:
+        large = taking(Librarian(2**20), tmp_path).answer(REQUEST, pieces(b"x" * 2**20))
+        assert asyncio.run(large).status == 507
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_uploads_leave_room_on_the_disk(tmp_path: Path) -> None:

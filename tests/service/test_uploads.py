@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from config.settings import Settings, load_settings
+from models.uploads import Uploads
 from service.app import Served
+from service.operations import models, plans
 from service.spools import UPLOAD, Upload
 from tests.house import Actor, House
 from tests.service.problems import pointers, refused
@@ -262,6 +265,20 @@ class TestWaiting:
         assert upload(house.ben).status_code == 202
 
 
+def test_versions_that_a_tenant_keeps_are_bounded_by_its_plan(house: House) -> None:
+    plans.set_limits(house.platform, house.operator("acme"), values={"kept_versions": 2})
+    first, second = (upload(house.ben).get_json()["id"] for _ in range(2))
+    work(house)
+
+    shown = [house.ben.get(f"/jobs/{job}").get_json() for job in (first, second)]
+    assert [job["state"] for job in shown] == ["ready", "refused"]
+    assert "kept_versions" in shown[1]["problem"]
+    assert "kept_versions" in refused(upload(house.ben), 409, "conflict")["detail"]
+    assert upload(house.gail).status_code == 202
+    models.delete_model(house.platform, house.operator("acme"), "fresh", confirm="fresh")
+    assert upload(house.ben).status_code == 202
+
+
 def full(house: House, free: int) -> House:
     object.__setattr__(house.platform.settings, "free_disk_bytes", free)
     return house
@@ -275,27 +292,24 @@ def test_full_disk_is_told_and_leaves_nothing(house: House) -> None:
     assert house.ben.get("/jobs").get_json() == []
 
 
-def test_disk_that_fills_up_on_the_way_is_told_and_leaves_nothing(
+def test_disk_that_takes_no_more_is_told_and_leaves_nothing(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limited = full(house, 0)
-    monkeypatch.setattr("models.uploads.PIECE_BYTES", 1024)
-    real = limited.platform.uploads.put
-    counted = iter(range(3))
+    """The kernel refuses files of more than 4 MiB, as a quota would."""
+    real, limits = house.platform.uploads.put, resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def put(*arguments: Any) -> None:
-        if next(counted, None) is None:
-            monkeypatch.setattr("models.stores.folder.os.fsync", fail)
-        real(*arguments)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4 * 2**20, limits[1]))
+        try:
+            real(*arguments)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
-    def fail(_descriptor: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(limited.platform.uploads, "put", put)
-    response = upload(limited.ben, b"x" * 10_000)
+    with monkeypatch.context() as patched:
+        patched.setattr(Uploads, "put", lambda _self, *arguments: put(*arguments))
+        response = upload(full(house, 0).ben, b"x" * (9 * 2**20))
 
     refused(response, 507, "storage-full")
-    monkeypatch.undo()
     assert kept(house) == set()
     assert [path for path in house.platform.settings.uploads.rglob("*") if path.is_file()] == []
 
