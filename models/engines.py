@@ -7,6 +7,7 @@ from typing import Final
 
 from models.chains.engine import ChainEngine
 from models.compilation import Engine
+from models.compilation.graph.engine import GraphEngine
 from models.compilation.layers import LayersEngine
 from models.compilation.linear import LinearEngine
 from models.compilation.numeric.engine import NumericEngine
@@ -14,6 +15,12 @@ from models.compilation.trees import TreesEngine
 
 NATIVE: Final = "native"  # the model's own library, where no engine is proven to agree
 
+_GRAPH: Final = GraphEngine()
 _SINGLE: Final[tuple[Engine, ...]] = (LinearEngine(), TreesEngine(), NumericEngine())
-_ALL: Final[tuple[Engine, ...]] = (*_SINGLE, ChainEngine(_SINGLE), LayersEngine())
+_ALL: Final[tuple[Engine, ...]] = (
+    *_SINGLE,
+    ChainEngine((*_SINGLE, _GRAPH)),
+    _GRAPH,
+    LayersEngine(),
+)
 ENGINES: Final = MappingProxyType({engine.name: engine for engine in _ALL})
