@@ -55,9 +55,10 @@ class Placed:
 
 def width_of(estimator: Any) -> int | None:
     """How many columns a fitted estimator takes, some of which always take one."""
-    if type(first_step(estimator)).__name__ in VECTORIZERS | {"IsotonicRegression"}:
+    first = first_step(estimator)
+    if type(first).__name__ in VECTORIZERS | {"IsotonicRegression"}:
         return 1
-    count = getattr(estimator, "n_features_in_", None)
+    count = getattr(estimator, "n_features_in_", getattr(first, "n_features_in_", None))
     return int(count) if isinstance(count, int | np.integer) and count > 0 else None
 
 

@@ -8,7 +8,6 @@ The workshop may be under the power of what it opened: its messages are read as 
 
 from __future__ import annotations
 
-import array
 import os
 import select
 import socket
@@ -19,7 +18,7 @@ from typing import Any, Final
 import orjson
 
 from models.errors import FrameMalformed
-from models.hosting.streams import descriptors_in
+from models.hosting.descriptors import DESCRIPTOR_BYTES, descriptors_in, descriptors_out
 
 MARK: Final = b"SLYW"
 PREFIX_BYTES: Final = 8
@@ -64,10 +63,10 @@ def send(connection: socket.socket, message: Message) -> None:
         }
     )
     prefix = MARK + len(head).to_bytes(4, "little")
-    fds = array.array("i", message.descriptors)
-    ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)] if fds else []
     try:
-        sent = connection.sendmsg([prefix], ancillary, socket.MSG_NOSIGNAL)
+        sent = connection.sendmsg(
+            [prefix], descriptors_out(message.descriptors), socket.MSG_NOSIGNAL
+        )
         for part in (prefix[sent:], head, *message.blobs):
             _send_all(connection, part)
     except OSError as error:
@@ -117,7 +116,7 @@ class _Reader:
     def _some(self, count: int) -> bytes:
         while not self._poll.poll(SLICE_MILLISECONDS):
             self._patience()
-        size = socket.CMSG_SPACE(MOST_DESCRIPTORS * array.array("i").itemsize)
+        size = socket.CMSG_SPACE(MOST_DESCRIPTORS * DESCRIPTOR_BYTES)
         try:
             data, ancillary, flags, _ = self._connection.recvmsg(
                 count, size, socket.MSG_CMSG_CLOEXEC
