@@ -92,11 +92,10 @@ def set_default(
 ) -> ModelView:
     """Let a model answer requests that name none; a version given becomes its champion."""
     by = str(scope.principal)
-    if version is not None:
-        proven(platform, scope, name, version)
+    target = None if version is None else proven(platform, scope, name, version)
     with recorded(platform, scope, Permission.MODELS_WRITE, "models.set-default", name) as act:
-        if version is not None:
-            platform.registry.aliases.set(act.session, scope, name, CHAMPION, version, by=by)
+        if target is not None:
+            platform.registry.aliases.set(act.session, scope, name, CHAMPION, target.number, by=by)
         platform.registry.set_default(act.session, scope, name)
         act.details["version"] = version
         return _view(platform.registry.show(act.session, scope, name))
