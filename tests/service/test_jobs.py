@@ -20,7 +20,7 @@ from service.operations import jobs as operations
 from tests.house import House, opened
 from tests.journeys.served import until
 from tests.service.problems import refused
-from tests.service.uploading import kept, skops_file, upload, work
+from tests.service.uploading import joblib_file, kept, skops_file, upload, work
 
 
 def posted(house: House, **options: Any) -> str:
@@ -164,6 +164,20 @@ def test_grant_for_one_model_shows_the_jobs_of_that_model_alone(house: House) ->
     refused(upload(robot), 403, "insufficient-scope")
     assert upload(robot, path="/models/other/versions").status_code == 202
     assert len(robot.get("/jobs").get_json()) == 1
+
+
+def test_job_may_no_more_than_the_token_that_uploaded_it(house: House) -> None:
+    client_id, secret = house.robot("models.write models.pickle")
+    form = {"grant_type": "client_credentials", "scope": "models.write:fresh"}
+    asked = house.client.post("/auth/token", data=form, auth=(client_id, secret))
+    robot = replace(house.ben, tokens={"access_token": asked.get_json()["access_token"]})
+
+    job_id = upload(robot, joblib_file(), headers={"X-Model-Format": ""}).get_json()["id"]
+    work(house)
+
+    job = shown(house, job_id)
+    assert job["state"] == "refused", job
+    assert "joblib" in job["problem"]
 
 
 def test_whoever_was_disabled_meanwhile_gets_no_version(house: House) -> None:
