@@ -13,6 +13,7 @@ from typing import Final
 import joblib
 from sklearn.exceptions import InconsistentVersionWarning
 
+from models.boosters import guard_boosters
 from models.errors import FormatRefused
 from models.handlers import MOST_OPENED_BYTES, Opened
 
@@ -32,6 +33,7 @@ class JoblibFile:
         plain = data if _is_pickle(data) else _unpacked(data)
         if not _is_pickle(plain):
             raise FormatRefused("what it compresses is no pickle")
+        guard_boosters()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:

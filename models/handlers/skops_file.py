@@ -17,6 +17,7 @@ from skops.io._general import object_get_state
 from skops.io._utils import _get_state
 from skops.io.exceptions import UntrustedTypesFoundException
 
+from models import boosters
 from models.archives import check_archive
 from models.errors import FormatRefused
 from models.estimators import parts_of
@@ -25,10 +26,13 @@ from models.soundness import refuse_unsound
 
 SCHEMA: Final = "schema.json"
 MOST_SCHEMA_BYTES: Final = 256 * 1024**2
-MEMBER: Final = re.compile(r"schema\.json|[0-9]{1,24}\.np[yz]")
+# The last are the bytes of boosters.
+MEMBER: Final = re.compile(r"schema\.json|[0-9]{1,24}\.np[yz]|[0-9a-f-]{36}\.bin")
 MATRIX: Final = re.compile(r"(data|indices|indptr|row|col|format|shape|_is_array)\.npy")
 ONLY_SKLEARN: Final = "models are made of scikit-learn's own parts, numpy's and scipy's"
-PACKAGES: Final = frozenset({"builtins", "collections", "numpy", "scipy", "sklearn"})
+PACKAGES: Final = (
+    frozenset({"builtins", "collections", "numpy", "scipy", "sklearn"}) | boosters.PACKAGES
+)
 # Functions and types of numpy and scipy that fitted estimators hold beside what skops trusts: they
 # compute, or are data.
 TRUSTED: Final = frozenset(
@@ -114,6 +118,7 @@ _get_state.register(Birch, object_get_state)
 
 
 def _load(data: bytes) -> Any:
+    boosters.guard_boosters()
     try:
         types = skops.io.get_untrusted_types(data=data)
         _refuse_untrusted(types)
@@ -137,7 +142,7 @@ def _refuse_untrusted(types: list[str]) -> None:
 def _is_data(name: str) -> bool:
     """Whether a type or function that skops itself does not trust may be opened in a sandbox."""
     module, _, kind = name.rpartition(".")
-    if name in TRUSTED:
+    if name in TRUSTED or name in boosters.CLASSES:
         return True
     if not ESTIMATORS.fullmatch(module):
         return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,7 @@ class Hostile:
     name: str
     make: Callable[[bytes], bytes]
     says: str
+    of: str = ""  # the name of the honest file, else the first of its format
 
 
 def _graph(change: Callable[[ModelProto], None]) -> Callable[[bytes], bytes]:
@@ -206,8 +208,44 @@ def _archived(**added: bytes) -> Callable[[bytes], bytes]:
     return lambda data: archive_of(members_of(data) | added)
 
 
+def _stored_xgboost(data: bytes) -> bytes:
+    """The booster's bytes within a skops file, its first tree a circle."""
+    members = members_of(data)
+    name = next(name for name in members if name.endswith(".bin"))
+    snapshot = read_ubjson(members[name])
+    tree = snapshot["Model"]["learner"]["gradient_booster"]["model"]["trees"][0]
+    tree["left_children"] = [0, *tree["left_children"].tolist()[1:]]
+    return archive_of(members | {name: json.dumps(snapshot, default=np.ndarray.tolist).encode()})
+
+
+def _stored_lightgbm(before: str, after: str) -> Callable[[bytes], bytes]:
+    """The booster's text within a skops file, one of its lines altered."""
+
+    def make(data: bytes) -> bytes:
+        members = members_of(data)
+        schema = re.sub(before, after, members["schema.json"].decode(), count=1)
+        return archive_of(members | {"schema.json": schema.encode()})
+
+    return make
+
+
 HOSTILE = (
     Hostile("skops", "a member with a path", _archived(**{"../x": b""}), "archive holds"),
+    Hostile("skops", "a circle", _stored_xgboost, "not there", of="xgboost"),
+    Hostile(
+        "skops",
+        "a circle of lightgbm's",
+        _stored_lightgbm(r"left_child=-?[0-9]+", "left_child=0"),
+        "no tree",
+        of="lightgbm",
+    ),
+    Hostile(
+        "skops",
+        "offsets of lightgbm's",
+        _stored_lightgbm(r"tree_sizes=", "tree_sizes=9"),
+        "as long as it says",
+        of="lightgbm",
+    ),
     Hostile("onnx", "data outside", _graph(_external_initializer), "outside of the file"),
     Hostile("onnx", "sparse data outside", _graph(_external_sparse), "outside of the file"),
     Hostile("onnx", "a constant outside", _graph(_external_constant), "outside of the file"),

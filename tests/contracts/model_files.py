@@ -30,6 +30,7 @@ THREE = (ROWS[:, 0] * 3).astype(int)
 TEXTS = np.array(["low", "mid", "top"])[THREE]
 ASKED = RANDOM.random((9, 4))
 COLUMNS = [column.tolist() for column in ASKED.T]
+QUIET: dict[str, Any] = {"n_estimators": 3, "verbose": -1, "min_child_samples": 5, "n_jobs": 1}
 METHODS = ("predict", "predict_proba", "predict_log_proba", "decision_function")
 
 
@@ -51,13 +52,18 @@ def own_answers(model: Any, rows: Any = ASKED) -> dict[str, Any]:
 
 
 def _scikit_learn() -> list[Sample]:
-    forest = RandomForestClassifier(4, random_state=0).fit(ROWS, TEXTS)
-    packed = io.BytesIO()
-    joblib.dump(forest, packed)
-    return [
-        Sample("skops", bytes(skops.io.dumps(forest)), COLUMNS, own_answers(forest)),
-        Sample("joblib", packed.getvalue(), COLUMNS, own_answers(forest)),
-    ]
+    found = []
+    for name, model in (
+        ("forest", RandomForestClassifier(4, random_state=0).fit(ROWS, TEXTS)),
+        ("xgboost", xgboost.XGBClassifier(n_estimators=3).fit(ROWS, THREE)),
+        ("lightgbm", lightgbm.LGBMClassifier(**QUIET).fit(ROWS, TEXTS)),
+    ):
+        packed = io.BytesIO()
+        joblib.dump(model, packed)
+        answers = own_answers(model)
+        found.append(Sample("skops", bytes(skops.io.dumps(model)), COLUMNS, answers, name))
+        found.append(Sample("joblib", packed.getvalue(), COLUMNS, answers, name))
+    return found
 
 
 def _onnx() -> list[Sample]:
@@ -134,14 +140,13 @@ def _xgboost() -> list[Sample]:
 
 
 def _lightgbm() -> list[Sample]:
-    quiet: dict[str, Any] = {"n_estimators": 3, "verbose": -1, "min_child_samples": 5, "n_jobs": 1}
     found = []
     for name, model, answers in (
-        ("two", lightgbm.LGBMClassifier(**quiet), BINARY),
-        ("three", lightgbm.LGBMClassifier(**quiet), THREE),
-        ("each", lightgbm.LGBMClassifier(**quiet, objective="multiclassova"), THREE),
-        ("numbers", lightgbm.LGBMRegressor(**quiet), BINARY),
-        ("counts", lightgbm.LGBMRegressor(**quiet, objective="poisson"), THREE),
+        ("two", lightgbm.LGBMClassifier(**QUIET), BINARY),
+        ("three", lightgbm.LGBMClassifier(**QUIET), THREE),
+        ("each", lightgbm.LGBMClassifier(**QUIET, objective="multiclassova"), THREE),
+        ("numbers", lightgbm.LGBMRegressor(**QUIET), BINARY),
+        ("counts", lightgbm.LGBMRegressor(**QUIET, objective="poisson"), THREE),
     ):
         model.fit(ROWS, answers)
         data = model.booster_.model_to_string().encode()

@@ -97,7 +97,8 @@ def test_a_file_of_another_format_is_refused(name: str, opener: Opener) -> None:
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=lambda hostile: hostile.name)
 def test_a_hostile_file_is_refused_with_its_reason(hostile: Hostile, opener: Opener) -> None:
-    sample = sample_of(hostile.format)
+    named = (s for s in known_samples() if (s.format, s.name) == (hostile.format, hostile.of))
+    sample = next(named) if hostile.of else sample_of(hostile.format)
     data = hostile.make(sample.data)
     assert data != sample.data
     reason = assert_refused(opener.open(sample.format, data, sample.columns))
