@@ -26,6 +26,11 @@ NOTHING: Final = bytes(8)  # the length of an array that is left out
 STATISTICS: Final = NOTHING * 6
 NO_OPTIONS: Final = bytes(8)
 
+# What a node takes besides its numbers and sets, and a tree besides its nodes.
+NODE_BYTES: Final = 32
+SET_BYTES: Final = 16
+TREE_BYTES: Final = 1_024
+
 Numbers = NDArray[Any]
 
 
@@ -57,6 +62,23 @@ def checkpoint_of(trees: Ensemble) -> bytes:
 def float_type(trees: Ensemble) -> np.dtype[Any]:
     """The type of its rows, thresholds and sums."""
     return np.dtype(np.float32 if trees.arithmetic == SINGLE else np.float64)
+
+
+def bytes_in_memory(trees: Ensemble) -> int:
+    """About how much treelite keeps of an ensemble: it makes room for powers of two."""
+    vector, number = trees.leaves.shape[1], float_type(trees).itemsize
+    each_node = NODE_BYTES + number * (1 if vector > 1 else 2)
+    if trees.set_nodes is not None:
+        each_node += SET_BYTES
+    nodes = _room(trees.sizes) * each_node
+    leaves = np.add.reduceat(trees.left == -1, trees.starts, dtype=np.int64)
+    vectors = _room(leaves * vector) * number if vector > 1 else np.zeros(1)
+    return int(nodes.sum() + vectors.sum()) + TREE_BYTES * trees.trees
+
+
+def _room(counts: Numbers) -> Numbers:
+    rounded: Numbers = np.exp2(np.ceil(np.log2(np.maximum(counts, 1))))
+    return rounded
 
 
 def _parts(trees: Ensemble) -> Iterator[bytes | memoryview]:

@@ -105,24 +105,25 @@ def _check_children(trees: Ensemble) -> None:
     inner = np.flatnonzero(~leaf)
     starts = np.repeat(trees.starts, trees.sizes)[inner]
     sizes = np.repeat(trees.sizes, trees.sizes)[inner]
-    reached = np.zeros(len(trees.left), np.int64)
-    for child in (trees.left[inner].astype(np.int64), trees.right[inner].astype(np.int64)):
+    children = [trees.left[inner].astype(np.int64), trees.right[inner].astype(np.int64)]
+    for child in children:
         # A child behind its parent cannot lead back to it: no walk is longer than the tree.
         _require((child > inner - starts).all(), "a child is not behind its parent")
         _require((child < sizes).all(), "a child is not in its tree")
-        np.add.at(reached, child + starts, 1)
-    reached[trees.starts] += 1
-    _require((reached == 1).all(), "a node is not the child of exactly one other")
+    reached = [trees.starts, *(child + starts for child in children)]
+    times = np.bincount(np.concatenate(reached), minlength=len(leaf))
+    _require((times == 1).all(), "a node is not the child of exactly one other")
 
 
 def _check_depth(trees: Ensemble) -> None:
     starts = np.repeat(trees.starts, trees.sizes)
+    number = np.repeat(np.arange(trees.trees), trees.sizes)
     level, steps = trees.starts, 0
     for _ in range(MOST_DEPTH):
         level = level[trees.left[level] != -1]
         if not len(level):
             return
-        steps += len(np.unique(starts[level]))
+        steps += int(np.count_nonzero(np.bincount(number[level])))
         _require(steps <= MOST_STEPS, f"a row's ways are longer than {MOST_STEPS} nodes")
         left, right = trees.left[level], trees.right[level]
         level = np.concatenate([starts[level] + left, starts[level] + right])

@@ -21,6 +21,7 @@ AS_SINGLE_UNBOUNDED: Final = "single unbounded"
 CODED: Final = "coded"
 LIGHTGBM: Final = "lightgbm"
 ZERO: Final = float(np.float32(1e-35))  # LightGBM's: what is not farther from zero is zero
+LARGEST: Final = float(np.finfo(np.float32).max)
 NAMES: Final = (
     "reading",
     "coded",
@@ -60,10 +61,13 @@ class AsSingle:
 
     def read(self, features: Features) -> Numbers:
         """Return the rounded matrix; raises RowsRefused for a number beyond float32."""
+        rows = matrix(features)
+        if np.abs(rows).max() <= LARGEST:  # not so if a number is missing
+            return rows.astype(np.float32, order="C").astype(self.dtype, copy=False)
         with np.errstate(over="ignore"):
-            rounded = matrix(features).astype(np.float32, order="C")
-        if self.bounded:
-            _refuse_infinite(rounded)
+            rounded = rows.astype(np.float32, order="C")
+        if self.bounded and np.isinf(rounded).any():
+            raise RowsRefused("a number is beyond the range of float32")
         return rounded.astype(self.dtype, copy=False)
 
 
@@ -175,13 +179,6 @@ def _filled(
             if (np.diff(coded_numbers[column]) <= 0).any():
                 raise ArraysMalformed("categories are not in order")
     return Coded(coded_texts, coded_numbers)
-
-
-def _refuse_infinite(rounded: NDArray[np.float32]) -> None:
-    # A finite sum has finite parts; of float32 in float64 it cannot overflow.
-    total = np.add.reduce(rounded, axis=None, dtype=np.float64)
-    if not np.isfinite(total) and np.isinf(rounded).any():
-        raise RowsRefused("a number is beyond the range of float32")
 
 
 def _codes_of_texts(column: Numbers, known: Mapping[str, int]) -> NDArray[np.float64]:

@@ -20,7 +20,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.compilation.trees.checkpoint import checkpoint_of, float_type
+from models.compilation.trees.checkpoint import bytes_in_memory, checkpoint_of, float_type
 from models.compilation.trees.ensemble import IDENTITY, Ensemble, divided
 from models.errors import ArraysMalformed, RowsRefused
 
@@ -31,7 +31,6 @@ MOST_ANSWERS: Final = 50_000_000
 GROUP_NODES: Final = 80_000  # about 4 MB
 BLOCK: Final = 512  # rows
 FEW_ROWS: Final = 8
-TREE_BYTES: Final = 1_536  # what a tree holds besides its arrays, measured
 SUMS: Final = b'{"predict_type": "default", "nthread": 1}'
 EACH: Final = b'{"predict_type": "score_per_tree", "nthread": 1}'
 PREDICT: Final = (
@@ -72,7 +71,7 @@ class _Group:
         self._library, self.handle = library, handle
         self.trees, self.column = trees.trees, trees.column
         self._dtype = float_type(trees).name.encode()
-        self.size = len(checkpoint) + TREE_BYTES * trees.trees
+        self.size = bytes_in_memory(trees)
 
     def ask(self, rows: NDArray[Any], answers: NDArray[Any], what: ctypes.c_void_p) -> None:
         """Write what each row gets into `answers`, which has room for exactly that."""
