@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from typing import Any, Final
 
 from numpy.typing import NDArray
 
@@ -10,21 +11,38 @@ from models.execution import Executor
 from models.tables import Features
 from models.versions import Version
 
+REMEMBERED_SECONDS: Final = 60.0
+
 
 class ServingExecutor:
-    """Answers compiled methods with one executor, and all others with another."""
+    """Answers compiled methods with one executor, and all others with another.
+
+    It remembers for a minute which tenants have called the other: their calls may wait long.
+    """
 
     def __init__(self, compiled: Executor, native: Executor) -> None:
         self._compiled = compiled
         self._native = native
+        self._natively: dict[str, float] = {}
 
     def answer(
         self, version: Version, method: str, features: Features, *, seconds: float
     ) -> NDArray[Any]:
         """Answer each row within so many seconds, in the dtype of the model's own answers."""
-        is_compiled = method in version.manifest.contents.engine_methods
-        executor = self._compiled if is_compiled else self._native
-        return executor.answer(version, method, features, seconds=seconds)
+        if method in version.manifest.contents.engine_methods:
+            return self._compiled.answer(version, method, features, seconds=seconds)
+        self._natively[version.tenant_id] = time.monotonic()
+        return self._native.answer(version, method, features, seconds=seconds)
+
+    def keeps_waiting(self, tenant_id: str) -> bool:
+        """Whether the tenant has lately called what its own library answers."""
+        since = self._natively.get(tenant_id)
+        if since is None:
+            return False
+        if time.monotonic() - since > REMEMBERED_SECONDS:
+            self._natively.pop(tenant_id, None)
+            return False
+        return True
 
     def warm(self, version: Version) -> None:
         """Open a version wherever one of its methods is answered."""

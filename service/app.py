@@ -21,6 +21,7 @@ from service import faults, limits, security
 from service.bootstrap import Platform, assemble
 from service.description import ProblemApi
 from service.intake_runner import IntakeRunner
+from service.lanes import Pace
 from service.operations.guesses import counted_address
 from service.protocols import predict
 from service.routes import (
@@ -56,9 +57,11 @@ BLUEPRINTS: Final = (
     documentation.bp,
 )
 # What hashes passwords; werkzeug takes any number of slashes in front for one.
-SLOW_PATHS: Final = re.compile(
+HASHING_PATHS: Final = re.compile(
     r"/+(?:auth/(?:login|password|otp)|admin/users(?:/[^/]*/reset-password)?)"
 )
+# What opens a version first, wherever that runs.
+WAITING_PATHS: Final = re.compile(r"/+models/[^/]+/aliases/.+")
 INTAKE_SECONDS: Final = 5.0  # that a stopping worker gives an intake to stop as well
 UPLOAD_PATHS: Final = re.compile(r"/+models/[^/]+/versions")
 log = structlog.get_logger("sallyport.requests")
@@ -77,15 +80,18 @@ class Served:
         """Answer one request."""
         return self.app(environ, start_response)
 
-    def sort(self, path: str, authorization: str | None, address: str) -> tuple[bool, Hashable]:
-        """Whether a call is slow, and whose turn it uses: its tenant's if its token is known.
+    def sort(self, path: str, authorization: str | None, address: str) -> tuple[Pace, Hashable]:
+        """What a call will do, and whose turn it uses: its tenant's if its token is known.
 
         Only a verified token says whose it is: a claimed tenant would let anybody take another
         tenant's turns.
         """
         scope = security.known_scope(self.platform, authorization or "")
         turn = scope.tenant_id if scope else counted_address(address)
-        return SLOW_PATHS.fullmatch(path) is not None, turn
+        if HASHING_PATHS.fullmatch(path):
+            return "hashing", turn
+        waits = scope is not None and self.platform.hosting.keeps_waiting(scope.tenant_id)
+        return "waiting" if waits or WAITING_PATHS.fullmatch(path) else "quick", turn
 
     def takes_upload(self, method: str, path: str) -> bool:
         """Whether a request brings a file that memory should not hold."""

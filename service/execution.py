@@ -14,7 +14,6 @@ from config.epoch import Epoch, EpochCache
 from config.settings import Settings
 from config.telemetry import Telemetry
 from models.artefacts import Artefacts
-from models.execution import Executor
 from models.execution.hosts import HostExecutor
 from models.execution.in_process import InProcessExecutor
 from models.formats import Flavour
@@ -76,8 +75,12 @@ class Hosting:
 
     hosts: Mapping[Flavour, HostsClient]
     incidents: WatchedIncidents
-    executor: Executor
+    executor: ServingExecutor
     intake: Intake
+
+    def keeps_waiting(self, tenant_id: str) -> bool:
+        """Whether calls of the tenant are to be expected to wait for a host."""
+        return self.executor.keeps_waiting(tenant_id)
 
     def close(self) -> None:
         """Hang up; a parent of this process's own ends with its hosts."""

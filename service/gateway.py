@@ -30,7 +30,7 @@ from service.errors import (
     StorageFull,
     TooBusy,
 )
-from service.lanes import Lanes, LanesFull
+from service.lanes import Lanes, LanesFull, Pace
 from service.spools import UPLOAD, Admission, Spool, Spools, Upload
 from service.wsgi import Answer, Body, Request, RequestRefused, environ_of, run_wsgi
 
@@ -47,18 +47,19 @@ WAITING_SLOW: Final = 128  # some seconds' worth of password hashes
 WAITING_SLOW_EACH: Final = 32
 UPLOADS: Final = 16
 UPLOADS_EACH: Final = 4
+WAITING_THREADS: Final = 32  # they cost memory alone
 UPLOAD_THREADS: Final = 8  # more than one caller's uploads can hold
 SPOOLED_BYTES: Final = 256 * 1024  # written to the disk at once
 DISCARD_SECONDS: Final = 5.0
 CONTINUE: Final = 100
 
-# From path, Authorization and client address to whether the call is slow, and whose it is.
-Sort = Callable[[str, str | None, str], tuple[bool, Hashable]]
+# From path, Authorization and client address to what the call will do, and whose it is.
+Sort = Callable[[str, str | None, str], tuple[Pace, Hashable]]
 
 
-def by_address(_path: str, _authorization: str | None, address: str) -> tuple[bool, Hashable]:
+def by_address(_path: str, _authorization: str | None, address: str) -> tuple[Pace, Hashable]:
     """Sort calls by their client's address alone."""
-    return False, address
+    return "quick", address
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +86,20 @@ class Gateway:
         self._application = application
         self._sort = sort
         self._uploads = uploads
-        self._lanes = {
-            False: Lanes(
+        self._lanes: dict[Pace, Lanes] = {
+            "quick": Lanes(
                 "quick", threads=threads, waiting=WAITING_CALLS, waiting_each=WAITING_CALLS_EACH
             ),
             # What hashes passwords waits in threads of its own, or it would hold up predictions.
-            True: Lanes(
+            "hashing": Lanes(
                 "slow", threads=slow_threads, waiting=WAITING_SLOW, waiting_each=WAITING_SLOW_EACH
+            ),
+            # So does what waits for a model's process: it may take as long as its author likes.
+            "waiting": Lanes(
+                "waiting",
+                threads=WAITING_THREADS,
+                waiting=WAITING_CALLS,
+                waiting_each=WAITING_CALLS_EACH,
             ),
         }
         # So does what copies a file, or waits until somebody has made a version of it.
@@ -119,19 +127,19 @@ class Gateway:
 
     async def _answer_call(self, request: Request, body: Body) -> Answer:
         received = bytearray()
-        is_slow, lane = self._sorted(request)
+        pace, lane = self._sorted(request)
         try:
             if request.may_have_body:
                 await self._read(request, body, received, lane)
-            return await self._call(environ_of(request, received), self._lanes[is_slow], lane)
+            return await self._call(environ_of(request, received), self._lanes[pace], lane)
         finally:
             self._release(lane, len(received))
 
     async def _answer_upload(self, spools: Spools, request: Request, body: Body) -> Answer:
         upload = Upload(request.declared)
-        is_slow, lane = self._sorted(request)
+        pace, lane = self._sorted(request)
         head: WSGIEnvironment = environ_of(request, b"") | {UPLOAD: upload}
-        answer = await self._call(head, self._lanes[is_slow], lane)
+        answer = await self._call(head, self._lanes[pace], lane)
         if answer.status != CONTINUE or upload.admission is None:
             await _discard(request, body)
             return answer
@@ -178,7 +186,7 @@ class Gateway:
                 pace.has_come(len(received))
         request.refuse_cut_off(len(received))
 
-    def _sorted(self, request: Request) -> tuple[bool, Hashable]:
+    def _sorted(self, request: Request) -> tuple[Pace, Hashable]:
         return self._sort(request.path, request.header("authorization"), request.client[0])
 
     def _admit(self, size: int, added: int, lane: Hashable) -> None:

@@ -10,9 +10,10 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 T = TypeVar("T")
+Pace = Literal["quick", "hashing", "waiting"]  # what a call spends its time with
 
 
 class LanesFull(Exception):
