@@ -103,7 +103,7 @@ def start_threads() -> None:
     """Have TensorFlow start its threads, if it is there."""
     tensorflow = sys.modules.get("tensorflow")
     if tensorflow is not None:
-        once: Any = tensorflow.function(lambda number: number + 1)
+        once: Any = tensorflow.function(lambda number: number + 1, autograph=False)
         once(tensorflow.constant(1.0))
 
 
