@@ -19,7 +19,7 @@ _GRAPH: Final = GraphEngine()
 _SINGLE: Final[tuple[Engine, ...]] = (LinearEngine(), TreesEngine(), NumericEngine())
 _ALL: Final[tuple[Engine, ...]] = (
     *_SINGLE,
-    ChainEngine((*_SINGLE, _GRAPH)),
+    ChainEngine(_SINGLE, last=_GRAPH),
     _GRAPH,
     LayersEngine(),
 )

@@ -63,8 +63,9 @@ class ChainEngine:
 
     name = "chain"
 
-    def __init__(self, engines: Sequence[Engine]) -> None:
-        self._engines = {engine.name: engine for engine in engines}
+    def __init__(self, engines: Sequence[Engine], *, last: Engine) -> None:
+        self._first, self._last = tuple(engines), last
+        self._engines = {engine.name: engine for engine in (*engines, last)}
 
     def compile(self, estimator: object) -> Arrays | Unsuitable:
         """Return the arrays of every part, or which part has none."""
@@ -72,7 +73,7 @@ class ChainEngine:
         name = type(inside).__name__
         if inside is estimator and name not in MAKERS:
             return Unsuitable(f"{name} is made of no parts that this engine knows")
-        placer = Placer(tuple(self._engines.values()), MAKERS)
+        placer = Placer(self._first, self._last, MAKERS)
         try:
             with np.errstate(all="ignore"):
                 placer.place(inside)

@@ -47,9 +47,14 @@ Maker = Callable[[Any, "Placer"], Made]
 
 @dataclass(slots=True)
 class Placer:
-    """Places an estimator's parts before itself, and refuses what it cannot take apart."""
+    """Places an estimator's parts before itself, and refuses what it cannot take apart.
+
+    `engines` are asked first; what none takes is taken apart, and what has no parts is left to
+    the `last` engine.
+    """
 
     engines: Sequence[Engine]
+    last: Engine
     makers: Mapping[str, Maker]
     nodes: list[Node] = field(default_factory=list)
     depth: int = 0
@@ -62,9 +67,10 @@ class Placer:
         if len(self.nodes) >= MOST_NODES or self.depth > MOST_DEPTH:
             raise EstimatorNotHeld("it has too many parts")
         name = type(estimator).__name__
-        reasons: list[str] = []
         maker = self.makers.get(name) if is_sklearn(estimator) else None
-        node = self._leaf(estimator, reasons)
+        engines = self.engines if maker else (*self.engines, self.last)
+        reasons: list[str] = []
+        node = self._leaf(estimator, engines, reasons)
         if node is None and maker is not None:
             node = self._composite(maker, estimator)
         if node is None:
@@ -77,8 +83,8 @@ class Placer:
         self.nodes.append(node)
         return len(self.nodes) - 1
 
-    def _leaf(self, estimator: Any, reasons: list[str]) -> Node | None:
-        for engine in self.engines:
+    def _leaf(self, estimator: Any, engines: Sequence[Engine], reasons: list[str]) -> Node | None:
+        for engine in engines:
             arrays = engine.compile(estimator)
             if not isinstance(arrays, Unsuitable):
                 return Node(engine.name, arrays, self._check(estimator))
