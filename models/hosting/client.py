@@ -22,7 +22,7 @@ RETRY_SECONDS: Final = 0.05
 # How long a call waits for a place where every host works.
 BUSY_SECONDS: Final = 5.0
 FATE_SECONDS: Final = 5.0
-STATUS_SECONDS: Final = 20.0  # it may just have begun to import
+IMPORT_SECONDS: Final = 20.0  # it may just have begun to import
 END_SECONDS: Final = 1.0
 # A host that answers nothing at all for so many deadlines hangs, whatever its page says.
 SILENT_DEADLINES: Final = 2
@@ -201,10 +201,11 @@ class HostsClient:
         """Open a workshop, which is ended after so long, or when its connection is closed."""
         self._renew_after_fork()
         order = {"do": "workshop", "memory_bytes": memory_bytes, "seconds": seconds}
-        reply, descriptors = self._order_patiently(order, time.monotonic() + seconds)
+        patience = time.monotonic() + max(seconds, IMPORT_SECONDS)
+        reply, descriptors = self._order_patiently(order, patience)
         return Workshop(reply["pid"], socket.socket(fileno=descriptors[0]))
 
-    def status(self, *, seconds: float = STATUS_SECONDS) -> dict[str, Any]:
+    def status(self, *, seconds: float = IMPORT_SECONDS) -> dict[str, Any]:
         """What the parent tells of itself, its sandbox and its hosts; raises HostsUnavailable."""
         self._renew_after_fork()
         reply, _ = self._link.order({"do": "status"}, deadline=time.monotonic() + seconds)

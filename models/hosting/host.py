@@ -108,7 +108,7 @@ class Host:
         content, ancillary, _, _ = self._control.recvmsg(
             NUMBER_BYTES, socket.CMSG_SPACE(NUMBER_BYTES)
         )
-        if not content:
+        if not content:  # what is not begun goes to another host
             raise SystemExit(0)
         arrived = descriptors_in(ancillary)
         if not arrived:  # there are more connections than a host may have

@@ -127,7 +127,7 @@ class Parent:
             self._hand_over_at = time.monotonic() + HAND_OVER_SECONDS
 
     def _hand_over(self) -> None:
-        """Send the customers away, and end each host when it has answered what it has."""
+        """Send the customers away, and each host when it has answered what it has begun."""
         if self._listener is not None:
             self._selector.unregister(self._listener)
             self._listener.close()

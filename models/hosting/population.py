@@ -159,6 +159,16 @@ class Population:
         host.process.kill(reason)
         self._leave(host)
 
+    def dismiss(self, host: Hosted, reason: str) -> None:
+        """Have a host end between two batches; its callers take what it has not begun elsewhere."""
+        if host.process.condemned:
+            return
+        self._count(host, "evicted")
+        host.process.condemned = reason
+        host.control.close()
+        host.used = self._clock()
+        self._leave(host)
+
     def ended(self, host: Hosted) -> str:
         """Collect a host whose process has ended, and return its fate."""
         if not host.process.condemned:
@@ -188,14 +198,15 @@ class Population:
             except ProcessLookupError:
                 continue
             self._judge(host, now)
+        for host in self._leaving.values():
+            if now - host.used > self._limits.predict_seconds + MARGIN_SECONDS:
+                host.process.kill("it did not go when it was dismissed")
         self._bound_total()
 
     def retire(self) -> None:
-        """End every host that has nothing to do."""
-        now = self._clock()
+        """Dismiss every host."""
         for host in list(self._by_tenant.values()):
-            if host.is_free(now):
-                self.end(host, "evicted for a new parent", counted_as="evicted")
+            self.dismiss(host, "evicted for a new parent")
 
     def _judge(self, host: Hosted, now: float) -> None:
         sequence = host.page.sequence
@@ -209,7 +220,7 @@ class Population:
             if span > self._limits.predict_seconds + MARGIN_SECONDS:
                 self.end(host, "it ran longer than a call may take", counted_as="overdue")
         elif now - host.used > self._limits.host_idle_seconds:
-            self.end(host, "evicted after idling", counted_as="evicted")
+            self.dismiss(host, "evicted after idling")
         else:
             self._judge_rest(host, now)
 
@@ -242,7 +253,7 @@ class Population:
         free = next((host for host in self._by_tenant.values() if host.is_free(now)), None)
         if free is None:
             raise AllBusy
-        self.end(free, reason, counted_as="evicted")
+        self.dismiss(free, reason)
 
     def _count(self, host: Hosted, counted_as: str) -> None:
         host.counted_as = counted_as

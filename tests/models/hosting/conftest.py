@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from typing import Any
 
+import psutil
 import pytest
 
 from models.execution.hosts import HostExecutor
@@ -37,15 +38,14 @@ class KeptIncidents:
 
 @dataclass(eq=False)
 class Hosts:
-    """A parent, an executor in this process, and a shelf of versions."""
+    """An executor in this process, a shelf of versions, and what became of them."""
 
-    parent: PrivateParent
+    client: HostsClient
     shelf: Shelf = field(default_factory=Shelf)
     incidents: KeptIncidents = field(default_factory=KeptIncidents)
     batches: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.client = HostsClient(self.parent)
         self.executor = self.worker(self.client)
 
     def worker(self, client: HostsClient) -> HostExecutor:
@@ -61,6 +61,11 @@ class Hosts:
     def doing(self, text: str, *, tenant: str = "tnt_acme") -> Version:
         """A version of a light parent's model that does what its text says."""
         return self.shelf.doing(text, tenant=tenant)
+
+    @property
+    def parent(self) -> psutil.Process:
+        """The parent's process."""
+        return psutil.Process(self.status()["pid"])
 
     def status(self) -> dict[str, Any]:
         """What the parent says."""
@@ -82,9 +87,7 @@ def start() -> Iterator[Start]:
         def started(**limits: float) -> Hosts:
             values: dict[str, Any] = {"host_memory_bytes": 128 * 1024**2} | limits
             parentage = Parentage(limits=HostLimits(**values), level="reduced", module=LIGHT)
-            hosts = Hosts(PrivateParent(parentage))
-            stack.callback(hosts.client.close)
-            return hosts
+            return Hosts(stack.enter_context(closing(HostsClient(PrivateParent(parentage)))))
 
         yield started
 
@@ -98,6 +101,5 @@ def hosts(start: Start) -> Hosts:
 @pytest.fixture(scope="package")
 def warm_hosts() -> Iterator[Hosts]:
     """A parent as it is served: with scikit-learn and all."""
-    hosts = Hosts(PrivateParent(Parentage(level="reduced")))
-    yield hosts
-    hosts.client.close()
+    with closing(HostsClient(PrivateParent(Parentage(level="reduced")))) as client:
+        yield Hosts(client)

@@ -7,7 +7,6 @@ import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 
 import numpy as np
 import psutil
@@ -21,7 +20,6 @@ from models.errors import (
     PredictionFailed,
     VersionBroken,
 )
-from models.hosting.client import HostsClient
 from models.signature import Output
 from models.tables import Table
 from tests.models.hosting.conftest import SECONDS, Hosts, Start
@@ -266,7 +264,7 @@ def test_a_broken_version_is_not_run(hosts: Hosts) -> None:
         with pytest.raises(VersionBroken, match="3 times"):
             ask()
 
-    assert not hosts.parent.is_there
+    assert hosts.status()["counts"] == {}
 
 
 def test_a_killed_host_is_replaced(hosts: Hosts) -> None:
@@ -286,9 +284,8 @@ def test_hosts_end_with_their_parent_and_a_new_one_serves(hosts: Hosts) -> None:
     hosts.executor.answer(version, "predict", GOOD, seconds=SECONDS)
     host = hosts.host_of("tnt_acme")
     assert host is not None
-    assert hosts.parent.process is not None
 
-    hosts.parent.process.kill()
+    hosts.parent.kill()
 
     assert hosts.executor.answer(version, "predict", GOOD, seconds=SECONDS).tolist() == [3.0]
     until(lambda: not psutil.pid_exists(host["pid"]))
@@ -371,18 +368,6 @@ def test_a_forgotten_tenants_host_ends(hosts: Hosts) -> None:
     assert hosts.executor.is_warm(other)
 
 
-def test_another_worker_finds_a_version_open(hosts: Hosts) -> None:
-    version = hosts.doing("add")
-    hosts.executor.warm(version)
-
-    with closing(HostsClient(hosts.parent)) as client:
-        second = hosts.worker(client)
-        assert second.is_warm(version)
-        assert second.answer(version, "predict", GOOD, seconds=SECONDS).tolist() == [3.0]
-
-    assert hosts.shelf.fetched == [version.id]
-
-
 def test_nothing_of_this_process_is_seen_by_a_parent(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -391,9 +376,8 @@ def test_nothing_of_this_process_is_seen_by_a_parent(
     hosts.executor.answer(hosts.doing("add"), "predict", GOOD, seconds=SECONDS)
     host = hosts.host_of("tnt_acme")
     assert host is not None
-    assert hosts.parent.process is not None
 
-    for pid in (hosts.parent.process.pid, host["pid"]):
+    for pid in (hosts.parent.pid, host["pid"]):
         environment = psutil.Process(pid).environ() if os.geteuid() == 0 else {}
         assert not [name for name in environment if name.startswith("SALLYPORT")]
 
@@ -407,8 +391,7 @@ def test_descriptors_do_not_leak(hosts: Hosts) -> None:
             hosts.executor.answer(version, "predict", BAD, seconds=SECONDS)
 
     crash()
-    assert hosts.parent.process is not None
-    processes = [psutil.Process(), psutil.Process(hosts.parent.process.pid)]
+    processes = [psutil.Process(), hosts.parent]
     before = [process.num_fds() for process in processes]
     for _ in range(5):
         crash()
