@@ -25,6 +25,8 @@ DTYPES: Final[dict[str, Any]] = {
 }
 FLOATS: Final = (np.float32, np.float64, np.float16)
 LABELS: Final = frozenset({"tensor(int64)", "tensor(string)"})
+ENCODERS: Final = {"LabelEncoder": "keys_strings", "OneHotEncoder": "cats_strings"}
+PASSING: Final = frozenset({"Cast", "Gather", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
 MAPS: Final = frozenset({"seq(map(int64,tensor(float)))", "seq(map(string,tensor(float)))"})
 CLASSES: Final = re.compile(r"classes[0-9]*")
 TRIALS: Final = (1.0, 0.5, 0.0)
@@ -42,7 +44,7 @@ class OnnxModel:
         self.nbytes = 2 * len(data)
         self._session = _session(data)
         self._inputs = [_input(each) for each in self._session.get_inputs()]
-        self.columns_ = columns_of_inputs(self._inputs)
+        self.columns_ = columns_of_inputs(self._inputs, known=known_texts(proto))
         self.n_features_in_ = self.columns_.count
         if self.columns_.names is not None:
             self.feature_names_in_ = np.array(self.columns_.names, dtype=object)
@@ -127,6 +129,20 @@ def class_labels(proto: ModelProto) -> Array | None:
         if attributes.get("classlabels_strings"):
             return np.array([text.decode() for text in attributes["classlabels_strings"]])
     return _labels_by_name(proto)
+
+
+def known_texts(proto: ModelProto) -> dict[str, tuple[str, ...]]:
+    """The texts that encoders know of a graph's inputs, by the input's name."""
+    made_by = {output: node for node in proto.graph.node for output in node.output}
+    found = {}
+    for node in proto.graph.node:
+        if node.op_type in ENCODERS:
+            texts = attributes_of(node).get(ENCODERS[node.op_type], ())
+            name = node.input[0]
+            while name in made_by and made_by[name].op_type in PASSING:
+                name = made_by.pop(name).input[0]  # a circle would come to its end
+            found[name] = tuple(text.decode("utf-8", "replace") for text in texts)
+    return found
 
 
 def _labels_by_name(proto: ModelProto) -> Array | None:

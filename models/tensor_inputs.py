@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -14,6 +15,7 @@ from models.columns import Columns
 from models.errors import FormatRefused, RowsRefused
 
 MOST_COLUMNS: Final = 1_000_000
+NOTHING: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
 
 Array = NDArray[Any]
 
@@ -74,19 +76,25 @@ def input_of(name: str, dtype: Any, shape: Sequence[int | None]) -> Input:
     return Input(name, dtype, tuple(lengths), rows == 1)
 
 
-def columns_of_inputs(inputs: Sequence[Input]) -> Columns:
-    """The columns of all inputs, one after another; they have names if there are several."""
+def columns_of_inputs(
+    inputs: Sequence[Input], *, known: Mapping[str, tuple[str, ...]] = NOTHING
+) -> Columns:
+    """The columns of all inputs, one after another; they have names if there are several.
+
+    `known` are the texts that encoders know of inputs of one column, by the input's name.
+    """
     count = sum(each.width for each in inputs)
     if not 1 <= count <= MOST_COLUMNS:
         raise FormatRefused(f"it takes {count} columns")
+    of_columns = [each for each in inputs for _ in range(each.width)]
     return Columns(
         names=_names(inputs) if len(inputs) > 1 else None,
-        kinds=tuple(
-            "text" if each.dtype is object else "number"
-            for each in inputs
-            for _ in range(each.width)
-        ),
-        known={},
+        kinds=tuple("text" if each.dtype is object else "number" for each in of_columns),
+        known={
+            at: known[each.name]
+            for at, each in enumerate(of_columns)
+            if each.width == 1 and known.get(each.name)
+        },
         words={},
         as_none=frozenset(),
         framed=False,

@@ -78,7 +78,7 @@ class LightgbmFile:
         """Look through the trees, then let LightGBM read them."""
         document = read_lightgbm(data)
         try:
-            booster = lightgbm.Booster(params={"verbosity": -1}, model_str=document.text)
+            booster = lightgbm.Booster(model_str=document.text)
         except lightgbm.basic.LightGBMError as error:
             raise FormatRefused(f"LightGBM does not take it: {error}"[:300]) from error
         kind = LightgbmClassifier if _kind(document.objective) in CLASSIFYING else LightgbmModel

@@ -105,6 +105,14 @@ def test_a_hostile_file_is_refused_with_its_reason(hostile: Hostile, opener: Ope
     assert hostile.says in reason, reason
 
 
+def test_texts_that_a_graph_knows_are_told() -> None:
+    sample = next(s for s in known_samples() if s.name == "columns")
+    columns = handler_of("onnx").open(sample.data).estimator.columns_
+    assert columns.names == ("age", "size", "kind")
+    assert columns.kinds == ("number", "number", "text")
+    assert columns.known == {2: ("low", "mid", "top")}
+
+
 def test_the_offsets_within_a_lightgbm_file_are_not_trusted(opener: Opener) -> None:
     sample = sample_of("lightgbm")
     altered = sample.data.replace(b"tree_sizes=", b"tree_sizes=99999999 ")
