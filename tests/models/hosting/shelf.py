@@ -91,10 +91,18 @@ class Shelf:
         self._files[version.id] = data
         return version
 
-    def doing(self, text: str, *, tenant: str = "tnt_acme") -> Version:
+    def doing(
+        self, text: str, *, tenant: str = "tnt_acme", engine_methods: tuple[str, ...] = ()
+    ) -> Version:
         """A version for a light parent: its model does what the text says."""
         methods = {"predict": Output("number"), "transform": Output("number", 1)}
-        return self.file(text.encode(), columns=2, tenant=tenant, methods=methods)
+        return self.file(
+            text.encode(),
+            columns=2,
+            tenant=tenant,
+            methods=methods,
+            engine_methods=engine_methods,
+        )
 
     def fetch(self, version: Version) -> bytes:
         """The file of a version."""
