@@ -71,6 +71,8 @@ OF_THREADS: Final[Numbers] = {
     "set_robust_list": (273, 99),
     "rseq": (334, 293),
     "uname": (63, 160),
+    "sched_getparam": (143, 121),
+    "sched_getscheduler": (145, 120),
 }
 STARTING: Final[Numbers] = {"clone": (56, 220)}
 STARTING_ANEW: Final[Numbers] = {"clone3": (435, 435)}
