@@ -213,7 +213,7 @@ class SandboxTooWeak(ModelsError):
 
 
 class RowsRefused(ModelsError):
-    """Raised by an engine for rows at which the model's own library fails too."""
+    """Raised for rows that the model's own library refuses, by it or by an engine alike."""
 
     def __init__(self, problem: str) -> None:
         self.problem = problem

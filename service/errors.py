@@ -299,6 +299,7 @@ TABLE: Final[Mapping[type[Exception], Problem]] = {
     models_errors.HostCrashed: Problem(503, "model-crashed", "The model ended its process"),
     models_errors.HostsUnavailable: UNAVAILABLE,
     models_errors.DeadlineExceeded: Problem(504, "model-timeout", "The model took too long"),
+    models_errors.RowsRefused: Problem(422, "rows-refused", "The model takes no such rows"),
     models_errors.PredictionFailed: Problem(500, "prediction-failed", "The model failed on this"),
     OperationalError: UNAVAILABLE,
     PoolExhausted: UNAVAILABLE,

@@ -11,7 +11,7 @@ from typing import Any, Final
 from numpy.typing import NDArray
 
 from models.compilation import Predictor
-from models.errors import PredictionFailed
+from models.errors import PredictionFailed, RowsRefused
 from models.manifest import Contents
 from models.tables import Features
 from models.versions import Version
@@ -95,13 +95,15 @@ class InProcessExecutor:
     def answer(
         self, version: Version, method: str, features: Features, *, seconds: float
     ) -> NDArray[Any]:
-        """Answer rows that the version's signature has let pass.
+        """Answer rows that the version's signature has let pass; raises also RowsRefused.
 
         What is compiled takes microseconds a row and cannot be interrupted: `seconds` has no say.
         """
         predictor = self.opened(version)
         try:
             return predictor.answer(method, features)
+        except RowsRefused:
+            raise
         except Exception as error:
             raise PredictionFailed(version.model, version.number, repr(error)) from error
 

@@ -19,6 +19,11 @@ NOT_OVER_HTTP = {
     "AuditDetailRefused",
     "SecretMissing",
     "ArraysMalformed",
+    "SandboxTooWeak",
+    "StoreExtraMissing",
+    # Between processes and within engines: other errors are made of them.
+    "EstimatorNotHeld",
+    "FrameMalformed",
     # Of intake jobs, which tell them in their logs.
     "IntakeRefused",
     "IntakeFailed",
