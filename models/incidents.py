@@ -34,8 +34,8 @@ class Incident:
 class DatabaseIncidents:
     """Incidents of versions, in the database that all workers share.
 
-    `on_break` is called with the tenant in the transaction that breaks one of its versions, so
-    that whatever workers remember of versions can be made to change with it.
+    `on_break` is called in the transaction that breaks a version, so that whatever workers remember
+    of it can be made to change with it.
     """
 
     def __init__(

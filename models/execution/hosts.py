@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 import time
@@ -164,12 +163,9 @@ class HostExecutor:
                 self._opening.pop(key, None)
 
     def _put(self, version: Version, key: bytes, seconds: float, deadline: float) -> None:
-        data = self._fetch(version)
-        artefact = frames.Artefact(
-            len(data), hashlib.sha256(data).digest(), version.files[MODEL].format
-        )
-        descriptor = sealed_bytes([data])
-        del data
+        stored = version.files[MODEL]
+        artefact = frames.Artefact(stored.size, bytes.fromhex(stored.digest), stored.format)
+        descriptor = sealed_bytes([self._fetch(version)])
 
         def frame(call: int) -> list[Buffer]:
             os.lseek(descriptor, 0, os.SEEK_SET)  # a host that ended may have read some
