@@ -60,6 +60,7 @@ class Upkeep:
                 self._attempt(routing.keep_bounds)
             if tick % TICKS_PER_FLUSH == 0 and self._leads():
                 self._attempt(maintenance.flush_usage)
+                self._attempt(maintenance.follow_hosts)
             if tick % TICKS_PER_TIDY == 1 and self._leads():
                 self._attempt(maintenance.tidy)
                 self._attempt(_renew_certificate)

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from models.errors import HostsUnavailable
 from service.bootstrap import Platform
 from service.operations import jobs
+
+STATUS_SECONDS: Final = 0.2  # the rest of the upkeep waits for it
 
 
 def follow_epoch(platform: Platform) -> None:
     """See what another machine changed, or a process that died before it could tell."""
     platform.telemetry.epoch.set(platform.epoch.refresh())
+
+
+def follow_hosts(platform: Platform) -> None:
+    """Show what the parents of hosts tell; one that does not answer at once has none to show."""
+    for flavour, client in platform.hosting.hosts.items():
+        try:
+            status = client.status(seconds=STATUS_SECONDS)
+        except HostsUnavailable:
+            status = {"hosts": [], "counts": {}}
+        telemetry, hosts = platform.telemetry, status["hosts"]
+        telemetry.hosts.labels(flavour).set(len(hosts))
+        telemetry.host_bytes.labels(flavour).set(sum(host["bytes"] for host in hosts))
+        for event, count in status["counts"].items():
+            telemetry.host_events.labels(flavour, event).set(count)
 
 
 def flush_usage(platform: Platform) -> None:
