@@ -42,6 +42,16 @@ class Telemetry:
             buckets=SECONDS,
             registry=self.registry,
         )
+        self.hosts = self._seen_last("hosts", "Processes of models that run now.", "flavour")
+        self.host_bytes = self._seen_last(
+            "hosts_bytes", "Memory that they do not share.", "flavour"
+        )
+        self.host_events = self._seen_last(
+            "hosts_events",
+            "What became of them since their parent began: started, crashed, evicted, others.",
+            "flavour",
+            "event",
+        )
         self.refusals = self._counter("refusals", "Requests refused.", "problem")
         self.intakes = self._counter("intakes", "Intake jobs that ended.", "state")
         self.logins = self._counter("logins", "Logins.", "outcome")
@@ -67,6 +77,16 @@ class Telemetry:
         """A gauge that shows the least value of the workers that live."""
         return Gauge(
             f"{PREFIX}_{name}", description, multiprocess_mode="livemin", registry=self.registry
+        )
+
+    def _seen_last(self, name: str, description: str, *labels: str) -> Gauge:
+        """A gauge of something outside the workers, as one of them saw it last."""
+        return Gauge(
+            f"{PREFIX}_{name}",
+            description,
+            labels,
+            multiprocess_mode="mostrecent",
+            registry=self.registry,
         )
 
 

@@ -174,6 +174,11 @@ class HostsClient:
                     raise HostEnded(fate) from lost
         raise HostEnded("two hosts ended before it began")
 
+    @property
+    def is_there(self) -> bool:
+        """Whether an order would not have to start a parent first."""
+        return self._link.is_there
+
     def has_host(self, tenant: str) -> bool:
         """Whether the tenant has a host, without starting one."""
         self._renew_after_fork()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from contextlib import suppress
+from typing import Any, Final
 
 from models.errors import HostsUnavailable
 from service.bootstrap import Platform
@@ -19,10 +20,10 @@ def follow_epoch(platform: Platform) -> None:
 def follow_hosts(platform: Platform) -> None:
     """Show what the parents of hosts tell; one that does not answer at once has none to show."""
     for flavour, client in platform.hosting.hosts.items():
-        try:
-            status = client.status(seconds=STATUS_SECONDS)
-        except HostsUnavailable:
-            status = {"hosts": [], "counts": {}}
+        status: dict[str, Any] = {"hosts": [], "counts": {}}
+        if client.is_there:
+            with suppress(HostsUnavailable):
+                status = client.status(seconds=STATUS_SECONDS)
         telemetry, hosts = platform.telemetry, status["hosts"]
         telemetry.hosts.labels(flavour).set(len(hosts))
         telemetry.host_bytes.labels(flavour).set(sum(host["bytes"] for host in hosts))

@@ -10,6 +10,8 @@ from sqlalchemy import func, select
 
 from auth.records import SessionRow
 from config.settings import load_settings
+from models.hosting import frames
+from models.hosting.channel import Expected
 from service.operations import audit, keys, maintenance
 from service.upkeep import Upkeep
 from tests.auth.clock import Clock
@@ -80,3 +82,25 @@ def test_a_certificate_is_renewed_when_it_is_due_and_put_on_record(
     with opened(load_settings(demo_instance), clock) as house:
         assert maintenance.renew_certificate(house.platform) == renewed
         assert any(action == "certs.renew" for action, _ in actions(house)) == renewed
+
+
+def test_what_runs_in_hosts_is_shown(house: House) -> None:
+    client = house.platform.hosting.hosts["sklearn"]
+    deadline = time.monotonic() + 60
+
+    def shown() -> str:
+        maintenance.follow_hosts(house.platform)
+        return house.platform.telemetry.exposition().decode()
+
+    client.call(
+        "tnt_shown",
+        lambda call: frames.holds(call, bytes(32), deadline=deadline),
+        Expected(),
+        seconds=60,
+        deadline=deadline,
+    )
+
+    until(lambda: 'sallyport_hosts{flavour="sklearn"} 0.0' not in shown())
+    assert 'sallyport_hosts_events{event="started",flavour="sklearn"}' in shown()
+
+    client.forget("tnt_shown")
