@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
-from pathlib import Path
 from socket import socket
 from typing import Any, Final, Literal, Protocol
 
@@ -32,10 +31,9 @@ from models.library_versions import is_other_version, refuse_other_versions, run
 from models.sealed_files import Given, SealedFile, open_regular, sealed
 from models.stages import Prepared, Progress, Stage
 
-__all__ = ["Intake", "Prepared", "Progress", "Stage", "import_file", "open_regular"]
+__all__ = ["Intake", "Prepared", "Progress", "Stage", "open_regular"]
 
 MOST_FILE_BYTES: Final = 2 * 1024**3
-DEFAULT_FORMATS: Final = frozenset({"skops"})
 MOST_STORED_BYTES: Final = 4 * 1024**3
 MEMORY_BYTES: Final = 4 * 1024**3
 SECONDS: Final = 600.0
@@ -176,41 +174,6 @@ class Intake:
         if parent is None:
             raise ExtraMissing(form, known.extra or known.flavour)
         return parent
-
-
-def import_file(
-    source: Path | bytes,
-    *,
-    formats: Collection[str] = DEFAULT_FORMATS,
-    expected_digest: str | None = None,
-    version_policy: Literal["refuse", "accept"] = "refuse",
-    on_progress: Progress | None = None,
-    most_bytes: int = MOST_FILE_BYTES,
-) -> Prepared:
-    """Prepare a model file in this process, for those who trust it; raises IntakeRefused."""
-    from models.estimators import limit_native_threads
-    from models.handlers import handler_of
-    from models.preparation import Origin, prepare
-
-    tell = on_progress or (lambda _stage, _note: None)
-    with ExitStack() as stack:
-        given: Given
-        if isinstance(source, Path):
-            given = descriptor = open_regular(source)
-            stack.callback(os.close, descriptor)
-        else:
-            given = source
-        file = stack.enter_context(sealed(given, most_bytes))
-        tell(Stage.RECEIVED, f"{file.size} bytes")
-        _verify(file, expected_digest)
-        known = _recognised(file, formats)
-        tell(Stage.VERIFIED, f"{known.name}, SHA-256 {file.digest}")
-        data = file.read()
-    limit_native_threads()
-    opened = handler_of(known.name).open(data)
-    if version_policy == "refuse":
-        refuse_other_versions(known.library, opened.other_versions)
-    return prepare(opened, Origin(format=known.name, digest=file.digest), tell=tell)
 
 
 def _verify(file: SealedFile, expected: str | None) -> None:

@@ -19,7 +19,7 @@ from config import holders
 from models.errors import JobNotFound, LeaseLost
 from models.jobs import FILE, OPEN, Job, JobPage, Order, State, read_job, write_end, write_log
 from models.records import JobRow
-from models.version_keys import TenantScope
+from models.register.version_keys import TenantScope
 
 CANDIDATES: Final = 1000
 

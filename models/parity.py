@@ -15,9 +15,9 @@ from models.probes import CELLS, EXTREMES, SCALES
 from models.tables import Features, Matrix, Table, row_count, stack, take
 
 TOLERANCE: Final = 1e-9
-SINGLE_ROWS: Final = 64
+SINGLE_ROWS: Final = 32
 ROWS_PER_SCALE: Final = 720
-MOST_REFUSALS: Final = 64  # rows of one batch that are sought out one by one
+MOST_REFUSALS: Final = 32  # rows of one batch that are sought out one by one
 FEW_ROWS: Final = 16
 UNSETTLED: Final = 16.0  # times what an answer moves by, for it is one draw of many
 

@@ -36,15 +36,15 @@ from config.epoch import Epoch, EpochCache
 from config.sealing import Sealer
 from config.settings import Settings
 from config.telemetry import Telemetry
-from models.artefacts import Artefacts
-from models.bounds import Bounds
 from models.execution import Executor
 from models.job_queue import Jobs
-from models.registry import Registry
-from models.routing import Plan, Routing
-from models.shadows import Shadows
-from models.succession import Succession
-from models.traffic import Traffic
+from models.register.artefacts import Artefacts
+from models.register.registry import Registry
+from models.requests.bounds import Bounds
+from models.routing.plans import Plan, Routing
+from models.routing.shadows import Shadows
+from models.routing.succession import Succession
+from models.routing.traffic import Traffic
 from models.uploads import Uploads
 from service.execution import Hosting, assemble_hosting
 

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from auth.scope import Scope
 from config.counters import Usage
-from models.bounds import Bounds
-from models.routing import Plan
+from models.requests.bounds import Bounds
+from models.requests.tensors import PredictionRequest
+from models.routing.plans import Plan
 from models.tables import Features, row_count
-from models.tensors import PredictionRequest
 from models.versions import Version
 from service import limits
 from service.bootstrap import Platform

@@ -13,17 +13,17 @@ from config.database import Database
 from config.epoch import Epoch, EpochCache
 from config.settings import Settings
 from config.telemetry import Telemetry
-from models.artefacts import Artefacts
 from models.execution.hosts import HostExecutor
 from models.execution.in_process import InProcessExecutor
 from models.formats import Flavour
 from models.hosting.client import Access, HostsClient, SharedParent
 from models.hosting.starting import PrivateParent
-from models.incidents import DatabaseIncidents
 from models.intake import Intake
 from models.manifest import ENGINE, MODEL
 from models.opening import open_artefact
-from models.registry import Registry
+from models.register.artefacts import Artefacts
+from models.register.incidents import DatabaseIncidents
+from models.register.registry import Registry
 from models.serving import ServingExecutor
 from models.versions import Version
 from service.hosting import hosts_socket, installed_flavours, parentage_of

@@ -13,9 +13,9 @@ from typing import Final
 import joblib
 from sklearn.exceptions import InconsistentVersionWarning
 
-from models.boosters import guard_boosters
 from models.errors import FormatRefused
 from models.handlers import MOST_OPENED_BYTES, Opened
+from models.soundness.boosters import guard_boosters
 
 PICKLE: Final = b"\x80"
 PROTOCOLS: Final = range(2, 6)

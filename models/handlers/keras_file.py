@@ -12,12 +12,12 @@ import orjson
 import tensorflow as tf
 from keras.src.saving import saving_lib
 
-from models.archives import check_archive
 from models.errors import FormatRefused
 from models.formats import FORMATS
 from models.handlers import MOST_OPENED_BYTES, Kept, Opened
-from models.keras_configs import read_keras_config
-from models.tensorflow_models import TensorFlowModel, check_outputs, input_of_tensor
+from models.runtimes.tensorflow_models import TensorFlowModel, check_outputs, input_of_tensor
+from models.soundness.archives import check_archive
+from models.soundness.keras_configs import read_keras_config
 
 FORMAT: Final = FORMATS["keras"]
 MEMBERS: Final = frozenset({"metadata.json", "config.json", "model.weights.h5"})

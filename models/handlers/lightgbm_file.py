@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from models.errors import FormatRefused
 from models.formats import FORMATS
 from models.handlers import Kept, Opened
-from models.lightgbm_documents import LightgbmDocument, read_lightgbm
+from models.soundness.lightgbm_documents import LightgbmDocument, read_lightgbm
 
 FORMAT: Final = FORMATS["lightgbm"]
 # Objectives by their first word, and the estimator of LightGBM that has them.

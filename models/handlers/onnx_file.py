@@ -6,8 +6,8 @@ from typing import Final
 
 from models.formats import FORMATS
 from models.handlers import Kept, Opened
-from models.onnx_graphs import read_graph
-from models.onnx_models import OnnxModel
+from models.runtimes.onnx_models import OnnxModel
+from models.soundness.onnx_graphs import read_graph
 
 FORMAT: Final = FORMATS["onnx"]
 

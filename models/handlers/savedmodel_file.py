@@ -12,8 +12,8 @@ from tensorflow.core.protobuf import saved_model_pb2
 from models.errors import FormatRefused
 from models.formats import FORMATS
 from models.handlers import MOST_OPENED_BYTES, Kept, Opened
-from models.saved_models import GRAPH, read_saved_model
-from models.tensorflow_models import TensorFlowModel, check_outputs, input_of_tensor
+from models.runtimes.tensorflow_models import TensorFlowModel, check_outputs, input_of_tensor
+from models.soundness.saved_models import GRAPH, read_saved_model
 
 FORMAT: Final = FORMATS["savedmodel"]
 SERVING: Final = "serving_default"

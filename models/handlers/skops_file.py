@@ -17,12 +17,12 @@ from skops.io._general import object_get_state
 from skops.io._utils import _get_state
 from skops.io.exceptions import UntrustedTypesFoundException
 
-from models import boosters
-from models.archives import check_archive
 from models.errors import FormatRefused
 from models.estimators import parts_of
 from models.handlers import MOST_OPENED_BYTES, Opened
-from models.soundness import refuse_unsound
+from models.soundness import boosters
+from models.soundness.archives import check_archive
+from models.soundness.estimators import refuse_unsound
 
 SCHEMA: Final = "schema.json"
 MOST_SCHEMA_BYTES: Final = 256 * 1024**2
@@ -55,8 +55,8 @@ TRUSTED: Final = frozenset(
         "scipy.sparse._csr.csr_matrix",
     }
 )
-# Classes of these modules are taken: in a sandbox, once models.soundness has looked at them, they
-# are data. Not among them is what tests, reads files or starts threads.
+# Classes of these modules are taken: in a sandbox, once models.soundness has looked at them,
+# they are data. Not among them is what tests, reads files or starts threads.
 ESTIMATORS: Final = re.compile(
     r"sklearn\.(_loss|calibration|cluster|compose|covariance|cross_decomposition|decomposition"
     r"|discriminant_analysis|dummy|ensemble|feature_extraction|feature_selection|frozen"

@@ -10,7 +10,7 @@ import xgboost
 from models.errors import FormatRefused
 from models.formats import FORMATS
 from models.handlers import Kept, Opened
-from models.xgboost_documents import XgboostDocument, read_xgboost
+from models.soundness.xgboost_documents import XgboostDocument, read_xgboost
 
 FORMAT: Final = FORMATS["xgboost"]
 CLASSIFYING: Final = ("binary:", "multi:")

@@ -7,8 +7,8 @@ from typing import Any
 
 from auth.permissions import Permission
 from auth.scope import Scope
-from models.aliases import Alias, Move
 from models.names import Reference, check_alias
+from models.register.aliases import Alias, Move
 from models.versions import Version
 from service.bootstrap import Platform
 from service.operations.recording import recorded

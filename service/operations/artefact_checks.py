@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from sqlalchemy.orm import Session
 
 from auth.scope import Scope
-from models.entries import Entry
+from models.register.entries import Entry
 from service.bootstrap import Platform
 from service.operations.tenants import every_tenant, operator_within
 from service.operations.verdicts import Verdict, failed, ok, warning

@@ -8,8 +8,8 @@ from typing import Any
 
 from auth.permissions import Permission
 from auth.scope import Scope
-from models.listing import Model
 from models.names import CHAMPION
+from models.register.listing import Model
 from models.signature import Signature
 from service.bootstrap import Platform
 from service.errors import InputMalformed

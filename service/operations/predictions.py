@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from auth.permissions import Permission
 from auth.scope import Scope
 from models.errors import ModelsError
-from models.routing import Plan
-from models.shadows import Shadowed
+from models.routing.plans import Plan
+from models.routing.shadows import Shadowed
+from models.routing.traffic import RouteKey
 from models.tables import Features, row_count
-from models.traffic import RouteKey
 from models.versions import Version
 from service.bootstrap import Platform
 

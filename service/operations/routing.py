@@ -11,8 +11,8 @@ from auth.permissions import Permission
 from auth.scope import Scope
 from models.errors import ModelNotFound, ModelsError, RouteNotFound
 from models.routes import Arm, read_route
-from models.routing import Guarded
-from models.traffic import Role, Tally, breach
+from models.routing.plans import Guarded
+from models.routing.traffic import Role, Tally, breach
 from models.versions import Version
 from service.bootstrap import Platform
 from service.operations.recording import recorded

@@ -11,10 +11,10 @@ import structlog
 from auth.permissions import Permission
 from auth.rows import Page
 from auth.scope import Scope
-from models.entries import Entry
 from models.errors import StoreUnavailable
-from models.incidents import DatabaseIncidents, Incident
 from models.names import Reference
+from models.register.entries import Entry
+from models.register.incidents import DatabaseIncidents, Incident
 from service.bootstrap import Platform
 from service.operations.cursors import number_before
 from service.operations.recording import recorded

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from auth.permissions import Permission
 from models.errors import InputRefused
-from models.tensors import read_prediction_request
+from models.requests.tensors import read_prediction_request
 from service import dataplane
 from service.limits import charges_itself
 from service.parsing import Blueprint

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from auth.permissions import Permission
-from models.aliases import Alias, Move
+from models.register.aliases import Alias, Move
 from service.operations import aliases
 from service.parsing import Blueprint
 from service.schemas.models import (

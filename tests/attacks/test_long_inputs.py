@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from models.bounds import Bounds
 from models.errors import InputRefused
-from models.tensors import read_prediction_request
+from models.requests.bounds import Bounds
+from models.requests.tensors import read_prediction_request
 from service.errors import InputMalformed
 from service.parsing import read_json
 from tests.house import House

@@ -16,7 +16,6 @@ from sklearn.linear_model import LinearRegression
 from sklearn.preprocessing import PolynomialFeatures
 
 from config.sealing import Sealer
-from models.artefacts import Artefacts
 from models.errors import (
     ArtefactBroken,
     DeadlineExceeded,
@@ -29,6 +28,7 @@ from models.errors import (
 )
 from models.formats import FORMATS
 from models.manifest import MODEL
+from models.register.artefacts import Artefacts
 from models.signature import Output
 from models.stores.folder import FolderStore
 from models.versions import Version

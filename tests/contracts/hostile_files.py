@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
-from models.ubjson import read_ubjson
+from models.soundness.ubjson import read_ubjson
 from tests.models.files import archive_of, members_of
 
 

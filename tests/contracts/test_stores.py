@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from config.settings import Settings, load_settings
-from models.artefacts import Artefacts
 from models.errors import StoreExtraMissing, StoreUnavailable
+from models.register.artefacts import Artefacts
 from models.stores import Store
 from models.stores import s3 as s3_module
 from models.stores.folder import FolderStore

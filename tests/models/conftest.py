@@ -15,14 +15,15 @@ from sqlalchemy.orm import Session
 
 from config.database import Database
 from config.sealing import Sealer
-from models.artefacts import Artefacts
-from models.intake import Prepared, import_file
 from models.records import ModelRow
-from models.registry import Registry
+from models.register.artefacts import Artefacts
+from models.register.registry import Registry
+from models.register.version_keys import TenantScope
+from models.stages import Prepared
 from models.stores.folder import FolderStore
-from models.version_keys import TenantScope
 from models.versions import Version
 from tests.models.files import skops_bytes
+from tests.models.workshops import take_in
 from tests.servers import emptied
 
 MANIFEST_KEY = bytes(range(32))
@@ -96,7 +97,7 @@ def demo_model() -> Any:
 @pytest.fixture(scope="session")
 def demo(demo_model: Any) -> Prepared:
     """The demo model, prepared for registration."""
-    return import_file(skops_bytes(demo_model))
+    return take_in(skops_bytes(demo_model))
 
 
 class Register(Protocol):

@@ -14,7 +14,7 @@ from models.errors import (
     NothingToRollBack,
     VersionRetired,
 )
-from models.registry import Registry
+from models.register.registry import Registry
 from tests.models.conftest import Register, Tenant
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from config.sealing import Sealer
-from models.artefacts import Artefacts
 from models.errors import ArtefactBroken, ArtefactMissing
 from models.intake import Prepared
 from models.manifest import Manifest
+from models.register.artefacts import Artefacts
 from models.versions import Version
 from tests.contracts.memory_store import MemoryStore
 

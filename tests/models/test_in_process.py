@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 from config.sealing import Sealer
-from models.artefacts import Artefacts
 from models.errors import ArtefactBroken, PredictionFailed
 from models.execution.in_process import OVERHEAD_BYTES, InProcessExecutor
 from models.intake import Prepared
 from models.manifest import Manifest
 from models.opening import open_artefact
+from models.register.artefacts import Artefacts
 from models.versions import Version
 
 ROW = np.array([[5.0, 10.0]])
@@ -253,15 +253,15 @@ import sys
 from pathlib import Path
 import numpy as np
 from config.sealing import Sealer
-from models.artefacts import Artefacts
+from models.register.artefacts import Artefacts
 from models.execution.in_process import InProcessExecutor
 from models.manifest import read_manifest
 from models.stores.folder import FolderStore
 from models.opening import open_artefact
-from models.tensors import read_prediction_request
-from models.bounds import Bounds
+from models.requests.tensors import read_prediction_request
+from models.requests.bounds import Bounds
 from models.versions import Version
-import models.registry, models.intake
+import models.register.registry, models.intake
 folder = Path(sys.argv[1])
 text, signature = (folder / "manifest").read_bytes(), (folder / "signature").read_text()
 version = Version("ver_1", read_manifest(text, signature, b"key"))

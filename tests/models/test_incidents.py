@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from config.database import Database
-from models.incidents import BROKEN, CRASHED, MOST_CRASHES, WINDOW_SECONDS, DatabaseIncidents
+from models.register.incidents import (
+    BROKEN,
+    CRASHED,
+    MOST_CRASHES,
+    WINDOW_SECONDS,
+    DatabaseIncidents,
+)
 from models.versions import Version
 from tests.models.conftest import Register, Tenant
 

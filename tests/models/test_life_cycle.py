@@ -19,7 +19,7 @@ from models.errors import (
     VersionRetired,
 )
 from models.records import RouteRow, VersionRow
-from models.registry import Registry
+from models.register.registry import Registry
 from tests.models.conftest import Register, Tenant
 
 

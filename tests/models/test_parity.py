@@ -25,7 +25,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from models.estimators import NativePredictor, serve_natively
 from models.inspection import inspect
 from models.landmarks import landmarks_of
-from models.parity import Parity, compare, compare_with, drawn_rows, refer
+from models.parity import Parity, Reference, compare, compare_with, drawn_rows, refer
 from models.probes import Source
 from models.questions import ask_everything, labels_of
 from models.tables import Features, Table, row_count
@@ -175,17 +175,32 @@ def test_numbers_that_cancel_are_rounding_but_others_are_not() -> None:
 
 def test_rows_of_which_a_model_is_not_sure_itself_do_not_count_where_that_is_asked() -> None:
     def own(x: Any) -> Any:
-        return x[:, 0] + x[:, 1] - x[:, 0]
+        return x[:, 0] - x[:, 1]
 
     def other(x: Any) -> Any:
-        return x[:, 1]
+        return own(x) + 16384.0  # the distance of two floats of that size
 
-    rows = np.tile([[1e20, 1.0, 0.0]], (10, 1)) * RANDOM.uniform(0.5, 1, (10, 1))
+    rows = np.full((50, 3), 1e20)
     loose = refer(Answers(own), ["predict"], [rows], unsettled_by=1)
     strict = refer(Answers(own), ["predict"], [rows])
 
-    assert not compare_with(strict, Answers(other), ["predict"], seed=1).agrees
-    assert compare_with(loose, Answers(own), ["predict"], seed=1).agrees
+    def agrees(reference: Any, answers: Any) -> bool:
+        return compare_with(reference, Answers(answers), ["predict"], seed=1).agrees
+
+    assert not agrees(strict, other)
+    assert agrees(loose.with_more(refer(Answers(own), ["predict"], [ROWS])), own)
+    assert not agrees(loose, lambda x: own(x) + 1e9)
+    assert _share_that_agrees(loose, other) > 0.5
+
+
+def _share_that_agrees(reference: Any, answers: Any) -> float:
+    """The share of rows, each for itself, in which a difference does not count."""
+    alone = [batch for batch in reference.batches if len(batch.rows) == 1]
+    agreeing = [
+        compare_with(Reference((batch,), ()), Answers(answers), ["predict"], seed=1).agrees
+        for batch in alone
+    ]
+    return float(np.mean(agreeing))
 
 
 # --- refused rows --------------------------------------------------------------------------------

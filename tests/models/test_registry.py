@@ -12,7 +12,7 @@ from config.database import Database
 from models.errors import ArtefactBroken, ModelNotFound, NameRefused
 from models.intake import Prepared
 from models.records import ModelRow, VersionRow
-from models.registry import Registry
+from models.register.registry import Registry
 from models.versions import Version
 from tests.models.conftest import MANIFEST_KEY, Register, Tenant, data_key
 

@@ -14,7 +14,7 @@ COUNT = "import os; print(len(os.listdir('/proc/self/task')))"
 
 @pytest.mark.parametrize(
     "importing",
-    ["models.compilation.graph.building, onnxruntime", "models.onnx_models"],
+    ["models.compilation.graph.building, onnxruntime", "models.runtimes.onnx_models"],
     ids=["in a worker", "in a host"],
 )
 def test_onnx_runtime_starts_no_thread_and_leaves_nothing_at_home(

@@ -22,7 +22,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from models.errors import FormatRefused
 from models.handlers.skops_file import SkopsFile
-from models.soundness import refuse_unsound
+from models.soundness.estimators import refuse_unsound
 from tests.models.files import skops_bytes, with_array
 
 RANDOM = np.random.default_rng(11)

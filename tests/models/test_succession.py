@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from models.errors import ArtefactMissing, PredictionFailed
 from models.intake import Prepared
 from models.manifest import Manifest
-from models.routing import Plan
-from models.shadows import MOST_WAITING, Shadowed, Shadows
-from models.succession import LONGEST_SECONDS, Succession
+from models.routing.plans import Plan
+from models.routing.shadows import MOST_WAITING, Shadowed, Shadows
+from models.routing.succession import LONGEST_SECONDS, Succession
+from models.routing.traffic import RouteKey, Tally, Traffic
 from models.tables import Features
-from models.traffic import RouteKey, Tally, Traffic
 from models.versions import Version
 from tests.auth.clock import Clock
 from tests.journeys.served import until

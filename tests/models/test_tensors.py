@@ -10,12 +10,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from models.binding import Positional
-from models.bounds import Bounds
 from models.errors import InputRefused, InputTooLarge
+from models.requests.binding import Positional
+from models.requests.bounds import Bounds
+from models.requests.tensors import PredictionRequest, read_prediction_request
 from models.signature import Output, Signature
 from models.tables import Matrix, Table
-from models.tensors import PredictionRequest, read_prediction_request
 from tests.models import reference
 
 BOUNDS = Bounds(max_bytes=1 << 20, max_rows=1000, max_columns=200, max_depth=8)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.routes import Bounds
-from models.traffic import GROWTH, RouteKey, Tally, Traffic, agreeing_rows, breach
+from models.routing.traffic import GROWTH, RouteKey, Tally, Traffic, agreeing_rows, breach
 from tests.auth.clock import Clock
 
 ROUTE = RouteKey("mdl_1", 1)

@@ -206,7 +206,10 @@ def test_slow_calls_leave_the_threads_of_quick_ones_free() -> None:
         application,
         threads=1,
         max_body_bytes=1,
-        sort=lambda path, _authorization, address: ("hashing" if path == "/slow" else "quick", address),
+        sort=lambda path, _authorization, address: (
+            "hashing" if path == "/slow" else "quick",
+            address,
+        ),
     )
 
     async def scenario() -> None:

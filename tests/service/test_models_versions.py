@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from models.entries import ACTIVE
 from models.errors import StoreUnavailable
-from models.incidents import MOST_CRASHES, DatabaseIncidents
 from models.records import VersionRow
+from models.register.entries import ACTIVE
+from models.register.incidents import MOST_CRASHES, DatabaseIncidents
 from tests.house import Actor, House
 from tests.service.problems import refused
 from tests.service.test_revoke import token_of

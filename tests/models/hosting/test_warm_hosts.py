@@ -21,7 +21,12 @@ from models.errors import ArtefactBroken, PredictionFailed
 from models.hosting.starting import ROOT
 from tests.models.hosting.conftest import SECONDS, Hosts
 
-WORKERS_NEED = ("models.execution.hosts", "models.serving", "models.incidents", "models.intake")
+WORKERS_NEED = (
+    "models.execution.hosts",
+    "models.serving",
+    "models.register.incidents",
+    "models.intake",
+)
 
 
 @pytest.fixture(scope="module")

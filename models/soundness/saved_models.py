@@ -13,9 +13,9 @@ import zipfile
 from collections.abc import Iterator
 from typing import Final
 
-from models.archives import check_archive
 from models.errors import FormatRefused
 from models.marks import ZIP
+from models.soundness.archives import check_archive
 
 GRAPH: Final = "saved_model.pb"
 FOLDER: Final = re.compile(r"(?:\./)?(?:[A-Za-z0-9][A-Za-z0-9._-]{0,100}/)?")

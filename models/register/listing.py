@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from models.entries import DELETED, State, default_model, find_model, living, state_of
 from models.names import CHAMPION
 from models.records import AliasRow, ModelRow, VersionRow
-from models.version_keys import TenantScope
+from models.register.entries import DELETED, State, default_model, find_model, living, state_of
+from models.register.version_keys import TenantScope
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ import orjson
 from numpy.typing import NDArray
 
 from models.errors import FormatRefused
-from models.trees_in_arrays import refuse_no_tree
-from models.ubjson import read_ubjson
+from models.soundness.trees_in_arrays import refuse_no_tree
+from models.soundness.ubjson import read_ubjson
 
 MOST_COLUMNS: Final = 1_000_000
 MOST_GROUPS: Final = 100_000

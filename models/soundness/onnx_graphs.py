@@ -15,7 +15,7 @@ import onnx
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
 
 from models.errors import FormatRefused
-from models.onnx_trees import check_tree_ensemble
+from models.soundness.onnx_trees import check_tree_ensemble
 
 MOST_BYTES: Final = 2**31 - 1  # protobuf's own limit
 MOST_NODES: Final = 100_000

@@ -3,8 +3,8 @@
 orjson parses. Rows of numbers, by far the most common, go into one float64 matrix without a Python
 loop: `struct` writes all of them in one call and, unlike numpy, takes nothing for a number but
 int, float and bool. Rows with texts, missing values or names wait for their model as they are
-(models.binding). Whatever is not well-formed is looked at again, slowly, to say what is wrong and
-where.
+(models.requests.binding). Whatever is not well-formed is looked at again, slowly, to say what is
+wrong and where.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import Any, Final, NoReturn
 import numpy as np
 import orjson
 
-from models.binding import Named, Positional, Records, Rows, bind, step
-from models.bounds import STRING, Bounds, bounded_outline
 from models.errors import InputRefused
-from models.faults import refuse_fault, refuse_large_integer, refuse_unparsable
 from models.names import MODEL_NAME, read_reference
+from models.requests.binding import Named, Positional, Records, Rows, bind, step
+from models.requests.bounds import STRING, Bounds, bounded_outline
+from models.requests.faults import refuse_fault, refuse_large_integer, refuse_unparsable
 from models.signature import Signature
 from models.tables import Features, Matrix
 

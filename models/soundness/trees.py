@@ -1,4 +1,4 @@
-"""Whether the nodes of an opened model's trees lead somewhere; see `models.soundness`."""
+"""Whether the nodes of an opened model's trees lead somewhere; see `estimators`."""
 
 from __future__ import annotations
 

@@ -11,14 +11,14 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from config.sealing import Sealer
-from models.aliases import Aliases
-from models.entries import Entry, ManifestKey, Reader, find_model
-from models.life_cycle import LifeCycle
-from models.listing import Model, list_models, show_model
 from models.manifest import Contents, Manifest, sign
 from models.names import CHAMPION, Reference, check_model_name
 from models.records import AliasRow, ModelRow, VersionRow
-from models.version_keys import DataKey, Draft, TenantScope, VersionKeys
+from models.register.aliases import Aliases
+from models.register.entries import Entry, ManifestKey, Reader, find_model
+from models.register.life_cycle import LifeCycle
+from models.register.listing import Model, list_models, show_model
+from models.register.version_keys import DataKey, Draft, TenantScope, VersionKeys
 from models.versions import Version
 
 

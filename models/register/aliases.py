@@ -9,11 +9,11 @@ from typing import Final
 from sqlalchemy import Select, select, update
 from sqlalchemy.orm import Session
 
-from models.entries import Entry, Reader, find_model, route_names
 from models.errors import AliasNotFound, ChampionFixed, NothingToRollBack, VersionInUse
 from models.names import ALIAS, CHAMPION, Reference, check_alias
 from models.records import AliasMoveRow, AliasRow, ModelRow, VersionRow
-from models.version_keys import TenantScope
+from models.register.entries import Entry, Reader, find_model, route_names
+from models.register.version_keys import TenantScope
 
 MOST_MOVES: Final = 100
 

@@ -14,14 +14,14 @@ from sqlalchemy import delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from models.entries import default_model, find_model
 from models.errors import ModelsError, RouteNotFound, RouteRefused
 from models.names import Reference
 from models.records import ModelRow, RouteReportRow, RouteRow
-from models.registry import Registry
+from models.register.entries import default_model, find_model
+from models.register.registry import Registry
+from models.register.version_keys import TenantScope
 from models.routes import Route, Shadow, choose, place, read_route
-from models.traffic import WINDOW_SECONDS, Role, RouteKey, Seen, Tally
-from models.version_keys import TenantScope
+from models.routing.traffic import WINDOW_SECONDS, Role, RouteKey, Seen, Tally
 from models.versions import Version
 
 KEPT_SECONDS: Final = 86_400

@@ -7,12 +7,12 @@ from dataclasses import replace
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from models.aliases import Aliases, numbers
-from models.entries import ACTIVE, DELETED, RETIRED, Entry, Reader, find_model, refuse_used
 from models.errors import VersionDeleted, VersionPinned
 from models.names import Reference
 from models.records import RouteRow, VersionRow
-from models.version_keys import TenantScope
+from models.register.aliases import Aliases, numbers
+from models.register.entries import ACTIVE, DELETED, RETIRED, Entry, Reader, find_model, refuse_used
+from models.register.version_keys import TenantScope
 
 
 class LifeCycle:

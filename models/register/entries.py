@@ -21,8 +21,8 @@ from models.errors import (
 from models.manifest import SCHEMA, read_manifest
 from models.names import CHAMPION, MODEL_NAME, Reference, read_reference
 from models.records import AliasRow, ModelRow, RouteRow, VersionRow
+from models.register.version_keys import TenantScope
 from models.routes import read_route
-from models.version_keys import TenantScope
 from models.versions import Version
 
 ACTIVE: Final = "active"

@@ -11,8 +11,16 @@ import onnxruntime
 from onnx import ModelProto, numpy_helper
 
 from models.errors import FormatRefused
-from models.onnx_graphs import attributes_of, nodes_of
-from models.tensor_inputs import Array, Input, Tags, columns_of_inputs, fed, flattened, input_of
+from models.runtimes.tensor_inputs import (
+    Array,
+    Input,
+    Tags,
+    columns_of_inputs,
+    fed,
+    flattened,
+    input_of,
+)
+from models.soundness.onnx_graphs import attributes_of, nodes_of
 
 DTYPES: Final[dict[str, Any]] = {
     "tensor(float)": np.float32,

@@ -15,7 +15,7 @@ import numpy as np
 
 from models.errors import FormatRefused
 from models.estimators import parts_of
-from models.sound_trees import check_histogram_model, check_neighbours, check_owner, check_tree
+from models.soundness.trees import check_histogram_model, check_neighbours, check_owner, check_tree
 
 MT19937_WORDS: Final = 624
 PHILOX_WORDS: Final = 4

@@ -9,7 +9,15 @@ import numpy as np
 import tensorflow as tf
 
 from models.errors import FormatRefused
-from models.tensor_inputs import Array, Input, Tags, columns_of_inputs, fed, flattened, input_of
+from models.runtimes.tensor_inputs import (
+    Array,
+    Input,
+    Tags,
+    columns_of_inputs,
+    fed,
+    flattened,
+    input_of,
+)
 
 DTYPES: Final[dict[str, Any]] = {
     "float32": np.float32,

@@ -15,7 +15,7 @@ from typing import Final
 
 from models.errors import ModelsError
 from models.execution import Executor
-from models.routing import Plan
+from models.routing.plans import Plan
 from models.versions import Version
 
 LONGEST_SECONDS: Final = 0.8  # so that every worker has changed over within a second

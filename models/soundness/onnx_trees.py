@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import FormatRefused
-from models.trees_in_arrays import refuse_no_tree
+from models.soundness.trees_in_arrays import refuse_no_tree
 
 LEAF: Final = b"LEAF"
 MODES: Final = frozenset(

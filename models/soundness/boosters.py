@@ -13,8 +13,8 @@ from importlib.util import find_spec
 from typing import Any, Final
 
 from models.errors import FormatRefused
-from models.lightgbm_documents import check_lightgbm_text
-from models.xgboost_documents import check_xgboost_snapshot
+from models.soundness.lightgbm_documents import check_lightgbm_text
+from models.soundness.xgboost_documents import check_xgboost_snapshot
 
 MODULES: Final = ("lightgbm.basic", "xgboost.core")
 PACKAGES: Final = frozenset(module.partition(".")[0] for module in MODULES)

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from models.errors import ModelsError
 from models.execution import Executor
+from models.routing.traffic import RouteKey, Traffic, agreeing_rows
 from models.tables import Features, column_count, row_count
-from models.traffic import RouteKey, Traffic, agreeing_rows
 from models.versions import Version
 
 MOST_WAITING: Final = 64

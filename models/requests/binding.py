@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import InputRefused
-from models.faults import KINDS
+from models.requests.faults import KINDS
 from models.signature import Signature
 from models.tables import Features, Table
 

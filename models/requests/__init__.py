@@ -1,0 +1,1 @@
+"""What callers send: bytes bounded, parsed, and bound to the columns of a model."""

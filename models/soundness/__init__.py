@@ -1,0 +1,1 @@
+"""What is looked through before native code follows it: files, graphs, trees and indices."""
