@@ -112,13 +112,14 @@ def refer(
     """
     batches: list[_Batch] = []
     refused: list[Features] = []
+    random = np.random.default_rng(unsettled_by)
     for given in rows:
         taken, not_taken = _sorted(own, methods[0], given)
         refused.extend(not_taken)
         for batch in [*taken, *_some_alone(taken, SINGLE_ROWS // len(rows))]:
             answers = {method: _ask(own, method, batch) for method in methods}
             known = {method: found for method, found in answers.items() if found is not None}
-            unsettled = {} if unsettled_by is None else _unsettled(own, batch, known, unsettled_by)
+            unsettled = {} if unsettled_by is None else _unsettled(own, batch, known, random)
             batches.append(_Batch(batch, known, unsettled))
     return Reference(tuple(batches), tuple(refused))
 
@@ -253,10 +254,10 @@ def _some_alone(taken: list[Features], rows: int) -> Iterator[Features]:
 
 
 def _unsettled(
-    own: Predictor, rows: Features, answers: Mapping[str, Answers], seed: int
+    own: Predictor, rows: Features, answers: Mapping[str, Answers], random: np.random.Generator
 ) -> dict[str, Answers]:
     """How far each answer moves when the rows' numbers move by their last bit."""
-    moved = _moved(rows, np.random.default_rng(seed))
+    moved = _moved(rows, random)
     found = {}
     for method, answer in answers.items():
         near = _ask(own, method, moved)
