@@ -88,8 +88,8 @@ class Marks(_Encoder):
         widths, sizes = self.arrays["widths"], self.arrays["counts"] + SPECIAL
         if self.lengths["entries"] != self.entries:
             raise ArraysMalformed("there are not as many codes as categories")
-        if (self.arrays["codes"] >= np.repeat(widths, sizes)).any():
-            raise ArraysMalformed("a code leads to a column that is not there")
+        if (self.arrays["codes"] >= np.repeat(widths, sizes)).any() or (widths > sizes).any():
+            raise ArraysMalformed("a code leads to a column that is not there, or none to one")
         ends = np.cumsum(widths)
         self._columns = (ends - widths).tolist()
         self._width = int(ends[-1])

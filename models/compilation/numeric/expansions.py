@@ -8,11 +8,12 @@ import numpy as np
 
 from models.compilation.numeric.taking import Taken, Taker, floats_of, ragged, single, text, whole
 from models.errors import ArraysMalformed, EstimatorNotHeld, RowsRefused
-from models.layouts import Floats, choice, floats, indices, integers, layout
+from models.layouts import Field, Floats, choice, floats, indices, integers, layout
 from models.parts import Part, matrix
 from models.tables import Features
 
 MOST_OUTPUTS: Final = 1_000_000
+MOST_STEPS: Final = 100  # what multiplies the size of a row, beside the arrays themselves
 
 
 class Powers(Part):
@@ -73,7 +74,7 @@ class Bins(Part):
 class ChiSquared(Part):
     """Samples of the additive chi-squared kernel."""
 
-    LAYOUT = layout(steps=integers(1, least=1), interval=floats(1))
+    LAYOUT = layout(steps=Field("i", (1,), least=1, below=MOST_STEPS), interval=floats(1, least=0))
 
     def transform(self, features: Features) -> Floats:
         """The samples, step by step."""
@@ -103,6 +104,10 @@ class Sketch(Part):
         shift=floats(1),
         outputs=integers("outputs"),
     )
+
+    def prepare(self) -> None:
+        if self.lengths["degree"] > MOST_STEPS:
+            raise ArraysMalformed(f"the degree is above {MOST_STEPS}")
 
     def transform(self, features: Features) -> Floats:
         """The sketch."""

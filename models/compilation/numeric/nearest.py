@@ -66,8 +66,8 @@ class Neighbours:
         inner = np.flatnonzero(~leaf)
         if (end > len(self._points)).any() or (2 * inner + 2 >= len(leaf)).any():
             raise ArraysMalformed("a node of the tree leads nowhere")
-        if (end <= start).any():
-            raise ArraysMalformed("a node of the tree has no rows")
+        if (end <= start).any() or int((end - start)[leaf].sum()) > len(self._points):
+            raise ArraysMalformed("a node of the tree has no rows, or those of another")
 
     def distances(self, rows: Floats) -> Floats:
         """The reduced distances (Euclidean ones are squared) of all points."""
