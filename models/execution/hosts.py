@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
@@ -61,7 +60,8 @@ class HostExecutor:
         self._incidents = incidents
         self._seconds = seconds
         self._observe = observe
-        self._known: OrderedDict[bytes, Version] = OrderedDict()
+        self._keys: dict[tuple[str, str, str], bytes] = {}
+        self._known: dict[bytes, Version] = {}
         self._lock = threading.Lock()
         self._opening: dict[bytes, threading.Lock] = {}
         for client in clients.values():
@@ -125,12 +125,15 @@ class HostExecutor:
             raise VersionBroken(version.model, version.number, reason)
 
     def _key(self, version: Version) -> bytes:
-        key = frames.version_key(version.tenant_id, version.id, version.digest)
-        with self._lock:
-            self._known[key] = version
-            self._known.move_to_end(key)
-            if len(self._known) > KNOWN:
-                self._known.popitem(last=False)
+        named = version.tenant_id, version.id, version.digest
+        key = self._keys.get(named)
+        if key is None:
+            key = frames.version_key(*named)
+            with self._lock:
+                if len(self._keys) >= KNOWN:
+                    self._keys.clear()
+                    self._known.clear()
+                self._keys[named], self._known[key] = key, version
         return key
 
     def _record(self, key: bytes, fate: str) -> None:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from numpy.typing import NDArray
 
@@ -23,8 +22,7 @@ P = TypeVar("P")
 Outcome = NDArray[Any] | Exception
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting(Generic[P]):
+class Waiting(NamedTuple, Generic[P]):
     """A call that waits: what it may share a batch with, how many rows it has, and the call."""
 
     alike: Alike

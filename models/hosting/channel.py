@@ -99,13 +99,12 @@ class Channel:
         descriptors: tuple[int, ...] = (),
     ) -> Arrived:
         """Send the frame of a call and wait for its answer; raises Lost or Expired."""
-        with self._used():
-            number, call = self._enter(expected)
-            try:
-                self._send(number, frame(number), descriptors, deadline)
-                return self._await(number, call, deadline)
-            finally:
-                self._leave(number)
+        number, call = self._enter(expected)
+        try:
+            self._send(number, frame(number), descriptors, deadline)
+            return self._await(number, call, deadline)
+        finally:
+            self._leave(number)
 
     def running(self, call: int) -> Running | None:
         """The batch under way, if this call is in it and nobody has its answer."""
@@ -178,6 +177,9 @@ class Channel:
     def _enter(self, expected: Expected) -> tuple[int, _Call]:
         call = _Call(expected)
         with self._lock:
+            if self.is_broken:
+                raise Lost(started=False)
+            self._users += 1
             self._last += 1
             self._calls[self._last] = call
             return self._last, call
@@ -190,6 +192,9 @@ class Channel:
                 self._abandoned[number] = call
             if not self._is_read:
                 self._rouse_one()
+            self._users -= 1
+        if self.is_broken:
+            self._dispose_if_unused()
 
     def _send(
         self, number: int, frame: list[Buffer], descriptors: tuple[int, ...], deadline: float

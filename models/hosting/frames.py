@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,8 +54,7 @@ TEXTS: Final = DTYPES.index("text")
 ITEM_BYTES: Final = (8, 8, 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """The header of what a worker asks; `deadline` is on the machine's monotonic clock."""
 
     kind: int
@@ -68,8 +68,7 @@ class Request:
     length: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """The header of what a host answers; `width` 0 is one answer per row."""
 
     status: int
@@ -129,18 +128,26 @@ def read_request(header: Buffer) -> Request:
     request = Request(kind, call, version, deadline, method, form, rows, columns, length)
     if magic != MAGIC or length > MOST_PAYLOAD_BYTES:
         raise FrameMalformed("a request has no such header")
-    fits = {
-        PREDICT: form in (MATRIX, TABLE)
-        and method < len(METHODS)
-        and rows > 0
-        and 0 < columns <= MOST_COLUMNS
-        and (form == TABLE or length == rows * columns * NUMBER_BYTES),
-        PUT: form == NOTHING and length == LOAD.size,
-        HOLDS: form == NOTHING and length == 0,
-    }
-    if not fits.get(kind, False):
+    if kind >= len(_FITS) or not _FITS[kind](request):
         raise FrameMalformed("a request contradicts itself")
     return request
+
+
+def _fits_prediction(request: Request) -> bool:
+    rows, columns = request.rows, request.columns
+    if request.method >= len(METHODS) or rows == 0 or not 0 < columns <= MOST_COLUMNS:
+        return False
+    if request.form == MATRIX:
+        return request.length == rows * columns * NUMBER_BYTES
+    return request.form == TABLE
+
+
+# By the kind of the request.
+_FITS: Final[tuple[Callable[[Request], bool], ...]] = (
+    _fits_prediction,
+    lambda request: request.form == NOTHING and request.length == LOAD.size,
+    lambda request: request.form == NOTHING and request.length == 0,
+)
 
 
 def read_features(request: Request, payload: Buffer) -> Features:

@@ -10,8 +10,7 @@ import select
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
 from numpy.typing import NDArray
 
@@ -51,8 +50,7 @@ class Caller:
         return self.socket.fileno() >= 0
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """A request as it waits, with its rows or its artefact."""
 
     caller: Caller

@@ -13,8 +13,13 @@ from models.hosting.descriptors import DESCRIPTOR_BYTES, descriptors_in, descrip
 from models.hosting.payloads import Buffer
 
 ROOM: Final = 64 * 1024
-MOST_PARTS: Final = 256  # of what one call of the kernel sends
+# As numbers: combining the enumeration's members takes longer than the call they are for.
+AT_ONCE: Final = int(socket.MSG_DONTWAIT)
+AT_ONCE_QUIETLY: Final = int(socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+CUT_OFF: Final = int(socket.MSG_CTRUNC)
 MOST_DESCRIPTORS: Final = 8
+DESCRIPTOR_ROOM: Final = socket.CMSG_SPACE(MOST_DESCRIPTORS * DESCRIPTOR_BYTES)
+MOST_PARTS: Final = 256  # of what one call of the kernel sends
 
 
 class Header(Protocol):
@@ -126,12 +131,11 @@ class Inbox(Generic[H]):
 
     def _receive_some(self, view: memoryview) -> int:
         if not self._takes:
-            return self._socket.recv_into(view, 0, socket.MSG_DONTWAIT)
-        count, ancillary, flags, _ = self._socket.recvmsg_into(
-            [view], socket.CMSG_SPACE(MOST_DESCRIPTORS * DESCRIPTOR_BYTES), socket.MSG_DONTWAIT
-        )
-        self.descriptors += descriptors_in(ancillary)
-        if flags & socket.MSG_CTRUNC or len(self.descriptors) > MOST_DESCRIPTORS:
+            return self._socket.recv_into(view, 0, AT_ONCE)
+        count, ancillary, flags, _ = self._socket.recvmsg_into([view], DESCRIPTOR_ROOM, AT_ONCE)
+        if ancillary:
+            self.descriptors += descriptors_in(ancillary)
+        if int(flags) & CUT_OFF or len(self.descriptors) > MOST_DESCRIPTORS:
             raise FrameMalformed("more descriptors than requests")
         return count
 
@@ -167,10 +171,11 @@ class Outbox:
         """Send more of what waits."""
         try:
             while self._waiting:
+                given = descriptors_out(self._descriptors) if self._descriptors else ()
                 sent = self._socket.sendmsg(
                     self._waiting[:MOST_PARTS],
-                    descriptors_out(self._descriptors),
-                    socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL,
+                    given,
+                    AT_ONCE_QUIETLY,
                 )
                 self._descriptors = ()
                 self._forget(sent)

@@ -183,7 +183,7 @@ def test_a_host_that_lies_is_lost_and_its_next_callers_told_at_once(lie: Reply) 
 
 def test_a_host_that_lies_answers_nobody_else() -> None:
     def reply(request: Request, payload: Buffer) -> list[bytes]:
-        other = Request(**{n: getattr(request, n) for n in request.__slots__} | {"call": 2})
+        other = request._replace(call=2)
         return truth(other, payload) if request.call == 1 else []
 
     with channel_to(reply) as (channel, _), pytest.raises(Lost):
