@@ -63,7 +63,7 @@ class HostExecutor:
         self._keys: dict[tuple[str, str, str], bytes] = {}
         self._known: dict[bytes, Version] = {}
         self._lock = threading.Lock()
-        self._opening: dict[bytes, threading.Lock] = {}
+        self._opening: dict[str, threading.Lock] = {}
         for client in clients.values():
             client.on_crash = self._record
 
@@ -152,9 +152,10 @@ class HostExecutor:
         return answer.status == frames.OPEN
 
     def _open(self, version: Version, key: bytes, *, seconds: float, deadline: float) -> None:
-        """Have a version opened; of many threads that want it one brings the file."""
+        """Have a version opened; of the threads of a tenant that want one, one brings a file."""
+        tenant = version.tenant_id
         with self._lock:
-            turn = self._opening.setdefault(key, threading.Lock())
+            turn = self._opening.setdefault(tenant, threading.Lock())
         if not turn.acquire(timeout=max(0.0, deadline - time.monotonic())):
             raise TooLate
         try:
@@ -163,7 +164,7 @@ class HostExecutor:
         finally:
             turn.release()
             with self._lock:
-                self._opening.pop(key, None)
+                self._opening.pop(tenant, None)
 
     def _put(self, version: Version, key: bytes, seconds: float, deadline: float) -> None:
         stored = version.files[MODEL]

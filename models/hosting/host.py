@@ -6,6 +6,7 @@ arrive, and those connections.
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import time
@@ -50,12 +51,19 @@ class Caller:
         return self.socket.fileno() >= 0
 
 
+class Delivery(NamedTuple):
+    """A version's file: what it should be, and the descriptor that it is read from."""
+
+    artefact: frames.Artefact
+    descriptor: int
+
+
 class Call(NamedTuple):
-    """A request as it waits, with its rows or its artefact."""
+    """A request as it waits, with its rows or its file."""
 
     caller: Caller
     request: Request
-    content: Features | frames.Artefact | None
+    content: Features | Delivery | None
 
     @property
     def place(self) -> tuple[int, int]:
@@ -123,6 +131,8 @@ class Host:
         if self._callers.pop(descriptor, None) is not None:
             self._poller.unregister(descriptor)
             caller.socket.close()
+            for unused in caller.inbox.descriptors:
+                os.close(unused)
 
     def _watch(self, caller: Caller) -> None:
         """Wait for what a connection needs next; who does not read is not read from."""
@@ -138,7 +148,7 @@ class Host:
             except BlockingIOError:
                 return
             for request, payload in arrived:
-                self._admit(Call(caller, request, _content(request, payload)))
+                self._admit(Call(caller, request, _content(caller, request, payload)))
             if not caller.inbox.may_have_more or self._waiting_bytes >= MOST_WAITING_BYTES:
                 return
 
@@ -154,10 +164,12 @@ class Host:
         self._waiting_bytes -= sum(call.request.length for call in batch)
         kind, version = batch[0].request.kind, batch[0].request.version
         now = time.monotonic()
-        due = [call for call in batch if call.request.deadline > now and call.caller.is_there]
+        due: list[Call] = []
         for call in batch:
-            if call.request.deadline <= now:
-                self._end(call, frames.EXPIRED)
+            if call.request.deadline > now and call.caller.is_there:
+                due.append(call)
+            else:
+                self._drop(call)
         if not due:
             return
         if kind == frames.PREDICT:
@@ -183,18 +195,20 @@ class Host:
         self._page.end()
 
     def _put(self, version: bytes, call: Call) -> None:
-        assert isinstance(call.content, frames.Artefact)
-        descriptors = call.caller.inbox.descriptors
-        if not descriptors:
-            self._part(call.caller)
-            return
+        assert isinstance(call.content, Delivery)
         self._page.begin(version, [call.place])
         try:
-            self._versions.put(version, call.content, descriptors.pop(0))
+            self._versions.put(version, *call.content)
             self._end(call, frames.OPEN)
         except RefusedToOpen as error:
             self._end(call, frames.REFUSED, str(error))
         self._page.end()
+
+    def _drop(self, call: Call) -> None:
+        """Leave a call whose caller has gone, or waits no longer."""
+        if isinstance(call.content, Delivery):
+            os.close(call.content.descriptor)
+        self._end(call, frames.EXPIRED)
 
     def _end(self, call: Call, status: int, reason: str = "") -> None:
         self._send(call, frames.outcome(call.request.call, status, reason))
@@ -212,10 +226,15 @@ class Host:
             self._watch(caller)
 
 
-def _content(request: Request, payload: Buffer) -> Features | frames.Artefact | None:
+def _content(caller: Caller, request: Request, payload: Buffer) -> Features | Delivery | None:
     if request.kind == frames.PREDICT:
         return frames.read_features(request, payload)
-    return frames.read_artefact(payload) if request.kind == frames.PUT else None
+    if request.kind == frames.HOLDS:
+        return None
+    artefact = frames.read_artefact(payload)
+    if not caller.inbox.descriptors:
+        raise FrameMalformed("a file came without its descriptor")
+    return Delivery(artefact, caller.inbox.descriptors.pop(0))
 
 
 def _answers(predictor: Predictor, method: str, batch: list[Call]) -> list[Outcome]:

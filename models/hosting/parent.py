@@ -265,6 +265,8 @@ class Parent:
             "flavour": self._flavour,
             "sandbox": self._report.as_json(),
             "is_warm": self._prepare is None,
+            "living": self._population.living,
+            "bytes": self._population.bytes,
             "hosts": self._population.describe(),
             "workshops": self._workshops.describe(),
             "counts": dict(self._population.counts),

@@ -26,6 +26,7 @@ MARGIN_SECONDS: Final = 1.0
 BURNING_SHARE: Final = 0.2
 BURNING_SECONDS: Final = 2.0
 SHARE_OF_MEMORY: Final = 0.75
+MOST_DESCRIBED: Final = 256
 MOST_FATES: Final = 1024
 MOST_CONNECTIONS: Final = 512
 # Not a counter: another parent's hosts have other numbers, so that no order reaches a stranger.
@@ -103,6 +104,16 @@ class Population:
     def hosts(self) -> list[Hosted]:
         """Every host whose process has not been collected."""
         return [*self._by_tenant.values(), *self._leaving.values()]
+
+    @property
+    def living(self) -> int:
+        """How many hosts serve."""
+        return len(self._by_tenant)
+
+    @property
+    def bytes(self) -> int:
+        """The memory of all hosts that they do not share with their parent."""
+        return sum(self._own_bytes(host) for host in self._by_tenant.values())
 
     def find(self, tenant: str) -> Hosted | None:
         """The host of a tenant, if it has one that serves."""
@@ -237,14 +248,12 @@ class Population:
         host.rested, host.rested_since = host.use, now
 
     def _bound_total(self) -> None:
-        living = list(self._by_tenant.values())
-        own = sum(max(0, host.use.bytes - self._shared_bytes) for host in living)
-        if own <= self._total_bytes:
+        if self.bytes <= self._total_bytes:
             return
         try:
             self._evict_one("evicted for memory")
         except AllBusy:
-            largest = max(living, key=lambda host: host.use.bytes)
+            largest = max(self._by_tenant.values(), key=self._own_bytes)
             reason = "all hosts together took too much memory, and it most"
             self.end(largest, reason, counted_as="overgrown")
 
@@ -273,9 +282,13 @@ class Population:
             level=self._level,
         )
 
+    def _own_bytes(self, host: Hosted) -> int:
+        return max(0, host.use.bytes - self._shared_bytes)
+
     def describe(self) -> list[dict[str, Any]]:
-        """Every living host, for a report."""
+        """Living hosts for a report, those used last: a reply has room for so many."""
         now = self._clock()
+        living = list(self._by_tenant.values())[-MOST_DESCRIBED:]
         return [
             {
                 "number": host.number,
@@ -283,11 +296,11 @@ class Population:
                 "pid": host.process.pid,
                 "age_seconds": round(host.process.age, 3),
                 "idle_seconds": round(now - host.used, 3),
-                "bytes": max(0, host.use.bytes - self._shared_bytes),
+                "bytes": self._own_bytes(host),
                 "cpu_seconds": host.use.cpu_seconds,
                 "connections": host.connections,
                 "batches": host.page.sequence // 2,
                 "busy": host.running is not None,
             }
-            for host in self._by_tenant.values()
+            for host in living
         ]

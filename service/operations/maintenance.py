@@ -20,13 +20,13 @@ def follow_epoch(platform: Platform) -> None:
 def follow_hosts(platform: Platform) -> None:
     """Show what the parents of hosts tell; one that does not answer at once has none to show."""
     for flavour, client in platform.hosting.hosts.items():
-        status: dict[str, Any] = {"hosts": [], "counts": {}}
+        status: dict[str, Any] = {"living": 0, "bytes": 0, "counts": {}}
         if client.is_there:
             with suppress(HostsUnavailable):
                 status = client.status(seconds=STATUS_SECONDS)
-        telemetry, hosts = platform.telemetry, status["hosts"]
-        telemetry.hosts.labels(flavour).set(len(hosts))
-        telemetry.host_bytes.labels(flavour).set(sum(host["bytes"] for host in hosts))
+        telemetry = platform.telemetry
+        telemetry.hosts.labels(flavour).set(status["living"])
+        telemetry.host_bytes.labels(flavour).set(status["bytes"])
         for event, count in status["counts"].items():
             telemetry.host_events.labels(flavour, event).set(count)
 
