@@ -113,7 +113,8 @@ class Routing:
         note: str = "",
     ) -> None:
         """Give a model a route; raises RouteRefused if a version that it names cannot serve."""
-        model_id, now = find_model(session, scope, name).id, self._clock()
+        # Locked: no version that the route names can go out of service meanwhile.
+        model_id, now = find_model(session, scope, name, lock=True).id, self._clock()
         for version in route.versions:
             try:
                 self._registry.resolve(session, scope, name, version)

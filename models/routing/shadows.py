@@ -1,7 +1,7 @@
 """Asks a shadow version about calls that were answered already, and compares.
 
-Nobody waits for it: calls lie in a short queue, what does not fit is counted and dropped, and one
-thread of the lowest priority works a tenth of its time.
+Nobody waits for it: calls lie in a short queue of their tenant's, what does not fit is counted and
+dropped, and one thread of the lowest priority takes the tenants in turn, a tenth of its time.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections import deque
+from collections import Counter, OrderedDict, deque
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -22,8 +22,10 @@ from models.routing.traffic import RouteKey, Traffic, agreeing_rows
 from models.tables import Features, column_count, row_count
 from models.versions import Version
 
-MOST_WAITING: Final = 64
+MOST_WAITING: Final = 16  # calls of one tenant
+MOST_TENANTS: Final = 64
 MOST_CELLS: Final = 4_000_000  # of all calls that wait, which bounds their memory
+MOST_CELLS_EACH: Final = MOST_CELLS // 4
 LONGEST_SECONDS: Final = 10.0
 IDLE_SHARE: Final = 9.0  # rest so many times as long as a call took
 LONGEST_REST_SECONDS: Final = 5.0
@@ -47,13 +49,13 @@ class Shadowed:
 
 
 class Shadows:
-    """A queue and its thread, which begins with the first call."""
+    """Queues by tenant and their thread, which begins with the first call."""
 
     def __init__(self, executor: Executor, traffic: Traffic) -> None:
         self._executor = executor
         self._traffic = traffic
-        self._waiting: deque[Shadowed] = deque()
-        self._cells = 0
+        self._waiting: OrderedDict[str, deque[Shadowed]] = OrderedDict()  # next in turn first
+        self._cells: Counter[str] = Counter()
         self._changed = threading.Condition()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
@@ -61,11 +63,11 @@ class Shadows:
     def offer(self, call: Shadowed) -> None:
         """Have the shadow answer too, some time; returns at once."""
         with self._changed:
-            if len(self._waiting) >= MOST_WAITING or self._cells + call.cells > MOST_CELLS:
+            if not self._has_room(call):
                 self._traffic.dropped(call.route, call.shadow.id)
                 return
-            self._waiting.append(call)
-            self._cells += call.cells
+            self._waiting.setdefault(call.shadow.tenant_id, deque()).append(call)
+            self._cells[call.shadow.tenant_id] += call.cells
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="shadows", daemon=True)
                 self._thread.start()
@@ -95,9 +97,23 @@ class Shadows:
                 self._changed.wait()
             if self._stopped.is_set():
                 return None
-            call = self._waiting.popleft()
-            self._cells -= call.cells
+            tenant, calls = self._waiting.popitem(last=False)
+            call = calls.popleft()
+            self._cells[tenant] -= call.cells
+            if calls:
+                self._waiting[tenant] = calls
+            else:
+                del self._cells[tenant]
             return call
+
+    def _has_room(self, call: Shadowed) -> bool:
+        tenant = call.shadow.tenant_id
+        if tenant not in self._waiting:
+            fits = len(self._waiting) < MOST_TENANTS
+        else:
+            fits = len(self._waiting[tenant]) < MOST_WAITING
+        own, every = self._cells[tenant] + call.cells, self._cells.total() + call.cells
+        return fits and own <= MOST_CELLS_EACH and every <= MOST_CELLS
 
     def _compare(self, call: Shadowed, started: float) -> None:
         whose = (call.route, call.shadow.id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+import structlog
 from sqlalchemy.orm import Session
 
 from auth.permissions import Permission
@@ -18,6 +19,7 @@ from service.bootstrap import Platform
 from service.operations.recording import recorded
 
 ACTOR: Final = "upkeep"
+log = structlog.get_logger("sallyport.routing")
 NOTHING: Final = Tally()
 
 
@@ -100,7 +102,10 @@ def keep_bounds(platform: Platform) -> None:
             if (reasons := _breaches(platform, session, guarded))
         ]
     for guarded, reasons in found:
-        _fall_back(platform, guarded, reasons)
+        try:
+            _fall_back(platform, guarded, reasons)
+        except ModelsError as error:  # one route that cannot be changed must not keep the others
+            log.warning("a route keeps a version that left its bounds", reason=str(error))
 
 
 def _breaches(

@@ -188,8 +188,22 @@ def test_calls_of_many_values_do_not_pile_up(versions: list[Version]) -> None:
     for _ in range(10):
         shadows.offer(_call(versions[2], np.array(["yes"] * 3), wide))
 
-    assert _shadow_tally(traffic).dropped >= 7
+    assert _shadow_tally(traffic).dropped == 10
     executor.gate.set()
+    shadows.stop()
+
+
+def test_tenant_whose_shadow_is_slow_does_not_crowd_out_another(versions: list[Version]) -> None:
+    executor, traffic = Slow(), Traffic()
+    shadows = Shadows(executor, traffic)
+    for _ in range(3 * MOST_WAITING):
+        shadows.offer(_call(versions[2], np.array(["yes"] * 3)))
+    other = Version("ver_other", replace(versions[0].manifest, tenant_id="tnt_globex"))
+    shadows.offer(_call(other, np.array(["yes"] * 3)))
+
+    executor.gate.set()
+    until(lambda: "ver_other" in executor.asked)
+    assert executor.asked.index("ver_other") <= 2
     shadows.stop()
 
 
