@@ -180,7 +180,11 @@ def test_a_job_whose_holder_is_seen_to_be_gone_is_taken_over_at_once(queue: Queu
         queue.end(dead)
 
 
-@pytest.mark.parametrize("holder", ["elsewhere:1:1", "", "x", holders.this_process()])
+@pytest.mark.parametrize(
+    "holder",
+    ["elsewhere:1:1", "", "x", holders.this_process()],
+    ids=["elsewhere", "unknown", "malformed", "alive"],
+)
 def test_a_job_whose_holder_runs_or_is_not_known_is_left_to_it(queue: Queue, holder: str) -> None:
     queue.add()
     with queue.database.write() as session:
