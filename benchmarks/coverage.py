@@ -40,6 +40,43 @@ from models.tables import Features  # noqa: E402
 PAGE = Path(__file__).parent.parent / "docs" / "reference" / "coverage.md"
 SECONDS = 0.05
 NO_ROWS = "answers no new rows"
+NO_ENGINE = "no engine knows it"
+PASSED_ON = (
+    "that this engine knows",
+    "is no model of Keras",
+    "graph: skl2onnx",
+    "graph: it answers no method",
+    "graph: it does not say how many columns",
+)
+HEAD = """\
+# Which engine serves what
+
+A model answers through the first engine that is proven to answer as its own library does:
+
+| engine | takes | runs on |
+|---|---|---|
+| `linear` | linear models | numpy |
+| `trees` | trees, forests, boosting; XGBoost and LightGBM too | treelite |
+| `numeric` | other single estimators | numpy |
+| `chain` | pipelines and other estimators made of estimators | an engine for each part |
+| `graph` | uploaded ONNX files, and what else has a float64 graph | ONNX Runtime |
+| `layers` | Keras | numpy |
+
+They run in the web worker, on plain arrays that were checked. What no engine answers alike stays
+with the library, in a sandboxed host; a model may have some methods here and some there.
+
+`python -m benchmarks.coverage` writes this page: it prepares every estimator of scikit-learn as an
+upload is prepared. *Rows* are those that both answered: near the data, around it, beside the jumps
+of the answers, and at the ends of what numbers can be. Labels were equal on all of them; *largest
+error* is that of numbers, relative. *µs* are for one row, in one thread.
+
+- A row that the library refuses is refused by an engine as well: a number that is not finite
+  between two steps of a pipeline, an unknown category, a number outside of a transformer's domain.
+- Which of equally near neighbours are asked, which of equal votes win, and in which order sums are
+  rounded, follows scikit-learn.
+- Graphs come last because numpy answers what they answer with smaller differences and sooner (a
+  linear model: 3 µs against 10). No operator runs in a worker that loops, reads files, draws at
+  random, sizes its result by its data, or compares float64 as float32, as ONNX's trees do."""
 HEADER = (
     "| estimator | fitted on | engine | by the engine | by the library | rows | largest error "
     "| µs | µs, library | why not all |\n|---|---|---|---|---|---|---|---|---|---|"
@@ -155,10 +192,9 @@ def _unserved(case: Case, reason: str) -> Line:
 
 def _short(reason: str, engine: str) -> str:
     """Of the engines' reasons that which tells most: the last that knows the estimator."""
-    told = [part for part in reason.split("; ") if "that this engine knows" not in part]
-    known = [part for part in told if not part.startswith("graph: skl2onnx")]
-    chosen = [part for part in known if part.startswith(f"{engine}:")] or known or told
-    return chosen[0][:200] if chosen else ""
+    told = [part for part in reason.split("; ") if not any(words in part for words in PASSED_ON)]
+    chosen = [part for part in told if part.startswith(f"{engine}:")] or told
+    return chosen[0][:200] if chosen else NO_ENGINE if reason else ""
 
 
 def measured(*, timed: bool = True) -> Iterable[Line]:
@@ -188,7 +224,7 @@ def totals(lines: Iterable[Line]) -> str:
 
 def page(lines: list[Line]) -> str:
     """The whole reference page."""
-    parts = [(PAGE.parent / "coverage.head.md").read_text(), totals(lines)]
+    parts = [HEAD, totals(lines)]
     for kind in KINDS:
         own = "\n".join(line.text() for line in lines if line.kind == kind)
         parts.append(f"## {TITLES[kind]}\n\n{HEADER}\n{own}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,9 @@ from models.chains.asking import beside, picked, staged
 from models.errors import ArraysMalformed
 from models.layouts import Floats, floats, integers, layout, optional
 from models.parts import Part
-from models.tables import Features
+from models.tables import Features, row_count, take
+
+BLOCK: Final = 1024  # rows that go through a pipeline at once
 
 
 class Pipeline(Part):
@@ -27,6 +29,12 @@ class Pipeline(Part):
         return self.children[-1].methods
 
     def respond(self, method: str, features: Features) -> NDArray[Any]:
+        # What is between two stages may be far wider than what came: one-hot marks, for one.
+        starts = range(0, max(1, row_count(features)), BLOCK)
+        blocks = [self._block(method, take(features, at, at + BLOCK)) for at in starts]
+        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+
+    def _block(self, method: str, features: Features) -> NDArray[Any]:
         for stage in self.children[:-1]:
             features = staged(stage, features)
         return self.children[-1].answer(method, features)

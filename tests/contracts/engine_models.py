@@ -46,7 +46,8 @@ NUMERIC = (
     *("OrdinalEncoder", "PCA", "PolynomialCountSketch", "PolynomialFeatures", "PowerTransformer"),
     *("QuadraticDiscriminantAnalysis", "QuantileTransformer", "RBFSampler"),
     *("RadiusNeighborsClassifier", "RadiusNeighborsRegressor", "RobustScaler", "SVC", "SVR"),
-    *("SelectKBest", "SimpleImputer", "SkewedChi2Sampler", "StandardScaler", "TargetEncoder"),
+    *("SelectKBest", "SimpleImputer", "SkewedChi2Sampler", "SparseRandomProjection"),
+    *("KernelCenterer", "StandardScaler", "TargetEncoder", "TfidfTransformer"),
     *("TruncatedSVD", "VarianceThreshold"),
 )
 CHAIN = (

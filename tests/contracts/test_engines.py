@@ -242,7 +242,7 @@ def test_class_that_only_looks_like_the_librarys_is_not_compiled(engine: str) ->
     name = next(name for own, name in CASES if own == engine)
     made = type(fitted(name))
     other = type(made.__name__, (made,), {"__module__": "somewhere"})
-    changed = other.__new__(other)
+    changed: Any = object.__new__(other)
     changed.__dict__.update(fitted(name).__dict__)
 
     assert isinstance(ENGINES[engine].compile(changed), Unsuitable)

@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from models.compilation.numeric.pairs import summed_over_columns
 from models.compilation.numeric.rows import logistic
 from models.compilation.numeric.taking import Taken, Taker, floats_of, single
 from models.errors import EstimatorNotHeld, RowsRefused
@@ -53,6 +54,17 @@ class Projection(Part):
         if "scale" in self.arrays:
             made /= self.arrays["scale"]
         return made
+
+
+class SparseProjection(Part):
+    """Rows times directions that were sparse: summed column by column, as for sparse ones."""
+
+    LAYOUT = layout(directions=floats("axes", "columns"))
+
+    def transform(self, features: Features) -> Floats:
+        """The projected rows."""
+        rows, directions = matrix(features), self.arrays["directions"]
+        return summed_over_columns(rows, directions, lambda a, b: a * b)
 
 
 class Hiddens(Part):
@@ -121,6 +133,12 @@ def _components(estimator: Any, **more: Any) -> Taken:
     arrays = {"directions": floats_of(estimator.components_)}
     arrays |= {name: floats_of(value) for name, value in more.items() if value is not None}
     return "projection", arrays
+
+
+def _sparse(estimator: Any) -> Taken:
+    if not hasattr(estimator.components_, "toarray"):
+        return _components(estimator)
+    return "sparse_projection", {"directions": floats_of(estimator.components_)}
 
 
 def _likelihood(estimator: Any) -> dict[str, Floats]:
@@ -215,6 +233,7 @@ def _pooling(estimator: Any) -> Taken:
 
 KINDS: Final[dict[str, type[Part]]] = {
     "projection": Projection,
+    "sparse_projection": SparseProjection,
     "hiddens": Hiddens,
     "waves": Waves,
     "selection": Selection,
@@ -225,7 +244,7 @@ TAKERS: Final[dict[str, Taker]] = {
     "IncrementalPCA": _principal,
     "TruncatedSVD": _components,
     "GaussianRandomProjection": _components,
-    "SparseRandomProjection": _components,
+    "SparseRandomProjection": _sparse,
     "NeighborhoodComponentsAnalysis": _components,
     "FastICA": _independent,
     "FactorAnalysis": _factors,
