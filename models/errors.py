@@ -71,7 +71,7 @@ class LibraryVersionRefused(FormatRefused):
         self.running = running
         super().__init__(
             f"it was saved by {library} {saved}, this platform runs {running}",
-            "save it anew with that version, or accept the difference with --accept-version",
+            f"save it anew with {running}, or accept the difference of versions",
         )
 
 

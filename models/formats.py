@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import BinaryIO, Final, Literal
 
-from models.marks import COUNTED, VARINT, matches, message_fields, tar_names, zip_names
+from models.errors import FormatRefused
+from models.marks import COUNTED, VARINT, ZIP, head, matches, message_fields, tar_names, zip_names
 
 Flavour = Literal["sklearn", "tensorflow"]
 
@@ -73,6 +74,16 @@ def recognise(source: BinaryIO) -> Format | None:
 def recognise_bytes(data: bytes) -> Format | None:
     """The format of bytes in memory; None for none, or for more than one."""
     return recognise(io.BytesIO(data))
+
+
+def unrecognised(source: BinaryIO, accepted: Collection[str]) -> FormatRefused:
+    """The refusal of a file that `recognise` does not know."""
+    if head(source).startswith(ZIP) and not zip_names(source):
+        problem = "it begins like a zip archive that is cut off or broken"
+        return FormatRefused(problem, "send the whole file anew")
+    return FormatRefused(
+        "its bytes are those of no known format", f"give one of {', '.join(sorted(accepted))}"
+    )
 
 
 def _is_skops(source: BinaryIO) -> bool:

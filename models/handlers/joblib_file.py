@@ -6,6 +6,7 @@ Opening one runs whatever its author put in. No worker imports this module: impo
 from __future__ import annotations
 
 import io
+import traceback
 import warnings
 import zlib
 from typing import Final
@@ -23,6 +24,7 @@ ZLIB: Final = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
 GZIP: Final = b"\x1f\x8b"
 OTHER_COMPRESSION: Final = (b"BZh", b"\xfd7zXZ", b"\x5d\x00\x00", b"\x04\x22\x4d\x18")
 EITHER_HEADER: Final = zlib.MAX_WBITS | 32
+MOST_NAME: Final = 200
 
 
 class JoblibFile:
@@ -39,13 +41,34 @@ class JoblibFile:
             try:
                 estimator = joblib.load(io.BytesIO(plain))  # noqa: TID251  the one place: an operator asked
             except Exception as error:
-                raise FormatRefused(f"it cannot be opened: {type(error).__name__}") from error
+                raise _refused(error) from error
         versions = {
             w.message.original_sklearn_version
             for w in caught
             if isinstance(w.message, InconsistentVersionWarning)
         }
         return Opened(estimator, tuple(sorted(versions)))
+
+
+def _refused(error: Exception) -> FormatRefused:
+    name = _looked_for(error)
+    if not name:
+        return FormatRefused(f"it cannot be opened: {type(error).__name__}")
+    return FormatRefused(
+        f"it needs {name}, which is not on this platform",
+        "save a model of classes and functions that scikit-learn brings, or export it to ONNX",
+    )
+
+
+def _looked_for(error: Exception) -> str:
+    """The class or function that was not found; empty where something else fails."""
+    if not isinstance(error, AttributeError | ImportError):
+        return ""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_code.co_name == "find_class":  # of the unpickler, which alone knows the name
+            module, name = (frame.f_locals.get(word) for word in ("module", "name"))
+            return f"{module}.{name}"[:MOST_NAME]
+    return ""
 
 
 def _is_pickle(data: bytes) -> bool:
