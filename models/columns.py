@@ -6,8 +6,8 @@ decided which of them an estimator needs, and rows are brought into that form.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from models.errors import EstimatorRefused
 from models.placements import IMPUTERS, VECTORIZERS, Placed, first_step, placements, width_of
-from models.signature import Kind
+from models.signature import METHODS, Kind
 from models.tables import Features, Table
 
 MOST_COLUMNS: Final = 1_000_000
@@ -56,13 +56,18 @@ class Columns:
         """Whether rows are a matrix of numbers."""
         return "text" not in self.kinds
 
+    def with_texts(self, positions: Collection[int]) -> Columns:
+        """The same columns, those at some positions being of text."""
+        kinds = tuple("text" if at in positions else kind for at, kind in enumerate(self.kinds))
+        return replace(self, kinds=kinds)
+
     def arrange(self, features: Features) -> Any:
         """Rows as scikit-learn takes them: a matrix, a list of texts or a frame."""
         if not isinstance(features, Table):
             return self._frame(list(features.T)) if self.framed else features
         if self.texts:
             return [text or "" for text in features.columns[0]]
-        if self.framed or not self.numbers_alone:
+        if self.framed or "text" in features.kinds:
             return self._frame([self._column(at) for at in enumerate(features.columns)])
         return np.column_stack(features.columns)
 
@@ -93,6 +98,8 @@ def columns_of(estimator: Any) -> Columns:
     if isinstance(stated, Columns):
         return stated
     kind = type(estimator).__name__
+    if not _is_estimator(estimator):
+        raise EstimatorRefused(kind, "it is no estimator", "save the fitted estimator itself")
     first = type(first_step(estimator)).__name__
     if first in UNSERVED:
         raise EstimatorRefused(kind, f"{UNSERVED[first]}, which no request can hold")
@@ -166,6 +173,11 @@ class _Found:
                 self.text.add(at)
                 if placed.part.missing_values is None:
                     self.as_none.add(at)
+
+
+def _is_estimator(thing: object) -> bool:
+    methods = ("fit", *METHODS)
+    return not isinstance(thing, type) and any(callable(getattr(thing, m, None)) for m in methods)
 
 
 def _named(columns: Any) -> bool:

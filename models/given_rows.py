@@ -49,6 +49,16 @@ class GivenTable:
         read = [_read_column(at, kind, values) for at, (kind, values) in kinds]
         return np.column_stack(read) if wanted.numbers_alone else Table(tuple(read))
 
+    def texts(self, wanted: Columns) -> frozenset[int]:
+        """The columns that hold texts, though the model does not say that it takes texts there.
+
+        It may not look at them at all: a model is fitted on tables as they come.
+        """
+        columns = enumerate(zip(wanted.kinds, self._in_order(wanted), strict=True))
+        return frozenset(
+            at for at, (kind, values) in columns if kind == "number" and _has_text(values)
+        )
+
     def _in_order(self, wanted: Columns) -> Sequence[Sequence[Any]]:
         if self.names and wanted.names and set(wanted.names) <= set(self.names):
             return [self.columns[self.names.index(name)] for name in wanted.names]
@@ -202,6 +212,11 @@ def _read_column(at: int, kind: str, values: Sequence[Any]) -> NDArray[Any]:
         return np.array([_number(value) for value in values], np.float64)
     except (ValueError, TypeError, OverflowError) as error:
         raise GivenRowsRefused(f"column {at + 1} has no number: {error}"[:200]) from error
+
+
+def _has_text(values: Sequence[Any]) -> bool:
+    texts = (value for value in values if type(value) is str)
+    return any(not _is_number(text) and text.strip().lower() not in ABSENT for text in texts)
 
 
 def _number(value: Any) -> float:

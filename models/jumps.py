@@ -70,8 +70,9 @@ def _equal(some: NDArray[Any], others: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def _differ(some: NDArray[Any], others: NDArray[Any]) -> NDArray[np.bool_]:
-    size = np.maximum(np.abs(some), np.abs(others))
-    far = np.abs(some - others) > JUMP * size
+    with np.errstate(all="ignore"):
+        size = np.maximum(np.abs(some), np.abs(others))
+        far = np.abs(some - others) > JUMP * size
     differ: NDArray[np.bool_] = far.reshape(len(far), -1).any(axis=1)
     return differ
 

@@ -15,7 +15,7 @@ from models.probes import CELLS, EXTREMES, SCALES
 from models.tables import Features, Matrix, Table, row_count, stack, take
 
 TOLERANCE: Final = 1e-9
-SINGLE_ROWS: Final = 32
+SINGLE_ROWS: Final = 16
 ROWS_PER_SCALE: Final = 720
 MOST_REFUSALS: Final = 32  # rows of one batch that are sought out one by one
 FEW_ROWS: Final = 16

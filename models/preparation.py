@@ -7,7 +7,7 @@ again, for the model may have had its way with the process.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -97,7 +97,11 @@ def prepare(
     give the answers.
     """
     own = serve_natively(opened.estimator)
-    given = None if rows is None else read_given_rows(rows).features(own.columns)
+    given = None
+    if rows is not None:
+        table = read_given_rows(rows)
+        own = replace(own, columns=own.columns.with_texts(table.texts(own.columns)))
+        given = table.features(own.columns)
     inspected = inspect(own, given)
     signature = inspected.signature
     tell(Stage.INSPECTED, _described(own, inspected))
@@ -220,17 +224,23 @@ def _self_test(
     expected = read_expected_answers(answers, rows=rows)
     if expected.shape != answered.shape:
         raise GivenRowsRefused(
-            f"the expected answers are {expected.shape}, the model's {answered.shape}"
+            f"the expected answers are of the shape {expected.shape}, "
+            f"what {method} gives is {answered.shape}"
         )
     wrong = _wrong(answered, expected)
     if wrong.any():
         at = int(np.argmax(wrong))
         raise GivenRowsRefused(
             f"{int(wrong.sum())} of {rows} are answered otherwise than expected, the first is row "
-            f"{at + 1}: {answered[at]!r} where {expected[at]!r} was expected"[:500],
+            f"{at + 1}: {_plain(answered[at])} where {_plain(expected[at])} was expected"[:500],
             "give the file that gave these answers",
         )
     return f"{rows} given rows are answered as expected"
+
+
+def _plain(answer: Any) -> str:
+    """One answer as people write it, without the names of numpy's kinds of numbers."""
+    return repr(np.asarray(answer).tolist())
 
 
 def _wrong(answered: NDArray[Any], expected: NDArray[Any]) -> NDArray[np.bool_]:

@@ -25,6 +25,7 @@ PARTS: Final[tuple[tuple[str, int], ...]] = (
 WILD: Final = {"sizes": 1_000, "extremes": 240}
 MISSING: Final = 600
 UNKNOWN: Final = 120
+A_FEW: Final = 100
 TOP_UP: Final = 1_500
 MOST_TOP_UPS: Final = 6
 JUMPING: Final = ("predict_proba", "decision_function", "score_samples", "predict", "transform")
@@ -52,6 +53,14 @@ def ask_everything(own: Predictor, signature: Signature, source: Source, *, seed
         )
         reference = reference.with_more(refer(own, methods, [narrower]))
     return reference
+
+
+def ask_a_little(own: Predictor, signature: Signature, source: Source) -> Reference:
+    """Ask a model enough to know it again."""
+    rows = [getattr(source, part)(source.fit(A_FEW)) for part, _ in PARTS]
+    if signature.missing:
+        rows.append(source.missing(source.fit(A_FEW)))
+    return refer(own, tuple(signature.methods), [*rows, source.known(A_FEW)])
 
 
 def _questions(

@@ -7,12 +7,15 @@ import io
 import re
 import warnings
 import zipfile
+from functools import partial
 from typing import Any, Final
 
 import orjson
 import skops.io
 from sklearn.cluster import Birch
 from sklearn.exceptions import InconsistentVersionWarning
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils import check_array
 from skops.io._general import object_get_state
 from skops.io._utils import _get_state
 from skops.io.exceptions import UntrustedTypesFoundException
@@ -30,8 +33,10 @@ MOST_SCHEMA_BYTES: Final = 256 * 1024**2
 MEMBER: Final = re.compile(r"schema\.json|[0-9]{1,24}\.np[yz]|[0-9a-f-]{36}\.bin")
 MATRIX: Final = re.compile(r"(data|indices|indptr|row|col|format|shape|_is_array)\.npy")
 ONLY_SKLEARN: Final = "models are made of scikit-learn's own parts, numpy's and scipy's"
+CHECK: Final = "sklearn.utils.validation.check_array"
 PACKAGES: Final = (
-    frozenset({"builtins", "collections", "numpy", "scipy", "sklearn"}) | boosters.PACKAGES
+    frozenset({"builtins", "collections", "functools", "numpy", "scipy", "sklearn"})
+    | boosters.PACKAGES
 )
 # Functions and types of numpy and scipy that fitted estimators hold beside what skops trusts: they
 # compute, or are data.
@@ -100,6 +105,7 @@ def write_skops(estimator: object) -> bytes:
     try:
         for part in parts_of(estimator):
             _leave_out_growth(part)
+            _leave_out_check(part)
         return bytes(skops.io.dumps(estimator))
     except Exception as error:
         raise FormatRefused(
@@ -111,6 +117,18 @@ def _leave_out_growth(part: object) -> None:
     """Take the tree by which it could be fitted further from a Birch: a web of references."""
     if isinstance(part, Birch) and hasattr(part, "root_"):
         part.root_ = part.dummy_leaf_ = None
+
+
+def _leave_out_check(part: object) -> None:
+    """Take the check from a step that only checks that numbers are numbers, and may be missing."""
+    func = getattr(part, "func", None)
+    if (
+        isinstance(part, FunctionTransformer)
+        and isinstance(func, partial)
+        and func.func is check_array
+        and func.keywords.get("ensure_all_finite") is False
+    ):
+        part.func = None
 
 
 # skops refuses Birch for that web alone.
@@ -142,7 +160,7 @@ def _refuse_untrusted(types: list[str]) -> None:
 def _is_data(name: str) -> bool:
     """Whether a type or function that skops itself does not trust may be opened in a sandbox."""
     module, _, kind = name.rpartition(".")
-    if name in TRUSTED or name in boosters.CLASSES:
+    if name in TRUSTED or name in boosters.CLASSES or name in (CHECK, "functools.partial"):
         return True
     if not ESTIMATORS.fullmatch(module):
         return False
@@ -191,8 +209,19 @@ def _check_schema(data: bytes) -> None:
             waiting.extend(node)
 
 
+def _only_checks(node: dict[str, Any]) -> bool:
+    """Whether a node is the check by which histogram models look at their columns of numbers."""
+    match node:
+        case {
+            "__loader__": "PartialNode",
+            "content": {"func": {"__loader__": "FunctionNode"} as f},
+        }:
+            return f"{f.get('__module__')}.{f.get('__class__')}" == CHECK
+    return False
+
+
 def _check_node(node: dict[str, Any]) -> None:
-    if node.get("__loader__") in REFUSED_NODES:
+    if node.get("__loader__") in REFUSED_NODES and not _only_checks(node):
         raise FormatRefused(f"it holds a {node['__loader__']}, which is not trusted")
     module = node.get("__module__")
     if isinstance(module, str) and module.partition(".")[0] not in PACKAGES:

@@ -28,12 +28,16 @@ Check = Callable[[Any], None]
 def refuse_unsound(estimator: object) -> None:
     """Raise FormatRefused if a part of an estimator has an index that leads nowhere."""
     for part in parts_of(estimator):
-        check = CHECKS.get(type(part).__name__) or (
-            _check_sparse if hasattr(part, "tocsr") else None
-        )
-        if check is not None:
+        name = type(part).__name__
+        check = CHECKS.get(name) or (_check_sparse if hasattr(part, "tocsr") else None)
+        if check is not None and _is_fitted(name, part):
             _checked(check, part)
         _checked(check_owner, part)
+
+
+def _is_fitted(name: str, part: Any) -> bool:
+    """Whether a part has what it predicts by; estimators hold others that they never fit."""
+    return name not in FITTED or FITTED[name] in vars(part)
 
 
 def _checked(check: Check, part: Any) -> None:
@@ -151,8 +155,6 @@ def _check_hashing(part: Any) -> None:
 
 def _check_one_hot(part: Any) -> None:
     """One column for each category: the indices are counted, the width is stored."""
-    if not hasattr(part, "categories_"):
-        return
     expected = [int(width) for width in part._compute_n_features_outs()]
     _require(
         list(part._n_features_outs) == expected, "its columns are not as many as its categories"
@@ -177,6 +179,17 @@ def _named(kinds: str, check: Check) -> dict[str, Check]:
     return dict.fromkeys(kinds.split(), check)
 
 
+# What an estimator cannot predict without; it raises an error of its own where that is missing.
+FITTED: Final[dict[str, str]] = {
+    **dict.fromkeys(("CountVectorizer", "TfidfVectorizer"), "vocabulary_"),
+    **dict.fromkeys(
+        ("HistGradientBoostingClassifier", "HistGradientBoostingRegressor"), "_predictors"
+    ),
+    **dict.fromkeys(("KMeans", "MiniBatchKMeans", "BisectingKMeans"), "cluster_centers_"),
+    **dict.fromkeys(("KNeighborsClassifier", "RadiusNeighborsClassifier"), "_y"),
+    **dict.fromkeys(("NuSVC", "NuSVR", "OneClassSVM", "SVC", "SVR"), "support_"),
+    "OneHotEncoder": "categories_",
+}
 CHECKS: Final[dict[str, Check]] = {
     "Tree": check_tree,
     "HistGradientBoostingClassifier": check_histogram_model,

@@ -62,7 +62,7 @@ def _check_width(tree: Any, columns: int) -> None:
 def check_histogram_model(part: Any) -> None:
     """Check the nodes of a histogram gradient boosting model, and its sets of categories."""
     columns = int(part.n_features_in_)
-    categorical = part.is_categorical_
+    categorical = part._bin_mapper.is_categorical_
     known = np.zeros(columns, bool) if categorical is None else np.asarray(categorical, bool)
     if len(known) != columns or len(part._bin_mapper.bin_thresholds_) != columns:
         raise FormatRefused("its bins are not as many as its columns")

@@ -11,7 +11,7 @@ import pytest
 from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from models.columns import Columns, columns_of
 from models.errors import GivenRowsRefused
@@ -161,6 +161,8 @@ def test_rows_of_another_width_or_kind_are_refused() -> None:
         read_given_rows(b"[[1,2]]").features(NUMBERS)
     with pytest.raises(GivenRowsRefused, match="column 2 has no number"):
         read_given_rows(b'[[1,"x",3]]').features(NUMBERS)
+    assert read_given_rows(b'[[1,"x",3],["",null,4]]').texts(NUMBERS) == {1}
+    assert read_given_rows(b"1,x,3\n4,5,6\n").texts(NUMBERS) == {1}
     with pytest.raises(GivenRowsRefused, match="column 1 has a number"):
         read_given_rows(b"[[1,2]]").features(MIXED)
     with pytest.raises(GivenRowsRefused, match="no column 'colour'"):
@@ -184,6 +186,19 @@ def test_rows_of_another_width_or_kind_are_refused() -> None:
 )
 def test_expected_answers_are_read_as_what_they_are(data: bytes, answers: Any) -> None:
     assert read_expected_answers(data, rows=len(answers)).tolist() == answers
+
+
+def test_column_of_texts_that_the_model_does_not_look_at_is_one_of_texts() -> None:
+    frame = pd.DataFrame({"note": pd.Series(COLOURS, dtype=object), "size": FEATURES[:, 1]})
+    columns = ColumnTransformer([("sizes", StandardScaler(), ["size"])])
+    model = make_pipeline(columns, LinearRegression()).fit(frame, FEATURES[:, 0])
+    given = frame.to_json(orient="records").encode()
+
+    assert take_in(skops_bytes(model)).contents.signature.kinds is None
+    prepared = take_in(skops_bytes(model), rows=given)
+    assert prepared.contents.signature.kinds == ("text", "number")
+    assert prepared.contents.parity
+    assert prepared.contents.parity.rows >= 5000
 
 
 # --- with a model --------------------------------------------------------------------------------

@@ -157,7 +157,7 @@ def test_every_truncation_of_an_honest_file_is_refused(honest: bytes) -> None:
         ("sklearn.utils._joblib", "joblib"),
         ("sklearn.utils.parallel", "Parallel"),
         ("sklearn.metrics._scorer", "warnings"),
-        ("sklearn.utils.validation", "check_array"),
+        ("sklearn.utils.validation", "check_X_y"),
     ],
 )
 @pytest.mark.parametrize("loader", ["ObjectNode", "TypeNode", "FunctionNode"])

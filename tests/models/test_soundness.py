@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse
 from sklearn.cluster import BisectingKMeans, KMeans
@@ -285,6 +286,22 @@ def test_metric_that_weighs_other_columns_is_refused() -> None:
     assert altered
     with pytest.raises(FormatRefused):
         SkopsFile().open(archive_of(members | altered))
+
+
+def test_histogram_model_of_categories_is_taken_though_it_orders_its_columns_anew() -> None:
+    frame = pd.DataFrame({"size": FEATURES[:, 0], "colour": pd.Categorical(WORDS.ravel())})
+    model = HistGradientBoostingClassifier(max_iter=3, categorical_features="from_dtype")
+    model.fit(frame, LABELS)
+    again = SkopsFile().open(skops_bytes(model)).estimator
+
+    assert again.predict(frame).tolist() == model.predict(frame).tolist()
+
+
+def test_what_was_never_fitted_has_nothing_to_look_at() -> None:
+    parts = [SVC(), TfidfVectorizer(), KMeans(), OneHotEncoder(), KNeighborsClassifier()]
+
+    for part in [*parts, HistGradientBoostingClassifier(), RandomForestClassifier()]:
+        refuse_unsound(part)
 
 
 @pytest.mark.parametrize(
