@@ -2,7 +2,7 @@
 
 A workshop may be under the power of the file that it opened. What it says of the file is the
 uploader's own matter; what it hands over is checked here for kind, size and meaning, digests are
-computed anew, and a compiled form is opened from its arrays as a worker will open it.
+computed anew, and a compiled form for workers is opened from its arrays as a worker will open it.
 """
 
 from __future__ import annotations
@@ -12,8 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, NoReturn, get_args
 
+import orjson
+
+from config.prose import one_line
 from models.arrays import unpack_arrays
-from models.engines import ENGINES, NATIVE
+from models.engines import ENGINES, FOR_WORKERS, NATIVE
 from models.errors import ArraysMalformed, IntakeFailed
 from models.formats import FORMATS, recognise_bytes
 from models.manifest import ENGINE, MODEL, Contents, StoredFile
@@ -25,6 +28,9 @@ MOST_CLASSES: Final = 100_000
 MOST_TEXTS: Final = 2_000_000  # names and values of a signature in all
 MOST_TEXT: Final = 2_000
 MOST_NAME: Final = 200
+# 10,000 named columns with dozens of categories each; parsing as much holds a worker for a moment.
+MOST_CONTENTS_BYTES: Final = 8 * 1024**2
+MOST_CONTENTS_VALUES: Final = 1_000_000
 CONTENTS: Final = frozenset(
     {
         "files",
@@ -59,6 +65,28 @@ PARITY: Final = frozenset(
 REPORT: Final = frozenset({"rows", "labels_differing", "relative_error", "agrees"})
 
 
+def contents_fit(text: bytes) -> bool:
+    """Whether the text of contents is short enough, and of few enough values, to be parsed.
+
+    Every value but the first of its list or object follows a comma, and the first a bracket: so
+    they are counted before anything is allocated for them.
+    """
+    if len(text) > MOST_CONTENTS_BYTES:
+        return False
+    return sum(map(text.count, (b",", b"[", b"{"))) < MOST_CONTENTS_VALUES
+
+
+def read_contents(text: bytes) -> Mapping[str, Any]:
+    """Parse the text in which a workshop says what it found out; raises IntakeFailed."""
+    _require(contents_fit(text), "its size")
+    try:
+        said = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        _refuse("its description")
+    _require(type(said) is dict, "its description")
+    return dict(said)
+
+
 def accept(
     said: Mapping[str, Any],
     blobs: Mapping[str, bytes],
@@ -74,15 +102,26 @@ def accept(
     form = FORMATS[source_format]
     own = "skops" if form.name in ("skops", "joblib") else form.name
     contents = replace(
-        Contents.from_json({**said, "files": {}}),
+        Contents.from_json({**said, **_prose(said), "files": {}, "parents": []}),
         files=_files(blobs, own),
         flavour=form.flavour,
         source_format=source_format,
         source_digest=source_digest,
-        parents=(),
     )
     _check_engine(contents, blobs)
     return Prepared(contents, blobs)
+
+
+def _prose(said: Mapping[str, Any]) -> dict[str, Any]:
+    """What is only read by people, as they can read it; names that are data stay as they are."""
+    return {
+        "estimator": one_line(said["estimator"], MOST_NAME),
+        "engine_reason": one_line(said["engine_reason"], MOST_TEXT),
+        "libraries": {
+            one_line(name, MOST_NAME): one_line(version, MOST_NAME)
+            for name, version in said["libraries"].items()
+        },
+    }
 
 
 def _files(blobs: Mapping[str, bytes], own: str) -> dict[str, StoredFile]:
@@ -104,14 +143,22 @@ def _check_engine(contents: Contents, blobs: Mapping[str, bytes]) -> None:
         return
     _require(contents.engine in ENGINES and contents.parity is not None, "its engine")
     try:
-        predictor = ENGINES[contents.engine].load(unpack_arrays(blobs[ENGINE]))
+        offered = _offered(contents, blobs[ENGINE])
     except ArraysMalformed as error:
         raise IntakeFailed(f"its compiled form is malformed: {error.problem}") from error
-    offered = predictor.methods & contents.signature.methods.keys()
     _require(set(contents.engine_methods) <= offered, "the methods of its engine")
     reports = contents.parity.methods if contents.parity else {}
     proven = all(m in reports and reports[m].agrees for m in contents.engine_methods)
     _require(proven, "the proof of its engine")
+
+
+def _offered(contents: Contents, blob: bytes) -> frozenset[str]:
+    """The methods that a compiled form may answer; raises ArraysMalformed."""
+    methods = frozenset(contents.signature.methods)
+    arrays = unpack_arrays(blob)
+    if contents.engine not in FOR_WORKERS:  # to open it may run its operators: a host does that
+        return methods
+    return FOR_WORKERS[contents.engine].load(arrays).methods & methods
 
 
 def _check_rest(said: Mapping[str, Any]) -> None:

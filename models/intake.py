@@ -16,7 +16,8 @@ from dataclasses import dataclass, replace
 from socket import socket
 from typing import Any, Final, Literal, Protocol
 
-from models.acceptance import accept
+from config.prose import one_line
+from models.acceptance import accept, read_contents
 from models.errors import (
     EstimatorRefused,
     ExtraMissing,
@@ -25,11 +26,11 @@ from models.errors import (
     GivenRowsRefused,
     IntakeFailed,
 )
-from models.formats import FORMATS, Flavour, Format, recognise
+from models.formats import FORMATS, Flavour, Format, recognise, unrecognised
 from models.hosting.messages import Bounds, Message, MessagesEnded, receive, send
 from models.library_versions import is_other_version, refuse_other_versions, running_version
 from models.sealed_files import Given, SealedFile, open_regular, sealed
-from models.stages import Prepared, Progress, Stage
+from models.stages import CONTENTS, Prepared, Progress, Stage
 
 __all__ = ["Intake", "Prepared", "Progress", "Stage", "open_regular"]
 
@@ -38,9 +39,26 @@ MOST_STORED_BYTES: Final = 4 * 1024**3
 MEMORY_BYTES: Final = 4 * 1024**3
 SECONDS: Final = 600.0
 MOST_NOTE: Final = 2_000
+MOST_KIND: Final = 100
 MOST_VERSIONS, MOST_VERSION = 8, 100
-MOST_MESSAGES: Final = 1_000
-ANSWER: Final = Bounds(head=64 * 1024**2, blobs=2, bytes=MOST_STORED_BYTES)
+MOST_MESSAGES: Final = 50
+ANSWERS: Final = {
+    "convert": Bounds(blobs=1, bytes=MOST_STORED_BYTES, bringing=frozenset({"converted"})),
+    "prepare": Bounds(blobs=3, bytes=MOST_STORED_BYTES, bringing=frozenset({"prepared"})),
+}
+# What each message says besides its kind, or a refusal besides what it is of: no less and no more.
+MEMBERS: Final = {
+    "opened": frozenset({"saved_by"}),
+    "told": frozenset({"stage", "note"}),
+    "converted": frozenset[str](),
+    "prepared": frozenset({"roles"}),
+}
+REFUSALS: Final = {
+    "format": frozenset({"problem", "remedy"}),
+    "rows": frozenset({"problem", "remedy"}),
+    "estimator": frozenset({"estimator", "problem", "remedy"}),
+    "memory": frozenset[str](),
+}
 ENDED: Final = (
     "the process that opened it ended: it takes more memory than it may, or does what none may"
 )
@@ -139,9 +157,9 @@ class Intake:
                 file = stack.enter_context(sealed(converted.blobs[0], MOST_STORED_BYTES))
                 case.tell(Stage.VERIFIED, f"converted to skops, {file.size} bytes")
             made, also = self._ask("prepare", case, form, [file, *given])
-        prepared = accept(
-            _contents(made), _blobs(made), source_format=case.known.name, source_digest=case.digest
-        )
+        blobs = _blobs(made)
+        said = read_contents(blobs.pop(CONTENTS, b""))
+        prepared = accept(said, blobs, source_format=case.known.name, source_digest=case.digest)
         return _with_saved_by(prepared, case.known.library, saved_by or also)
 
     def _ask(
@@ -161,7 +179,7 @@ class Intake:
             descriptors = tuple(reader.fileno() for reader in readers)
             try:
                 send(connection, Message(kind, body, (), descriptors))
-                return _conversation(connection, case)
+                return _conversation(connection, case, ANSWERS[kind])
             except MessagesEnded as error:
                 raise IntakeFailed(ENDED) from error
             except FrameMalformed as error:
@@ -186,10 +204,8 @@ def _verify(file: SealedFile, expected: str | None) -> None:
 def _recognised(file: SealedFile, formats: Collection[str]) -> Format:
     with file.reader() as source:
         known = recognise(source)
-    if known is None:
-        raise FormatRefused(
-            "its bytes are those of no known format", f"give one of {', '.join(sorted(formats))}"
-        )
+        if known is None:
+            raise unrecognised(source, formats)
     if known.name not in formats:
         runs = ": opening one runs whatever its author put in" if known.runs_code else ""
         raise FormatRefused(
@@ -199,7 +215,9 @@ def _recognised(file: SealedFile, formats: Collection[str]) -> Format:
     return known
 
 
-def _conversation(connection: socket, case: _Case) -> tuple[Message, tuple[str, ...]]:
+def _conversation(
+    connection: socket, case: _Case, bounds: Bounds
+) -> tuple[Message, tuple[str, ...]]:
     """Listen until the workshop's last word."""
 
     def patience() -> None:
@@ -209,17 +227,30 @@ def _conversation(connection: socket, case: _Case) -> tuple[Message, tuple[str, 
 
     saved_by: tuple[str, ...] = ()
     for _ in range(MOST_MESSAGES):
-        message = receive(connection, ANSWER, patience=patience)
+        message = receive(connection, bounds, patience=patience)
         for descriptor in message.descriptors:
             os.close(descriptor)  # it has none to give
-        if message.blobs and message.kind in ("converted", "prepared"):
+        _check_members(message)
+        if message.kind in bounds.bringing:
             return message, saved_by
         if message.kind == "opened":
-            saved_by = _versions(message.body.get("saved_by"))
+            saved_by = _versions(message.body["saved_by"])
             _decide(case, saved_by)
         else:
             _hear(message, case.tell)
     raise FrameMalformed("more messages than are heard")
+
+
+def _check_members(message: Message) -> None:
+    """Raise FrameMalformed unless a message has the members of its kind, and what it must bring."""
+    kind, body = message.kind, message.body
+    members = MEMBERS.get(kind)
+    if kind == "refused" and type(what := body.get("what")) is str and what in REFUSALS:
+        members = REFUSALS[what] | {"what"}
+    if members is None or body.keys() != members:
+        raise FrameMalformed(f"a message {one_line(kind, 40)!r}, or its members")
+    if kind == "converted" and not message.blobs:
+        raise FrameMalformed("a conversion of nothing")
 
 
 def _hear(message: Message, tell: Progress) -> None:
@@ -229,13 +260,13 @@ def _hear(message: Message, tell: Progress) -> None:
         case "refused", body:
             _refuse(body)
         case kind, _:
-            raise FrameMalformed(f"a message {kind[:40]!r}")
+            raise FrameMalformed(f"a message {one_line(kind, 40)!r}")
 
 
 def _versions(said: object) -> tuple[str, ...]:
     if type(said) is not list or len(said) > MOST_VERSIONS or not all(map(_is_version, said)):
         raise FrameMalformed("its versions")
-    return tuple(said)
+    return tuple(one_line(version, MOST_VERSION) for version in said)
 
 
 def _is_version(said: object) -> bool:
@@ -259,33 +290,28 @@ def _decide(case: _Case, saved_by: tuple[str, ...]) -> None:
 def _pass_on(tell: Progress, stage: str, note: str) -> None:
     if stage not in (Stage.INSPECTED, Stage.COMPILED, Stage.COMPARED, Stage.READY):
         raise FrameMalformed("a stage that is not its own")
-    tell(Stage(stage), "".join(sign if sign.isprintable() else " " for sign in note[:MOST_NOTE]))
+    tell(Stage(stage), one_line(note, MOST_NOTE))
 
 
 def _refuse(said: Mapping[str, Any]) -> None:
-    problem, remedy = str(said.get("problem", ""))[:MOST_NOTE], str(said.get("remedy", ""))
-    match said.get("what"):
+    """Raise what a workshop refuses, in words that are shown to people."""
+    if not all(type(text) is str for text in said.values()):
+        raise FrameMalformed("a refusal that is no text")
+    told = {name: one_line(text, MOST_NOTE) for name, text in said.items()}
+    match told["what"]:
         case "estimator":
-            kind = str(said.get("estimator", ""))[:100]
-            raise EstimatorRefused(kind, problem, remedy[:MOST_NOTE])
+            kind = told["estimator"][:MOST_KIND]
+            raise EstimatorRefused(kind, told["problem"], told["remedy"])
         case "rows":
-            raise GivenRowsRefused(problem, remedy[:MOST_NOTE])
+            raise GivenRowsRefused(told["problem"], told["remedy"])
         case "memory":
             raise FormatRefused("it takes more memory than an intake may have")
         case "format":
-            raise FormatRefused(problem, remedy[:MOST_NOTE])
-    raise FrameMalformed("a refusal without a reason")
-
-
-def _contents(message: Message) -> Mapping[str, Any]:
-    contents = message.body.get("contents")
-    if message.kind != "prepared" or type(contents) is not dict:
-        raise IntakeFailed("the process that opened it says nothing of it")
-    return contents
+            raise FormatRefused(told["problem"], told["remedy"])
 
 
 def _blobs(message: Message) -> dict[str, bytes]:
-    roles = message.body.get("roles")
+    roles = message.body["roles"]
     if type(roles) is not list or not len(roles) == len(message.blobs) == len(set(map(str, roles))):
         raise IntakeFailed("the process that opened it does not say what its files are")
     return {str(role): blob for role, blob in zip(roles, message.blobs, strict=True)}

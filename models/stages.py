@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from models.manifest import Contents
 
@@ -19,6 +20,8 @@ class Stage(StrEnum):
     COMPARED = "compared"
     READY = "ready"
 
+
+CONTENTS: Final = "contents"  # the role of the JSON text that says what an intake found out
 
 Progress = Callable[[Stage, str], None]
 

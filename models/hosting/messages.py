@@ -32,11 +32,15 @@ Patience = Callable[[], None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bounds:
-    """The most that one message may have: bytes of its head, blobs, and bytes in all of these."""
+    """The most that one message may have: bytes of its head, blobs, and bytes in all of these.
 
-    head: int = 1024**2
+    Only messages of the kinds `bringing` may have blobs; of any kind if none are named.
+    """
+
+    head: int = 64 * 1024
     blobs: int = 0
     bytes: int = 0
+    bringing: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,7 @@ def send(connection: socket.socket, message: Message) -> None:
 def receive(connection: socket.socket, bounds: Bounds, *, patience: Patience) -> Message:
     """The next message; raises MessagesEnded, FrameMalformed, or what `patience` raises.
 
-    `patience` is called at least four times a second while there is nothing to read.
+    `patience` is called before every read, and four times a second while there is nothing to read.
     """
     reader = _Reader(connection, patience)
     try:
@@ -103,6 +107,8 @@ class _Reader:
         kind, body, lengths = _read_head(bytes(self._exactly(length)))
         if len(lengths) > bounds.blobs or sum(lengths) > bounds.bytes:
             raise FrameMalformed("it announces more blobs than are taken")
+        if lengths and bounds.bringing and kind not in bounds.bringing:
+            raise FrameMalformed("it announces blobs where none are taken")
         blobs = tuple(bytes(self._exactly(length)) for length in lengths)
         return Message(kind, body, blobs, tuple(self.descriptors))
 
@@ -114,6 +120,8 @@ class _Reader:
         return received
 
     def _some(self, count: int) -> bytes:
+        # Asked while data flows as well: who sends without end does not put off the deadline.
+        self._patience()
         while not self._poll.poll(SLICE_MILLISECONDS):
             self._patience()
         size = socket.CMSG_SPACE(MOST_DESCRIPTORS * DESCRIPTOR_BYTES)

@@ -13,13 +13,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
+import orjson
+
+from models.acceptance import contents_fit
 from models.conversion import convert
 from models.errors import EstimatorRefused, FormatRefused, GivenRowsRefused, IntakeRefused
 from models.formats import FORMATS
 from models.handlers import handler_of
 from models.hosting.messages import Bounds, Message, MessagesEnded, receive, send
 from models.preparation import Origin, prepare
-from models.stages import Stage
+from models.stages import CONTENTS, Prepared, Stage
 
 ORDER: Final = Bounds(head=64 * 1024)
 CHUNK_BYTES: Final = 16 * 1024**2
@@ -57,9 +60,20 @@ def _prepare(order: Message, connection: socket.socket) -> Message:
         send(connection, Message("told", {"stage": stage.value, "note": note[:MOST_TEXT]}))
 
     prepared = prepare(opened, origin, rows=rows or None, answers=answers or None, tell=tell)
-    roles = list(prepared.blobs)
-    body = {"contents": prepared.contents.as_json(), "roles": roles}
-    return Message("prepared", body, tuple(prepared.blobs[role] for role in roles))
+    blobs = {CONTENTS: _described(prepared), **prepared.blobs}
+    return Message("prepared", {"roles": list(blobs)}, tuple(blobs.values()))
+
+
+def _described(prepared: Prepared) -> bytes:
+    """The contents as text, whose bounds are said here where the uploader can be told."""
+    text = orjson.dumps(prepared.contents.as_json())
+    if not contents_fit(text):
+        raise FormatRefused(
+            "the names of its columns, their values and its classes are more than a version may "
+            "have",
+            "give it numbers for texts of many values, or fewer columns",
+        )
+    return text
 
 
 ORDERS: Final[Mapping[str, Callable[[Message, socket.socket], Message]]] = {
@@ -81,7 +95,8 @@ def _refusals(connection: socket.socket) -> Iterator[None]:
         send(connection, Message("refused", {"what": "memory"}))
     except BaseException as error:  # noqa: BLE001  a file may raise what it likes
         kind = type(error).__name__[:100]
-        said = {"what": "format", "problem": f"it fails while it is prepared: {kind}"}
+        problem = f"it fails while it is prepared: {kind}"
+        said = {"what": "format", "problem": problem, "remedy": ""}
         send(connection, Message("refused", said))
 
 

@@ -42,6 +42,18 @@ def test_honest_contents_are_accepted_under_our_own_digests() -> None:
     assert contents.flavour == "sklearn"
 
 
+def test_prose_steers_no_terminal_and_names_stay_as_they_are() -> None:
+    said = _said()
+    odd = "a\x1b[31m\n\u202eb"
+    said["estimator"], said["engine_reason"], said["libraries"] = odd, odd, {odd: odd}
+    said["signature"]["feature_names"] = [odd, "b", "c"]
+    contents = _accepted(said)
+
+    assert contents.estimator == contents.engine_reason == "a [31m  b"
+    assert contents.libraries == {"a [31m  b": "a [31m  b"}
+    assert contents.signature.feature_names == (odd, "b", "c")
+
+
 def _put(path: str, value: Any) -> Change:
     def change(said: dict[str, Any]) -> None:
         *way, last = path.split("/")

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,15 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
 
+from models.acceptance import read_contents
 from models.errors import (
     EstimatorRefused,
     FormatRefused,
     FrameMalformed,
     GivenRowsRefused,
     IntakeFailed,
+    IntakeRefused,
+    LibraryVersionRefused,
 )
 from models.hosting.client import HostsClient
 from models.hosting.messages import Bounds, Message, MessagesEnded, receive, send
@@ -131,13 +135,16 @@ def test_more_descriptors_than_are_taken_are_refused_and_closed(ends: Any, tmp_p
 OPENED = Message("opened", {"saved_by": []})
 FILE = skops_bytes(MODEL)
 HONEST = take_in(FILE)
+HONEST_TEXT = orjson.dumps(HONEST.contents.as_json())
 
 
 def _prepared(**changes: Any) -> Message:
-    contents = HONEST.contents.as_json() | changes
-    roles = list(HONEST.blobs)
-    blobs = tuple(HONEST.blobs[role] for role in roles)
-    return Message("prepared", {"contents": contents, "roles": roles}, blobs)
+    return _described(orjson.dumps(HONEST.contents.as_json() | changes))
+
+
+def _described(contents: bytes, **more: Any) -> Message:
+    blobs = {"contents": contents, **HONEST.blobs}
+    return Message("prepared", {"roles": list(blobs), **more}, tuple(blobs.values()))
 
 
 def _run(*messages: Message | bytes) -> Any:
@@ -155,14 +162,28 @@ def test_honest_words_are_taken() -> None:
         [Message("hello", {})],
         [OPENED, Message("converted", {}, (b"x",))],
         [OPENED, Message("prepared", {})],
-        [OPENED, Message("prepared", {"contents": [], "roles": ["model"]}, (b"x",))],
-        [OPENED, Message("prepared", {"contents": {}, "roles": "model"}, (b"x",))],
+        [OPENED, Message("prepared", {"roles": []})],
+        [OPENED, Message("prepared", {"roles": ["model"]}, (b"x",))],
+        [OPENED, Message("prepared", {"roles": "model"}, (b"x",))],
+        [OPENED, Message("prepared", {"roles": ["contents", "model"]}, (b"[]", b"x"))],
+        [OPENED, _described(HONEST_TEXT, more=1)],
+        [OPENED, _described(HONEST_TEXT + b" " * 8 * 1024**2)],
+        [OPENED, _described(b"[" + b",".join([b"{}"] * 600_000) + b"]")],
+        [OPENED, _described(b"[" * 500_000)],
+        [Message("opened", {"saved_by": []}, (b"x",)), _prepared()],
+        [Message("opened", {"saved_by": [], "more": 1}), _prepared()],
+        [Message("told", {"stage": "ready", "note": "", "junk": [{}]}), _prepared()],
+        [Message("told", {"stage": "ready", "note": "x" * 70_000}), _prepared()],
+        [Message("refused", {"what": ["format"]})],
+        [Message("refused", {"what": "format", "problem": "p"})],
+        [Message("refused", {"what": "format", "problem": "p", "remedy": {}})],
+        [Message("refused", {"what": "memory", "problem": "p"})],
         [Message("opened", {"saved_by": "1.2"})],
         [Message("opened", {"saved_by": ["x" * 1000]})],
         [Message("told", {"stage": "ready", "note": 1})],
         [Message("told", {"stage": "verified", "note": "by me"})],
         [Message("refused", {})],
-        [Message("told", {"stage": "ready", "note": ""})] * 1001,
+        [Message("told", {"stage": "ready", "note": ""})] * 50 + [_prepared()],
     ],
 )
 def test_workshop_that_babbles_fails_the_intake(messages: list[Any]) -> None:
@@ -186,7 +207,7 @@ def test_notes_of_a_workshop_are_short_and_of_one_line() -> None:
     ("said", "error"),
     [
         ({"what": "format", "problem": "p", "remedy": "r"}, FormatRefused),
-        ({"what": "estimator", "estimator": "K", "problem": "p"}, EstimatorRefused),
+        ({"what": "estimator", "estimator": "K", "problem": "p", "remedy": ""}, EstimatorRefused),
         ({"what": "rows", "problem": "p", "remedy": "r"}, GivenRowsRefused),
         ({"what": "memory"}, FormatRefused),
     ],
@@ -196,6 +217,64 @@ def test_refusals_travel_with_reason_and_remedy(said: dict[str, Any], error: Any
         _run(OPENED, Message("refused", said))
 
     assert refused.value.remedy == said.get("remedy", "")
+
+
+@pytest.mark.parametrize("what", ["format", "estimator", "rows"])
+def test_refusals_of_a_workshop_steer_no_terminal(what: str) -> None:
+    text = "p\x1b]0;owned\x07\n2026-01-01 ok \u202etxt.\u2066"
+    said = {"what": what, "problem": text, "remedy": text}
+    more = {"estimator": text} if what == "estimator" else {}
+    with pytest.raises(IntakeRefused) as refused:
+        _run(OPENED, Message("refused", said | more))
+
+    assert str(refused.value).isprintable()
+    assert refused.value.remedy.isprintable()
+
+
+def test_version_that_a_file_claims_steers_no_terminal() -> None:
+    with pytest.raises(LibraryVersionRefused) as refused:
+        _run(Message("opened", {"saved_by": ["0.1\x1b[2J\u202e"]}))
+
+    assert str(refused.value).isprintable()
+
+
+def test_wide_model_with_names_and_categories_is_described_within_bounds() -> None:
+    signature = HONEST.contents.signature.as_json() | {
+        "columns": 10_000,
+        "feature_names": [f"a column of a wide table, number {n}" for n in range(10_000)],
+        "kinds": ["text"] * 10_000,
+        "categories": {str(n): [f"value {k}" for k in range(40)] for n in range(10_000)},
+    }
+    text = orjson.dumps(HONEST.contents.as_json() | {"signature": signature})
+
+    assert read_contents(text)["signature"]["columns"] == 10_000
+
+
+def test_patience_is_asked_while_data_flows(ends: Any) -> None:
+    class Enough(Exception):
+        pass
+
+    ours, theirs = ends
+    asked = 0
+
+    def patience() -> None:
+        nonlocal asked
+        asked += 1
+        if asked > 20:
+            raise Enough
+
+    def flood() -> None:
+        theirs.sendall(_head({"kind": "x", "body": {}, "blobs": [100_000_000]}))
+        with suppress(OSError):
+            while True:
+                theirs.sendall(bytes(100_000))
+
+    sender = threading.Thread(target=flood)
+    sender.start()
+    with pytest.raises(Enough):
+        receive(ours, Bounds(blobs=1, bytes=100_000_000), patience=patience)
+    ours.close()
+    sender.join()
 
 
 # --- the sandbox ---------------------------------------------------------------------------------

@@ -6,13 +6,14 @@ import io
 import socket
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import joblib
 
 from models.formats import FORMATS
-from models.hosting.messages import Bounds, Message, receive, send
+from models.hosting.messages import Bounds, Message, MessagesEnded, receive, send
 from models.hosting.workshop import serve_workshop
 from models.intake import Intake
 from models.stages import Prepared
@@ -59,11 +60,12 @@ def saying(*messages: Message | bytes) -> Intake:
 
     def serve(connection: socket.socket) -> None:
         receive(connection, Bounds(head=65536), patience=lambda: None)
-        for message in messages:
-            if isinstance(message, bytes):
-                connection.sendall(message)
-            else:
-                send(connection, message)
+        with suppress(MessagesEnded, OSError):  # who has heard enough leaves
+            for message in messages:
+                if isinstance(message, bytes):
+                    connection.sendall(message)
+                else:
+                    send(connection, message)
 
     return Intake({"sklearn": Parent(serve)})
 
