@@ -19,7 +19,8 @@ SCHEMA: Final = 2
 
 Flavour = Literal["sklearn", "tensorflow"]
 ENGINE: Final = "engine"  # the role of the packed arrays that an engine loads
-MODEL: Final = "model"  # the role of the file that a host opens
+MODEL: Final = "model"  # the role of the model's own file, which only a host opens
+IN_HOSTS: Final = frozenset({"graph", "graph-chain"})  # engines whose arrays only a host opens
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Contents:
     `files` are what is stored, by role; `source_digest` is the SHA-256 of the file it all came
     from, and `parents` what that was made from, as far as it is known. `engine_methods` are those
     that the engine answers in place of the model's own library, which runs the others in a host
-    of the `flavour`; `parity` compares the two, and `engine_reason` says why there is no engine,
+    of the `flavour`, as do the engines `IN_HOSTS`; `parity` compares the two, and `engine_reason` says why there is no engine,
     or why there was nothing to compare.
     """
 

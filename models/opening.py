@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from models.arrays import unpack_arrays
 from models.compilation import Predictor
-from models.engines import ENGINES
+from models.engines import FOR_WORKERS
 from models.errors import ArraysMalformed, ArtefactBroken
 from models.manifest import ENGINE, Contents
 
@@ -12,9 +12,9 @@ from models.manifest import ENGINE, Contents
 def open_artefact(contents: Contents, data: bytes) -> Predictor:
     """Open the arrays of a compiled model, once verified; raises ArtefactBroken."""
     what = f"the artefact of a {contents.estimator}"
-    engine = ENGINES.get(contents.engine)
+    engine = FOR_WORKERS.get(contents.engine)
     if engine is None or contents.files[ENGINE].format != "arrays":
-        raise ArtefactBroken(what, f"no engine {contents.engine!r} opens it")
+        raise ArtefactBroken(what, f"no engine {contents.engine!r} opens it in a worker")
     try:
         return engine.load(unpack_arrays(data))
     except ArraysMalformed as error:

@@ -1,4 +1,4 @@
-"""Where a call goes: to what is compiled, within the worker, or to the model's own library."""
+"""Where a call goes: to what is compiled for workers, in this one, or else to a host."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, Final
 from numpy.typing import NDArray
 
 from models.execution import Executor
+from models.manifest import IN_HOSTS
 from models.tables import Features
 from models.versions import Version
 
@@ -29,13 +30,13 @@ class ServingExecutor:
         self, version: Version, method: str, features: Features, *, seconds: float
     ) -> NDArray[Any]:
         """Answer each row within so many seconds, in the dtype of the model's own answers."""
-        if method in version.manifest.contents.engine_methods:
+        if method in _answered_here(version):
             return self._compiled.answer(version, method, features, seconds=seconds)
         self._natively[version.tenant_id] = time.monotonic()
         return self._native.answer(version, method, features, seconds=seconds)
 
     def keeps_waiting(self, tenant_id: str) -> bool:
-        """Whether the tenant has lately called what its own library answers."""
+        """Whether the tenant has lately called what a host answers."""
         since = self._natively.get(tenant_id)
         if since is None:
             return False
@@ -59,7 +60,12 @@ class ServingExecutor:
         self._native.forget(tenant_id)
 
     def _executors_of(self, version: Version) -> list[Executor]:
-        contents = version.manifest.contents
-        compiled = set(contents.engine_methods)
-        needed = [self._compiled] if compiled else []
-        return needed if compiled >= set(contents.signature.methods) else [*needed, self._native]
+        here = set(_answered_here(version))
+        needed = [self._compiled] if here else []
+        return needed if here >= set(version.signature.methods) else [*needed, self._native]
+
+
+def _answered_here(version: Version) -> tuple[str, ...]:
+    """The methods that a worker answers."""
+    contents = version.manifest.contents
+    return () if contents.engine in IN_HOSTS else contents.engine_methods

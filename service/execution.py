@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sqlalchemy.orm import Session
@@ -16,10 +16,11 @@ from config.telemetry import Telemetry
 from models.execution.hosts import HostExecutor
 from models.execution.in_process import InProcessExecutor
 from models.formats import Flavour
-from models.hosting.client import Access, HostsClient, SharedParent
+from models.hosting.client import HostsClient
+from models.hosting.links import Access, SharedParent
 from models.hosting.starting import PrivateParent
 from models.intake import Intake
-from models.manifest import ENGINE, MODEL
+from models.manifest import ENGINE
 from models.opening import open_artefact
 from models.register.artefacts import Artefacts
 from models.register.incidents import DatabaseIncidents
@@ -105,23 +106,22 @@ def assemble_hosting(
     }
     incidents = WatchedIncidents(database, epoch, clock)
 
-    def fetch(role: str) -> Callable[[Version], bytes]:
-        def opened(version: Version) -> bytes:
-            with database.read() as session:
-                sealer = registry.sealer(session, version)
-            return artefacts.open(version, role, sealer)
-
-        return opened
+    def fetch(version: Version, role: str) -> bytes:
+        with database.read() as session:
+            sealer = registry.sealer(session, version)
+        return artefacts.open(version, role, sealer)
 
     def observe(batch: int, seconds: float) -> None:
         telemetry.host_batch.observe(batch)
         telemetry.host_seconds.observe(seconds)
 
     compiled = InProcessExecutor(
-        fetch(ENGINE), open_artefact, budget_bytes=settings.model_cache_bytes
+        lambda version: fetch(version, ENGINE),
+        open_artefact,
+        budget_bytes=settings.model_cache_bytes,
     )
     native = HostExecutor(
-        hosts, fetch(MODEL), incidents, seconds=settings.predict_seconds, observe=observe
+        hosts, fetch, incidents, seconds=settings.predict_seconds, observe=observe
     )
     intake = Intake(
         hosts, memory_bytes=settings.workshop_memory_bytes, most_bytes=settings.max_model_bytes
@@ -133,4 +133,6 @@ def _access(settings: Settings, flavour: Flavour, *, served: bool) -> Access:
     """The parent that a supervisor keeps; a command line has one of its own."""
     if served or settings.hosts_socket_folder:
         return SharedParent(hosts_socket(settings, flavour))
-    return PrivateParent(parentage_of(settings, flavour))
+    # Its ordinary life is no concern of whoever reads the output of a command.
+    parentage = replace(parentage_of(settings, flavour), log_level="error", log_format="console")
+    return PrivateParent(parentage)

@@ -59,13 +59,12 @@ OWN: Final = re.compile(r"n([0-9]{1,4})_([a-z][a-z0-9_]*)")
 
 
 class ChainEngine:
-    """Serves estimators whose parts other engines serve."""
+    """Serves estimators whose parts other engines serve, `last` what none else does."""
 
-    name = "chain"
-
-    def __init__(self, engines: Sequence[Engine], *, last: Engine) -> None:
+    def __init__(self, name: str, engines: Sequence[Engine], *, last: Engine | None = None) -> None:
+        self.name = name
         self._first, self._last = tuple(engines), last
-        self._engines = {engine.name: engine for engine in (*engines, last)}
+        self._engines = {engine.name: engine for engine in (*engines, *([last] if last else []))}
 
     def compile(self, estimator: object) -> Arrays | Unsuitable:
         """Return the arrays of every part, or which part has none."""

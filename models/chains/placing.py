@@ -50,11 +50,11 @@ class Placer:
     """Places an estimator's parts before itself, and refuses what it cannot take apart.
 
     `engines` are asked first; what none takes is taken apart, and what has no parts is left to
-    the `last` engine.
+    the `last` engine, if there is one.
     """
 
     engines: Sequence[Engine]
-    last: Engine
+    last: Engine | None
     makers: Mapping[str, Maker]
     nodes: list[Node] = field(default_factory=list)
     depth: int = 0
@@ -68,7 +68,7 @@ class Placer:
             raise EstimatorNotHeld("it has too many parts")
         name = type(estimator).__name__
         maker = self.makers.get(name) if is_sklearn(estimator) else None
-        engines = self.engines if maker else (*self.engines, self.last)
+        engines = self.engines if maker or not self.last else (*self.engines, self.last)
         reasons: list[str] = []
         node = self._leaf(estimator, engines, reasons)
         if node is None and maker is not None:

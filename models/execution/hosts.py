@@ -27,7 +27,7 @@ from models.hosting.client import HostEnded, HostsClient, TooLate
 from models.hosting.frames import Answer
 from models.hosting.page import sealed_bytes
 from models.hosting.payloads import Buffer
-from models.manifest import MODEL
+from models.manifest import ENGINE, IN_HOSTS, MODEL
 from models.signature import Output
 from models.tables import Features, row_count
 from models.versions import Version
@@ -39,17 +39,19 @@ DTYPES: Final = {"f": "number", "i": "integer", "b": "boolean", "O": "text"}
 
 
 class HostExecutor:
-    """Brings each call to its tenant's host, and a version's file with the first one.
+    """Brings each call to its tenant's host, and the version's file that answers it with the first.
 
-    `fetch` returns the bytes of the file that a host opens. `incidents` says which versions have
-    ended their hosts too often; `observe(batch, seconds)` is told the size of each batch that
-    answered a call, and what it took. `seconds` is what opening may take when nobody waits.
+    That is the compiled form for the methods of an engine for hosts, and the model's own file for
+    all others. `fetch` returns the bytes of a version's file by its role. `incidents` says which
+    versions have ended their hosts too often; `observe(batch, seconds)` is told the size of each
+    batch that answered a call, and what it took. `seconds` is what opening may take when nobody
+    waits.
     """
 
     def __init__(
         self,
         clients: Mapping[Flavour, HostsClient],
-        fetch: Callable[[Version], bytes],
+        fetch: Callable[[Version, str], bytes],
         incidents: Incidents,
         *,
         seconds: float,
@@ -60,7 +62,7 @@ class HostExecutor:
         self._incidents = incidents
         self._seconds = seconds
         self._observe = observe
-        self._keys: dict[tuple[str, str, str], bytes] = {}
+        self._keys: dict[tuple[str, str, str, str], bytes] = {}
         self._known: dict[bytes, Version] = {}
         self._lock = threading.Lock()
         self._opening: dict[str, threading.Lock] = {}
@@ -76,7 +78,8 @@ class HostExecutor:
         ArtefactBroken if the file does not open.
         """
         self._refuse_broken(version)
-        key, deadline = self._key(version), time.monotonic() + seconds
+        role = _role_of(version, method)
+        key, deadline = self._key(version, role), time.monotonic() + seconds
         output = version.signature.methods[method]
         expected = Expected(row_count(features), output.width or 0)
 
@@ -90,7 +93,7 @@ class HostExecutor:
                 )
                 if answer.status != frames.NOT_OPEN:
                     return self._values(version, output, answer, payload)
-                self._open(version, key, seconds=seconds, deadline=deadline)
+                self._open(version, role, seconds=seconds, deadline=deadline)
         raise HostsUnavailable("the host has no room for this model beside the others")
 
     def warm(self, version: Version) -> None:
@@ -98,7 +101,8 @@ class HostExecutor:
         self._refuse_broken(version)
         deadline = time.monotonic() + self._seconds
         with _named(version, self._seconds):
-            self._open(version, self._key(version), seconds=self._seconds, deadline=deadline)
+            for role in _roles_of(version):
+                self._open(version, role, seconds=self._seconds, deadline=deadline)
 
     def is_warm(self, version: Version) -> bool:
         """Whether the tenant's host has it open; starts none."""
@@ -106,7 +110,10 @@ class HostExecutor:
             return False
         deadline = time.monotonic() + self._seconds
         with _named(version, self._seconds):
-            return self._holds(version, self._key(version), self._seconds, deadline)
+            return all(
+                self._holds(version, self._key(version, role), self._seconds, deadline)
+                for role in _roles_of(version)
+            )
 
     def forget(self, tenant_id: str) -> None:
         """End the tenant's hosts."""
@@ -124,8 +131,8 @@ class HostExecutor:
         if reason is not None:
             raise VersionBroken(version.model, version.number, reason)
 
-    def _key(self, version: Version) -> bytes:
-        named = version.tenant_id, version.id, version.digest
+    def _key(self, version: Version, role: str) -> bytes:
+        named = version.tenant_id, version.id, version.files[role].digest, role
         key = self._keys.get(named)
         if key is None:
             key = frames.version_key(*named)
@@ -151,7 +158,7 @@ class HostExecutor:
         )
         return answer.status == frames.OPEN
 
-    def _open(self, version: Version, key: bytes, *, seconds: float, deadline: float) -> None:
+    def _open(self, version: Version, role: str, *, seconds: float, deadline: float) -> None:
         """Have a version opened; of the threads of a tenant that want one, one brings a file."""
         tenant = version.tenant_id
         with self._lock:
@@ -159,17 +166,16 @@ class HostExecutor:
         if not turn.acquire(timeout=max(0.0, deadline - time.monotonic())):
             raise TooLate
         try:
-            if not self._holds(version, key, seconds, deadline):
-                self._put(version, key, seconds, deadline)
+            if not self._holds(version, self._key(version, role), seconds, deadline):
+                self._put(version, role, seconds, deadline)
         finally:
             turn.release()
             with self._lock:
                 self._opening.pop(tenant, None)
 
-    def _put(self, version: Version, key: bytes, seconds: float, deadline: float) -> None:
-        stored = version.files[MODEL]
-        artefact = frames.Artefact(stored.size, bytes.fromhex(stored.digest), stored.format)
-        descriptor = sealed_bytes([self._fetch(version)])
+    def _put(self, version: Version, role: str, seconds: float, deadline: float) -> None:
+        key, artefact = self._key(version, role), _artefact(version, role)
+        descriptor = sealed_bytes([self._fetch(version, role)])
 
         def frame(call: int) -> list[Buffer]:
             os.lseek(descriptor, 0, os.SEEK_SET)  # a host that ended may have read some
@@ -211,6 +217,23 @@ class HostExecutor:
             raise PredictionFailed(version.model, version.number, reason)
         self._observe(answer.batch, answer.microseconds / 1e6)
         return values
+
+
+def _role_of(version: Version, method: str) -> str:
+    """Which of a version's files answers a method in a host."""
+    contents = version.manifest.contents
+    compiled = contents.engine in IN_HOSTS and method in contents.engine_methods
+    return ENGINE if compiled else MODEL
+
+
+def _roles_of(version: Version) -> list[str]:
+    return sorted({_role_of(version, method) for method in version.signature.methods})
+
+
+def _artefact(version: Version, role: str) -> frames.Artefact:
+    stored = version.files[role]
+    engine = f":{version.manifest.contents.engine}" if role == ENGINE else ""
+    return frames.Artefact(stored.size, bytes.fromhex(stored.digest), stored.format + engine)
 
 
 @contextmanager

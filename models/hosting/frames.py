@@ -90,9 +90,9 @@ class Artefact:
     format: str
 
 
-def version_key(tenant_id: str, version_id: str, digest: str) -> bytes:
-    """A version as hosts name it: none of the three alone says whose answer it is."""
-    text = "\0".join((tenant_id, version_id, digest))
+def version_key(tenant_id: str, version_id: str, digest: str, role: str) -> bytes:
+    """A file of a version as hosts name it: none of the four alone says whose answer it is."""
+    text = "\0".join((tenant_id, version_id, digest, role))
     return hashlib.sha256(text.encode()).digest()
 
 

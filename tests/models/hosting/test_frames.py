@@ -275,6 +275,9 @@ def test_a_missing_text_is_no_answer() -> None:
 
 
 def test_versions_that_differ_in_anything_have_other_keys() -> None:
-    triples = [("a", "b", "c"), ("ab", "", "c"), ("a", "bc", ""), ("a", "b", "d"), ("x", "b", "c")]
+    named = [("a", "b", "c"), ("ab", "", "c"), ("a", "bc", ""), ("a", "b", "d"), ("x", "b", "c")]
+    roles = ("model", "engine")
 
-    assert len({frames.version_key(*triple) for triple in triples}) == len(triples)
+    keys = {frames.version_key(*triple, role) for triple in named for role in roles}
+
+    assert len(keys) == len(named) * len(roles)
