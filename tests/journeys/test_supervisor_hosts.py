@@ -11,7 +11,8 @@ import psutil
 import pytest
 from sklearn.linear_model import LinearRegression
 
-from models.hosting.client import HostsClient, SharedParent
+from models.hosting.client import HostsClient
+from models.hosting.links import SharedParent
 from tests.journeys.served import Served, prepare, serving, until
 from tests.models.hosting.conftest import SECONDS, Hosts
 from tests.models.hosting.test_hosts import GOOD

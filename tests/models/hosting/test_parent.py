@@ -20,7 +20,8 @@ import pytest
 
 from models.errors import HostCrashed, HostsUnavailable
 from models.hosting import orders
-from models.hosting.client import HostsClient, SharedParent
+from models.hosting.client import HostsClient
+from models.hosting.links import SharedParent
 from models.hosting.starting import Parentage, scrubbed_environment
 from tests.models.hosting.conftest import LIGHT, SECONDS, Hosts, Start
 from tests.models.hosting.test_hosts import BAD, GOOD, until
