@@ -24,7 +24,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "--format",
     "form",
     type=click.Choice([*FORMATS, *PICKLED]),
-    help="What the file is; by default its bytes tell.",
+    help="What the file is; by default its bytes tell, of joblib and pickle its suffix too.",
 )
 @click.option("--rows", type=FILE, help="Rows to try the model on: JSON, CSV, Parquet or npy.")
 @click.option("--expect", type=FILE, help="The answers that it should give to them.")
@@ -71,7 +71,7 @@ def import_(
         "engine": contents.engine,
         "engine_reason": contents.engine_reason,
         "source_digest": contents.source_digest,
-        "note": imported.note,
+        "outcome": imported.outcome,
     }
     show(made, as_json=as_json)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from auth.errors import PermissionMissing
 from auth.permissions import Permission
@@ -21,7 +22,10 @@ from service.bootstrap import Platform
 from service.operations import aliases
 from service.operations.preparation import Source, prepare
 from service.operations.registration import register
-from service.operations.uploads import Wishes, known_format
+from service.operations.uploads import HARMLESS, Wishes, known_format
+
+# How files are called whose opening runs code: whoever gives one by such a name knows.
+PICKLED_SUFFIXES: Final = frozenset({".joblib", ".pkl", ".pickle"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,7 @@ class Imported:
     """The version that a file has become, and what was made of the aliases that were asked for."""
 
     version: Version
-    note: str
+    outcome: str
 
 
 def import_model(
@@ -49,7 +53,7 @@ def import_model(
     check_model_name(name)
     if wishes.alias is not None:
         check_alias(wishes.alias)
-    form = known_format(scope, name, wishes.format)
+    formats = _formats(known_format(scope, name, wishes.format), path)
     with ExitStack() as stack:
         paths = (path, rows, answers)
         file, given, expected = (p if p is None else _opened(stack, p) for p in paths)
@@ -61,7 +65,7 @@ def import_model(
                 rows=given,
                 answers=expected,
                 digest=wishes.digest,
-                formats=frozenset({form} if form else FORMATS),
+                formats=formats,
                 accept_version=wishes.version_policy == "accept",
             ),
             tell=progress or _tell_nobody,
@@ -69,8 +73,8 @@ def import_model(
         )
     version = register(platform, scope, name, prepared)
     wanted = aliases_wished(promote=wishes.promote, alias=wishes.alias)
-    note = point(platform, scope, version.model, version.number, wanted, reason=wishes.note)
-    return Imported(version, note)
+    outcome = point(platform, scope, version.model, version.number, wanted, reason=wishes.note)
+    return Imported(version, outcome)
 
 
 def aliases_wished(*, promote: bool, alias: str | None) -> tuple[str, ...]:
@@ -93,6 +97,13 @@ def point(
         except (ModelsError, PermissionMissing) as error:
             notes.append(f"{alias} was not moved: {error}")
     return "; ".join(notes)
+
+
+def _formats(declared: str, path: Path) -> frozenset[str]:
+    """What a file may be: as was declared, or as its bytes tell if its name admits of it."""
+    if declared:
+        return frozenset({declared})
+    return frozenset(FORMATS) if path.suffix.lower() in PICKLED_SUFFIXES else HARMLESS
 
 
 def _opened(stack: ExitStack, path: Path) -> int:

@@ -14,8 +14,9 @@ from auth.rows import lock_tenant
 from auth.scope import Scope
 from config.sealing import Sealer
 from models.errors import StoreUnavailable
-from models.formats import FORMATS
+from models.formats import FORMATS, recognise_bytes
 from models.jobs import FILE, Job, Order, new_job_id
+from models.marks import HEAD_BYTES
 from models.names import check_alias, check_model_name
 from models.uploads import PartWriter, StoredPart, UploadPlace
 from service.bootstrap import Platform
@@ -30,6 +31,7 @@ ANSWERS: Final = "answers"
 PARTS: Final = {"file": FILE, "X": ROWS, "rows": ROWS, "y": ANSWERS}
 MOST_ROWS_BYTES: Final = 64 * 1024 * 1024
 PICKLED: Final = {"pickle": "joblib"}  # a name that people know the format by
+HARMLESS: Final = frozenset(name for name, known in FORMATS.items() if not known.runs_code)
 SHA_256: Final = re.compile(r"[0-9a-f]{64}")
 WAITING: Final = "waiting_jobs"
 RETRY_SECONDS: Final = 5.0
@@ -78,11 +80,12 @@ def read_digest(text: str) -> str:
 
 
 def formats_for(order: Order, scope: Scope) -> frozenset[str]:
-    """The formats that a job may open: the one it names, or all that the scope may upload."""
-    if order.format:
-        return frozenset({order.format})
-    pickles = scope.allows(Permission.MODELS_PICKLE, order.model)
-    return frozenset(name for name, known in FORMATS.items() if pickles or not known.runs_code)
+    """The formats that a job may open: the one it names, or all that run no code.
+
+    Raises PermissionMissing if the scope may not upload that format, or may not any more.
+    """
+    name = known_format(scope, order.model, order.format)
+    return frozenset({name}) if name else HARMLESS
 
 
 @dataclass(slots=True)
@@ -96,6 +99,7 @@ class Reception:
     sealer: Sealer
     _open: dict[str, PartWriter] = field(default_factory=dict)
     _parts: dict[str, StoredPart] = field(default_factory=dict)
+    _head: bytearray = field(default_factory=bytearray)
 
     def begin(self, name: str) -> None:
         """Begin a part of the form; raises InputMalformed for one that is unknown or repeated."""
@@ -111,7 +115,9 @@ class Reception:
         writer = self._open[PARTS[name]]
         with self._refusing_full(len(data)):
             writer.write(data)
-        if PARTS[name] != FILE and writer.size > MOST_ROWS_BYTES:
+        if PARTS[name] == FILE:
+            self._head += data[: HEAD_BYTES - len(self._head)]
+        elif writer.size > MOST_ROWS_BYTES:
             raise InputMalformed({f"/{name}": f"larger than {MOST_ROWS_BYTES} bytes"})
 
     def finish(self, name: str, content_type: str = "") -> None:
@@ -154,12 +160,27 @@ class Reception:
         file = self._parts.get(FILE)
         if file is None or not file.size:
             raise InputMalformed({"/file": "no model was sent"})
+        if not wishes.format:
+            self._refuse_undeclared()
         if ANSWERS in self._parts and ROWS not in self._parts:
             raise InputMalformed({"/y": "answers need the rows that they are to: send X"})
         if wishes.alias is not None:
             check_alias(wishes.alias)
         if wishes.digest is not None and not hmac.compare_digest(wishes.digest, file.digest):
             raise InputMalformed({"/digest": f"the SHA-256 of what arrived is {file.digest}"})
+
+    def _refuse_undeclared(self) -> None:
+        """Refuse what runs code when it is opened, unless its uploader has said what it is."""
+        known = recognise_bytes(bytes(self._head))
+        if known is None or not known.runs_code:
+            return
+        self.scope.require(Permission.MODELS_PICKLE, self.model)
+        raise InputMalformed(
+            {
+                "/format": f"the file is {known.name}, and opening one runs what its author put "
+                f"in: declare it, with X-Model-Format: {known.name}"
+            }
+        )
 
     @contextmanager
     def _refusing_full(self, size: int) -> Iterator[None]:

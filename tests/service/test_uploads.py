@@ -201,12 +201,19 @@ def test_format_that_runs_code_needs_a_permission_of_its_own(house: House) -> No
         response = upload(house.ben, joblib_file(), headers={"X-Model-Format": name})
         refused(response, 403, "insufficient-scope")
     assert upload(house.ada, joblib_file(), headers={"X-Model-Format": "pickle"}).status_code == 202
-    # Without a format the file tells, and what its uploader may not do is refused there.
-    job = upload(house.ben, joblib_file(), headers={"X-Model-Format": ""}).get_json()
+
+
+def test_file_that_runs_code_is_taken_only_if_it_was_declared(house: House) -> None:
+    undeclared = {"headers": {"X-Model-Format": ""}}
+    body = refused(upload(house.ben, joblib_file(), **undeclared), 403, "insufficient-scope")
+    assert "models.pickle" in body["detail"]
+    body = refused(upload(house.ada, joblib_file(), **undeclared), 400, "invalid-input")
+    assert "X-Model-Format: joblib" in str(body["errors"])
+    assert kept(house) == set()
+    # What is no model file at its beginning is no such file either, whatever comes after.
+    job = upload(house.ada, b"{}" + joblib_file(), **undeclared).get_json()
     work(house)
-    shown = house.ben.get(f"/jobs/{job['id']}").get_json()
-    assert shown["state"] == "refused", shown
-    assert "joblib" in shown["problem"]
+    assert house.ada.get(f"/jobs/{job['id']}").get_json()["state"] == "refused"
 
 
 @pytest.mark.parametrize("name", ["Fresh", "..", "a b", "x" * 64, "%2e%2e", "-x"])
