@@ -148,12 +148,15 @@ class ModelRefused(ServiceError):
         super().__init__(reason)
 
 
+FAILING: Final = "failing"
+
+
 class NotReady(ServiceError):
     """Raised when something that predictions stand on does not answer."""
 
     def __init__(self, checks: Mapping[str, str]) -> None:
         self.checks = dict(checks)
-        failing = ", ".join(name for name, state in checks.items() if state != "ok")
+        failing = ", ".join(name for name, state in checks.items() if state == FAILING)
         super().__init__(f"not ready: {failing}")
 
 

@@ -11,19 +11,29 @@ from config import migrations
 from models.hosting.confinement import require
 from models.hosting.probe import probe_apart
 from service.bootstrap import Platform
+from service.errors import FAILING
+from service.operations.verdicts import OK
 
 log = structlog.get_logger("sallyport.health")
 
 
-def readiness(platform: Platform) -> dict[str, bool]:
-    """Each part that must work for a prediction, and whether it does."""
-    return {
+def readiness(platform: Platform) -> dict[str, str]:
+    """Each part that must work for a prediction: `ok` or, of the sandbox, its level; or FAILING."""
+    passed = {
         "database": _passes(lambda: _query(platform)),
         "migrations": _passes(lambda: migrations.check(platform.database)),
         "epoch": _passes(platform.epoch.current),
         "signing_key": _passes(platform.signer),
-        "sandbox": _passes(lambda: require(probe_apart(), platform.settings.sandbox_level)),
     }
+    states = {name: OK if good else FAILING for name, good in passed.items()}
+    return states | {"sandbox": _sandbox(platform)}
+
+
+def _sandbox(platform: Platform) -> str:
+    """The level at which the sandbox holds, if that is high enough."""
+    if not _passes(lambda: require(probe_apart(), platform.settings.sandbox_level)):
+        return FAILING
+    return probe_apart().level
 
 
 def _query(platform: Platform) -> None:
