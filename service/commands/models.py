@@ -7,7 +7,7 @@ import click
 from service.commands import versions
 from service.commands.imports import import_
 from service.commands.operator import Operator
-from service.commands.output import json_option, listing, show, tenant_option
+from service.commands.output import json_option, listing, plain, show, tenant_option
 from service.commands.reports import report
 from service.operations import models as operations
 from service.operations.versions import show_version
@@ -55,7 +55,7 @@ def show_(
     if manifests:
         listing(operations.show_manifests(platform, scope, name), (), as_json=True)
     elif version is None:
-        show(operations.show_model(platform, scope, name), as_json=as_json)
+        _show(operations.show_model(platform, scope, name), as_json=as_json)
     elif as_json:
         show(show_version(platform, scope, name, version), as_json=True)
     else:
@@ -74,3 +74,10 @@ def set_default(
     """Let a model answer requests that name none."""
     scope = operator.scope(tenant)
     show(operations.set_default(operator.platform, scope, name, version), as_json=as_json)
+
+
+def _show(model: operations.ModelDetail, *, as_json: bool) -> None:
+    """Print a model, of its route how it divides the calls."""
+    split = model.route["split"] if model.route else []
+    shares = {str(arm["version"]): arm["weight"] for arm in split}
+    show(model if as_json else plain(model) | {"route": shares}, as_json=as_json)

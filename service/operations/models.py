@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from auth.permissions import Permission
 from auth.scope import Scope
+from models.errors import RouteNotFound
 from models.names import CHAMPION
 from models.register.listing import Model
 from models.signature import Signature
@@ -51,6 +54,7 @@ class ModelDetail:
     methods: tuple[str, ...]
     inputs: tuple[ColumnView, ...]
     classes: tuple[Any, ...] | None
+    route: dict[str, Any] | None
 
 
 def list_models(platform: Platform, scope: Scope) -> list[ModelView]:
@@ -66,6 +70,7 @@ def show_model(platform: Platform, scope: Scope, name: str) -> ModelDetail:
     with platform.database.read() as session:
         model = platform.registry.show(session, scope, name)
         champion = platform.registry.find(session, scope, name).kept()
+        route = _route(platform, session, scope, name)
     signature = champion.signature
     return ModelDetail(
         **_members(model),
@@ -75,6 +80,7 @@ def show_model(platform: Platform, scope: Scope, name: str) -> ModelDetail:
         methods=tuple(signature.methods),
         inputs=tuple(_column(signature, position) for position in range(signature.columns)),
         classes=signature.classes,
+        route=route,
     )
 
 
@@ -128,6 +134,13 @@ def _members(model: Model) -> dict[str, Any]:
         "champion": model.champion,
         "versions": tuple(version.number for version in model.versions),
     }
+
+
+def _route(platform: Platform, session: Session, scope: Scope, name: str) -> dict[str, Any] | None:
+    try:
+        return platform.routing.show(session, scope, name).route.as_json()
+    except RouteNotFound:
+        return None
 
 
 def _view(model: Model) -> ModelView:

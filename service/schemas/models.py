@@ -49,6 +49,7 @@ class ModelDetailSchema(ModelSchema):
     methods = fields.List(fields.String(), required=True)
     inputs = fields.List(fields.Nested(ColumnSchema), required=True)
     classes = fields.List(fields.Raw(), metadata={"description": "Of a classifier."})
+    route = fields.Dict(metadata={"description": "Absent where the champion answers every call."})
 
 
 class ModelDeletionSchema(StrictSchema):

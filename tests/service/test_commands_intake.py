@@ -35,18 +35,21 @@ def test_file_is_imported_with_rows_and_answers_and_aliases_follow(
     made = manage.json(*IMPORT, str(file), *given, "--format", "skops", "--alias", "blue")
 
     assert (made["model"], made["version"], made["source_digest"]) == ("line", 1, digest)
-    assert made["note"] == "version 1; blue points at it"
+    assert made["outcome"] == "version 1; blue points at it"
     again = manage.json(*IMPORT, str(file), "--promote", "--note", "the same again")
-    assert again["note"] == "version 2; champion points at it"
+    assert again["outcome"] == "version 2; champion points at it"
     assert manage.json("models", "show", "line", "--tenant", "acme")["champion"] == 2
 
 
 def test_file_that_runs_code_is_imported_in_the_sandbox(
     manage: CommandLine, tmp_path: Path
 ) -> None:
-    path = tmp_path / "line.joblib"
-    path.write_bytes(joblib_file())
-    assert manage.json(*IMPORT, str(path), "--format", "pickle")["version"] == 1
+    plain, told = tmp_path / "line.bin", tmp_path / "line.pkl"
+    for path in (plain, told):
+        path.write_bytes(joblib_file())
+    assert manage.json(*IMPORT, str(plain), "--format", "pickle")["version"] == 1
+    assert manage.json(*IMPORT, str(told))["version"] == 2
+    assert "its content is joblib, which was not asked for" in manage.refusal(*IMPORT, str(plain))
 
 
 def test_answers_that_the_model_does_not_give_refuse_it(
@@ -91,3 +94,18 @@ def test_jobs_are_listed_shown_and_cancelled(manage: CommandLine) -> None:
         assert manage.json("jobs", "cancel", job_id, *acme)["state"] == "cancelled"
         assert kept(house) == set()
         assert jobs.show_job(house.platform, house.operator("acme"), job_id).state == "cancelled"
+
+
+def test_model_is_shown_with_how_its_route_divides_the_calls(
+    manage: CommandLine, file: Path
+) -> None:
+    manage.json(*IMPORT, str(file))
+    manage.json(*IMPORT, str(file), "--alias", "canary")
+    shown = ("models", "show", "line", "--tenant", "acme")
+    assert manage.json(*shown)["route"] is None
+
+    split = ("--split", "champion=95", "--split", "canary=5")
+    manage.json("routes", "set", "line", "--tenant", "acme", *split)
+
+    assert manage.json(*shown)["route"]["split"][1] == {"version": "canary", "weight": 5}
+    assert "champion=95, canary=5" in manage.text(*shown)

@@ -250,3 +250,11 @@ def test_shadow_that_is_slow_or_broken_changes_no_answer(
     assert set(_answers(acme, 5)) == {1}
 
     until(lambda: _report(acme)["shadow", 2]["errors"] >= 1)
+
+
+def test_model_shows_its_route_while_it_has_one(acme: House) -> None:
+    assert "route" not in acme.ben.get("/models/sums").get_json()
+
+    _route(acme, HALVES)
+
+    assert acme.ben.get("/models/sums").get_json()["route"] == HALVES | {"sticky": "caller"}
