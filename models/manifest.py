@@ -39,7 +39,7 @@ class Contents:
     `files` are what is stored, by role; `source_digest` is the SHA-256 of the file it all came
     from, and `parents` what that was made from, as far as it is known. `engine_methods` are those
     that the engine answers in place of the model's own library, which runs the others in a host
-    of the `flavour`, as do the engines `IN_HOSTS`; `parity` compares the two, and `engine_reason` says why there is no engine,
+    of the `flavour`; `parity` compares the two, and `engine_reason` says why there is no engine,
     or why there was nothing to compare.
     """
 

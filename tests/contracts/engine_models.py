@@ -59,6 +59,7 @@ CHAIN = (
     *("TransformedTargetRegressor", "TunedThresholdClassifierCV", "VotingClassifier"),
     *("VotingRegressor",),
 )
+GRAPH_CHAIN = ("Pipeline", "VotingRegressor")  # which may have graphs as parts, as chains do not
 GRAPH = (
     "LinearRegression",
     "LogisticRegression",
@@ -73,6 +74,7 @@ CASES = [
         "trees": TREES,
         "numeric": NUMERIC,
         "chain": (*CHAIN, "texts and numbers", "bags and boosts"),
+        "graph-chain": ("Pipeline", "StackingClassifier"),
         "graph": GRAPH,
     }.items()
     for name in names

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.compilation.graph.description import Graph, Operation
-from models.compilation.graph.rules import TYPES
+from models.compilation.graph.rules import DIVISIONS, TRAINED, TYPES
 from models.errors import ArraysMalformed, MethodUnknown, RowsRefused
 from models.parts import matrix
 from models.tables import Features
@@ -56,16 +56,27 @@ class GraphPredictor:
 
 def checked(graph: Graph) -> Graph:
     """Return the graph; raises ArraysMalformed unless it is sound and its values are bounded."""
+    for node in graph.nodes:
+        _refuse_training(node)
     few, many = (_cells(_built(graph, rows)) for rows in (FEW, MANY))
     if few > MOST_CELLS_PER_ROW or many > min(MANY * few, MOST_CELLS):
         raise ArraysMalformed("the graph's values are too large, or outgrow its rows")
     return graph
 
 
+def _refuse_training(node: Operation) -> None:
+    """Raise ArraysMalformed for an operator that would draw at random, or learn from rows."""
+    # The third input of Dropout says whether it trains; what it is may depend on the rows.
+    asked = node.operator == "Dropout" and len(node.inputs) > 2 and node.inputs[2]
+    if node.operator in TRAINED and (asked or node.attributes.get("training_mode", 0) != 0):
+        raise ArraysMalformed(f"the operator {node.operator} trains")
+
+
 def _cells(proto: Any) -> int:
     """How many numbers all values of a graph have."""
     import onnx
 
+    floats = {onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE}
     try:
         inferred = onnx.shape_inference.infer_shapes(
             proto, check_type=True, strict_mode=True, data_prop=True
@@ -81,6 +92,8 @@ def _cells(proto: Any) -> int:
             tensor = shapes.get(name)
             if tensor is None or not tensor.HasField("shape"):
                 raise ArraysMalformed(f"nobody can tell how large a value of {node.op_type} is")
+            if node.op_type in DIVISIONS and tensor.elem_type not in floats:
+                raise ArraysMalformed("the graph divides integers")
             lengths = [each.dim_value for each in tensor.shape.dim]
             if not all(length > 0 for length in lengths):
                 raise ArraysMalformed(f"nobody can tell how large a value of {node.op_type} is")

@@ -1,4 +1,4 @@
-"""What a graph may hold that a web worker runs: operators, attributes, types and sizes.
+"""What a graph may hold that a host runs for a worker: operators, attributes, types and sizes.
 
 No operator runs another graph, reads a file, draws at random, decides by its data how large its
 result is, or compares float64 as float32 (the trees of ONNX do).
@@ -47,13 +47,16 @@ MOST_DIMENSIONS: Final = 8
 MOST_TEXT: Final = 1_000
 LARGEST: Final = 2**31
 NAME: Final = re.compile(r"v[0-9]{1,6}")
+# Of integers the processor traps them: any number by 0, and the least number by -1.
+DIVISIONS: Final = frozenset({"Div", "Mod"})
+TRAINED: Final = frozenset({"Dropout", "BatchNormalization"})
 ATTRIBUTE: Final = re.compile(r"[a-z][a-zA-Z0-9_]{0,40}")
 
 
 def check_operator(name: object) -> None:
     """Raise ArraysMalformed unless an operator of the standard's own domain may run."""
     if type(name) is not str or name not in OPERATORS:
-        raise ArraysMalformed(f"the operator {str(name)[:60]!r} does not run in a worker")
+        raise ArraysMalformed(f"the operator {str(name)[:60]!r} is none of those that run")
 
 
 def check_opset(version: object) -> int:
