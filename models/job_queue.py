@@ -22,6 +22,7 @@ from models.records import JobRow
 from models.register.version_keys import TenantScope
 
 CANDIDATES: Final = 1000
+CLAIMS: Final = 0x53414C4C59434C4D  # the number of the lock among those of a PostgreSQL database
 
 
 class Jobs:
@@ -105,30 +106,26 @@ class Jobs:
                 write_end(row, self._clock(), State.CANCELLED, "cancelled before it began")
         return read_job(row)
 
-    def waits(self, session: Session) -> bool:
-        """Whether there is a job that nobody works on."""
+    def waits(self, session: Session, *, most: int) -> bool:
+        """Whether there is a job to claim where a tenant may have `most` worked on at once."""
         now = self._clock()
-        waiting = select(JobRow.id).where(JobRow.state.in_(OPEN), JobRow.lease_until <= now)
-        if session.scalar(waiting.limit(1)) is not None:
+        if self._next(session, now, most):
             return True
         return any(self._is_gone(holder) for _, holder in self._leased(session, now))
 
-    def claim(self, session: Session, *, holder: str, seconds: float) -> Job | None:
-        """Lease the next job that nobody works on: of the tenant that is worked for least."""
+    def claim(self, session: Session, *, holder: str, seconds: float, most: int) -> Job | None:
+        """Lease the next job that nobody works on: of the tenant that is worked for least.
+
+        No tenant has more than `most` of its jobs worked on at once, so that slow ones of one
+        tenant do not keep everybody else's waiting.
+        """
+        _one_after_another(session)
         now = self._clock()
         for job_id, its_holder in self._leased(session, now):
             if self._is_gone(its_holder):
                 dead = update(JobRow).where(JobRow.id == job_id, JobRow.holder == its_holder)
                 session.execute(dead.values(lease_until=0.0, holder=""))
-        waiting = (
-            select(JobRow.id, JobRow.tenant_id)
-            .where(JobRow.state.in_(OPEN), JobRow.lease_until <= now)
-            .order_by(JobRow.id)
-            .limit(CANDIDATES)
-        )
-        turn = self._turns(session, now)
-        candidates = session.execute(waiting).all()
-        for job_id, _tenant in sorted(candidates, key=lambda row: turn.get(row[1], (0, 0.0))):
+        for job_id in self._next(session, now, most):
             taken = (
                 update(JobRow)
                 .where(JobRow.id == job_id, JobRow.state.in_(OPEN), JobRow.lease_until <= now)
@@ -209,13 +206,37 @@ class Jobs:
             raise LeaseLost(job.id)
         return row
 
+    def _next(self, session: Session, now: float, most: int) -> tuple[str, ...]:
+        """Jobs that may be claimed, in the order of their tenants' turns."""
+        turn = self._turns(session, now)
+        at_most = [tenant for tenant, (count, _) in turn.items() if count >= most]
+        waiting = (
+            select(JobRow.id, JobRow.tenant_id)
+            .where(JobRow.state.in_(OPEN), JobRow.lease_until <= now)
+            .where(JobRow.tenant_id.not_in(at_most))
+            .order_by(JobRow.id)
+            .limit(CANDIDATES)
+        )
+        candidates = session.execute(waiting).all()
+        in_turn = sorted(candidates, key=lambda row: turn.get(row[1], (0, 0.0)))
+        return tuple(job_id for job_id, _tenant in in_turn)
+
     def _turns(self, session: Session, now: float) -> dict[str, tuple[int, float]]:
         """How many jobs of each tenant are worked on, and when one last was."""
-        leased = JobRow.state.in_(OPEN) & (JobRow.lease_until > now)
+        leased = JobRow.state.in_(OPEN) & (JobRow.lease_until > now) & (JobRow.holder != "")
         working = func.sum(case((leased, 1), else_=0))
         begun = select(JobRow.tenant_id, working, func.max(JobRow.updated_at))
         begun = begun.where(JobRow.attempts > 0).group_by(JobRow.tenant_id)
         return {tenant: (int(count), last) for tenant, count, last in session.execute(begun)}
+
+
+def _one_after_another(session: Session) -> None:
+    """Let no two transactions count a tenant's jobs and add to them at once.
+
+    SQLite needs nothing more than BEGIN IMMEDIATE; PostgreSQL would let both count the same.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(select(func.pg_advisory_xact_lock(CLAIMS))).all()
 
 
 def _find(session: Session, scope: TenantScope, job_id: str, *, lock: bool = False) -> JobRow:

@@ -1,8 +1,9 @@
-"""The thread of a worker that turns uploads into versions, one at a time."""
+"""The threads of a worker that turn uploads into versions, each one at a time."""
 
 from __future__ import annotations
 
 import threading
+import time
 from typing import Final
 
 import structlog
@@ -18,21 +19,27 @@ log = structlog.get_logger("sallyport.intakes")
 
 
 class IntakeRunner:
-    """A daemon thread: every worker has one, and whoever is free takes the next job."""
+    """Daemon threads: every worker has a few, and whichever is free takes the next job."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="intakes", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._run, name=f"intakes-{number}", daemon=True)
+            for number in range(intakes.RUNNERS)
+        ]
 
     def start(self) -> None:
         """Begin in the background."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self, *, seconds: float) -> None:
         """End; a job under way is given back, or found by another worker when its lease ends."""
         self._stop.set()
-        self._thread.join(seconds)
+        until = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
 
     def _run(self) -> None:
         pause = POLL_SECONDS

@@ -46,6 +46,7 @@ RENEW_SECONDS: Final = 5.0
 MOST_CRASHES: Final = 2
 MOST_ATTEMPTS: Final = 4
 BACK_OFF_SECONDS: Final = 5.0
+RUNNERS: Final = 2  # of each worker: even where there is one worker, two tenants are worked for
 
 log = structlog.get_logger("sallyport.intakes")
 
@@ -70,13 +71,19 @@ REFUSALS: Final = (IntakeRefused, UploadLost, AccountGone, AuthError, QuotaReach
 SETBACKS: Final = (HostsUnavailable, StoreUnavailable, OperationalError)
 
 
+def most_of_one_tenant(workers: int) -> int:
+    """How many jobs of one tenant are worked on at once: one runner is left to the others."""
+    return max(1, RUNNERS * workers - 1)
+
+
 def work_on_next(platform: Platform, stopping: threading.Event) -> bool:
     """Take the next job and work on it until it ends; False if there is none."""
+    most = most_of_one_tenant(platform.settings.workers)
     with platform.database.read() as session:
-        if not platform.jobs.waits(session):
+        if not platform.jobs.waits(session, most=most):
             return False
     with platform.database.write() as session:
-        job = platform.jobs.claim(session, holder=this_process(), seconds=LEASE_SECONDS)
+        job = platform.jobs.claim(session, holder=this_process(), seconds=LEASE_SECONDS, most=most)
     if job is None:
         return False
     Errand(platform, job, stopping).run()

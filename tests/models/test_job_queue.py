@@ -55,9 +55,9 @@ class Queue:
             )
         return job_id
 
-    def claim(self) -> Job | None:
+    def claim(self, most: int = 100) -> Job | None:
         with self.database.write() as session:
-            return self.jobs.claim(session, holder="here", seconds=LEASE)
+            return self.jobs.claim(session, holder="here", seconds=LEASE, most=most)
 
     def claimed(self) -> Job:
         job = self.claim()
@@ -144,6 +144,61 @@ def test_of_two_tenants_with_waiting_jobs_each_is_worked_for_in_turn(queue: Queu
     assert served == [ACME.tenant_id, GLOBEX.tenant_id] * 3
 
 
+def test_slow_jobs_of_one_tenant_leave_room_for_another(queue: Queue) -> None:
+    for _ in range(4):
+        queue.add(ACME)
+    slow = [queue.claim(most=2), queue.claim(most=2)]
+    assert all(slow)
+    assert queue.claim(most=2) is None
+    with queue.database.read() as session:
+        assert not queue.jobs.waits(session, most=2)
+
+    late = queue.add(GLOBEX)
+    with queue.database.read() as session:
+        assert queue.jobs.waits(session, most=2)
+    other = queue.claim(most=2)
+    assert other is not None
+    assert other.id == late
+
+    assert slow[0] is not None
+    queue.end(slow[0])
+    again = queue.claim(most=2)
+    assert again is not None
+    assert again.tenant_id == ACME.tenant_id
+
+
+def test_a_tenant_gets_no_more_by_claims_at_once(queue: Queue) -> None:
+    for _ in range(8):
+        queue.add(ACME)
+    claimed: list[str] = []
+    barrier = threading.Barrier(6)
+
+    def work() -> None:
+        barrier.wait()
+        while (job := queue.claim(most=2)) is not None:
+            claimed.append(job.id)
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(claimed) == 2
+
+
+def test_a_job_that_waits_to_be_tried_again_takes_no_room(queue: Queue) -> None:
+    queue.add(ACME)
+    queue.add(ACME)
+    first = queue.claimed()
+    with queue.database.write() as session:
+        queue.jobs.give_back(session, first, "later", counts=True, seconds=60)
+
+    second = queue.claim(most=1)
+    assert second is not None
+    assert second.id != first.id
+
+
 def test_a_job_whose_holder_died_is_taken_over_and_the_dead_change_nothing(queue: Queue) -> None:
     job_id = queue.add()
     dead = queue.claimed()
@@ -168,10 +223,10 @@ def test_a_job_whose_holder_is_seen_to_be_gone_is_taken_over_at_once(queue: Queu
         started_before = holders.this_process()
         ended = started_before.replace(f":{os.getpid()}:", f":{process.pid}:")
     with queue.database.write() as session:
-        dead = queue.jobs.claim(session, holder=ended, seconds=LEASE)
+        dead = queue.jobs.claim(session, holder=ended, seconds=LEASE, most=1)
     assert dead is not None
     with queue.database.read() as session:
-        assert queue.jobs.waits(session)
+        assert queue.jobs.waits(session, most=1)
 
     heir = queue.claimed()
 
@@ -188,9 +243,9 @@ def test_a_job_whose_holder_is_seen_to_be_gone_is_taken_over_at_once(queue: Queu
 def test_a_job_whose_holder_runs_or_is_not_known_is_left_to_it(queue: Queue, holder: str) -> None:
     queue.add()
     with queue.database.write() as session:
-        assert queue.jobs.claim(session, holder=holder, seconds=LEASE)
+        assert queue.jobs.claim(session, holder=holder, seconds=LEASE, most=1)
     with queue.database.read() as session:
-        assert not queue.jobs.waits(session)
+        assert not queue.jobs.waits(session, most=1)
     assert queue.claim() is None
 
 

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from config.settings import Settings, load_settings
 from models.errors import HostsUnavailable, IntakeFailed, IntakeRefused, LeaseLost
 from models.job_queue import Jobs
-from models.jobs import Job, State
+from models.jobs import OPEN, Job, State
+from models.records import JobRow
 from models.stages import Stage
 from service.intake_runner import IntakeRunner
-from service.operations import intakes
+from service.operations import intakes, preparation
 from service.operations import jobs as operations
 from tests.house import House, opened
 from tests.journeys.served import until
@@ -259,7 +261,7 @@ def test_fault_of_ours_says_nothing_of_the_inside(
 
 def claimed(house: House) -> Job:
     with house.platform.database.write() as session:
-        job = house.platform.jobs.claim(session, holder="a worker that dies", seconds=30)
+        job = house.platform.jobs.claim(session, holder="a worker that dies", seconds=30, most=1)
     assert job is not None
     return job
 
@@ -351,16 +353,50 @@ def test_worker_that_stops_gives_its_job_back(
     assert shown(house, job_id)["state"] == "ready"
 
 
+def in_hand(house: House) -> list[str]:
+    """Whose jobs are worked on."""
+    with house.platform.database.read() as session:
+        rows = session.scalars(select(JobRow).where(JobRow.holder != ""))
+        return sorted(row.tenant_id for row in rows if row.state in OPEN)
+
+
+def test_one_worker_serves_a_tenant_beside_the_slow_uploads_of_another(
+    demo_instance: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, held = preparation.prepare, threading.Event()
+
+    def prepare(*arguments: Any, goes_on: Any, **options: Any) -> Any:
+        while not held.is_set():
+            goes_on()
+            held.wait(0.01)
+        return real(*arguments, goes_on=goes_on, **options)
+
+    monkeypatch.setattr(intakes, "prepare", prepare)
+    with opened(load_settings(demo_instance, workers=1)) as house:
+        slow = [posted(house), posted(house)]
+        runner = IntakeRunner(house.platform)
+        runner.start()
+        try:
+            until(lambda: len(in_hand(house)) == 1)
+            assert upload(house.gail).status_code == 202
+            until(lambda: len(in_hand(house)) == 2)
+            assert len(set(in_hand(house))) == 2
+            held.set()
+            until(lambda: all(shown(house, job_id)["state"] == "ready" for job_id in slow))
+        finally:
+            runner.stop(seconds=30)
+
+
 def test_runner_outlives_a_database_that_does_not_answer(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.intake_runner.RETRY_SECONDS", 0.01)
     real, turns = Jobs.waits, iter(range(3))
 
-    def waits(*arguments: Any) -> bool:
+    def waits(*arguments: Any, **options: Any) -> bool:
         if next(turns, None) is not None:
             raise RuntimeError("broken")
-        return real(*arguments)
+        return real(*arguments, **options)
 
     monkeypatch.setattr(Jobs, "waits", waits)
     runner = IntakeRunner(house.platform)
