@@ -9,6 +9,8 @@ from typing import Any, Final
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from config.prose import printable
+
 SECRET_WORDS: Final = ("password", "secret", "token", "otp", "authorization", "cookie", "features")
 REDACTED: Final = "[redacted]"
 
@@ -16,11 +18,14 @@ REDACTED: Final = "[redacted]"
 def configure_logging(level: str, form: str) -> None:
     """Send every log of the process, libraries included, to standard error in one form."""
     threshold = getattr(logging, level.upper())
-    renderer: Processor = (
+    renderers: list[Processor] = (
         # Not the pretty tracebacks: they show local variables, secrets among them.
-        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        [
+            readable,
+            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+        ]
         if form == "console"
-        else structlog.processors.JSONRenderer(sort_keys=True)
+        else [structlog.processors.JSONRenderer(sort_keys=True)]
     )
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -39,12 +44,24 @@ def configure_logging(level: str, form: str) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
         )
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(threshold)
+
+
+def readable(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Escape what a terminal would obey; JSON escapes it by itself. Only a traceback has lines."""
+    return {printable(key): _readable(key, value) for key, value in event.items()}
+
+
+def _readable(key: str, value: Any) -> Any:
+    if not isinstance(value, str):
+        return value  # is shown by its repr, which escapes
+    lines = value.split("\n") if key in ("exception", "stack") else [value]
+    return "\n".join(map(printable, lines))
 
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from config.prose import printable
+
 View = TypeVar("View", bound=Callable[..., Any])
 STEP_SECONDS: Final = 0.1
 WIDEST: Final = 1000  # a name that is cut or folded cannot be copied; terminals wrap by themselves
@@ -36,7 +38,7 @@ def show(value: Any, *, as_json: bool) -> None:
         return
     width = max(map(len, members), default=0)
     for name, member in members.items():
-        click.echo(f"{name.replace('_', ' '):<{width}}  {readable(name, member)}")
+        click.echo(f"{label(name):<{width}}  {readable(name, member)}")
 
 
 def listing(items: Iterable[Any], columns: Sequence[str], *, as_json: bool) -> None:
@@ -50,7 +52,8 @@ def listing(items: Iterable[Any], columns: Sequence[str], *, as_json: bool) -> N
         table.add_column(column.replace("_", " "), no_wrap=True, overflow="ignore")
     for row in rows:
         table.add_row(*(readable(column, row.get(column)) for column in columns))
-    Console(width=WIDEST).print(table)
+    # A cell is what a stranger may have written: no brackets or colons of it mean anything.
+    Console(width=WIDEST, markup=False, emoji=False).print(table)
 
 
 def plain(value: Any) -> dict[str, Any]:
@@ -60,17 +63,24 @@ def plain(value: Any) -> dict[str, Any]:
     return {str(name): _simple(member) for name, member in value.items()}
 
 
+def label(name: str) -> str:
+    """The name of a member as people read it."""
+    return printable(name.replace("_", " "))
+
+
 def readable(name: str, value: Any) -> str:
-    """One member as people read it: times as dates, absent as a dash."""
+    """One member as people read it: times as dates, absent as a dash, nothing a terminal obeys."""
     if value is None or value in ("", [], {}):
         return "-"
     if isinstance(value, float) and (name.endswith("_at") or name in TIMES):
         return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M:%S")
     if isinstance(value, Mapping):
-        return ", ".join(f"{key}={_nested(key, member)}" for key, member in value.items())
+        return ", ".join(
+            f"{printable(key)}={_nested(key, member)}" for key, member in value.items()
+        )
     if isinstance(value, list | tuple):
         return ", ".join(_nested(name, member) for member in value)
-    return str(value)
+    return printable(str(value))
 
 
 TIMES: Final = frozenset({"at", "signs_from", "verifies_until", "not_before", "not_after"})

@@ -7,6 +7,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from auth.errors import AuthError
 from certs.errors import CertificateError
 from config.errors import ConfigurationError, CounterStoreDown, DatabaseOutOfDate, SealBroken
+from config.prose import printable
 from models.errors import ModelsError
 from service.errors import ServiceError
 from service.supervisor import ServingError
@@ -26,6 +27,11 @@ FORESEEN = (
 
 def explain(error: Exception) -> str | None:
     """The line that says what is wrong, or None for a fault of ours that needs its traceback."""
+    line = _line(error)
+    return None if line is None else printable(line)
+
+
+def _line(error: Exception) -> str | None:
     if isinstance(error, BrokenPipeError):
         return None  # the reader went away (`| head`); main() ends quietly
     if isinstance(error, SQLAlchemyError):

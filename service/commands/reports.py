@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from service.commands.output import listing, plain, readable
+from service.commands.output import label, listing, plain, readable
 from service.operations.versions import VersionDetail
 
 HEAD: Final = (
@@ -89,4 +89,4 @@ def _section(title: str, members: Mapping[str, Any]) -> None:
 def _pairs(members: Mapping[str, Any]) -> None:
     width = max(map(len, members))
     for name, member in members.items():
-        click.echo(f"{name.replace('_', ' '):<{width}}  {readable(name, member)}")
+        click.echo(f"{label(name):<{width}}  {readable(name, member)}")

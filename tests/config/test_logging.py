@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
 import pytest
 
 SECRET = "correct horse battery staple"
+COLOUR = r"\x1b\[[0-9;]*m"
 SCRIPT = """
 import sys
 import structlog
@@ -31,6 +33,20 @@ try:
 except ValueError:
     log.exception("unforeseen")
 log.debug("below the level")
+"""
+STEERING = """
+import logging
+import structlog
+from config.logging import configure_logging
+
+configure_logging("info", "console")
+odd = "a\\x1b[2J\\nforged \\u202etxt\\u2066"
+structlog.get_logger("test").info(odd, reason=odd, short="\\x1b[2J", nested=[odd], **{odd: 1})
+logging.getLogger("library").warning("of a library: %s", odd)
+try:
+    raise ValueError(odd.replace("\\n", " "))
+except ValueError:
+    structlog.get_logger("test").exception("unforeseen")
 """
 
 
@@ -57,3 +73,14 @@ def test_each_line_is_one_json_object_with_level_and_time() -> None:
 
     assert [line["level"] for line in lines] == ["info", "error"]
     assert all(line["timestamp"].endswith("Z") for line in lines)
+
+
+def test_a_terminal_obeys_nothing_that_a_line_holds() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", STEERING], capture_output=True, text=True, check=True
+    )
+    lines = re.sub(COLOUR, "", run.stderr).split("\n")
+
+    assert all(line.isprintable() for line in lines)
+    assert not any(line.startswith("forged") for line in lines)
+    assert len([line for line in lines if "Traceback" in line]) == 1
