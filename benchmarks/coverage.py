@@ -53,17 +53,18 @@ HEAD = """\
 
 A model answers through the first engine that is proven to answer as its own library does:
 
-| engine | takes | runs on |
-|---|---|---|
-| `linear` | linear models | numpy |
-| `trees` | trees, forests, boosting; XGBoost and LightGBM too | treelite |
-| `numeric` | other single estimators | numpy |
-| `chain` | pipelines and other estimators made of estimators | an engine for each part |
-| `graph` | uploaded ONNX files, and what else has a float64 graph | ONNX Runtime |
-| `layers` | Keras | numpy |
+| engine | takes | runs on | where |
+|---|---|---|---|
+| `linear` | linear models | numpy | worker |
+| `trees` | trees, forests, boosting; XGBoost and LightGBM too | treelite | worker |
+| `numeric` | other single estimators | numpy | worker |
+| `chain` | pipelines and other estimators made of estimators | an engine for each part | worker |
+| `layers` | Keras | numpy | worker |
+| `graph-chain` | the same, where a part needs a graph | an engine for each part | host |
+| `graph` | ONNX files, and what else has a float64 graph | ONNX Runtime | host |
 
-They run in the web worker, on plain arrays that were checked. What no engine answers alike stays
-with the library, in a sandboxed host; a model may have some methods here and some there.
+They answer from plain arrays that were checked. What no engine answers alike stays with the
+library, in the tenant's sandboxed host; a model may have some methods here and some there.
 
 `python -m benchmarks.coverage` writes this page: it prepares every estimator of scikit-learn as an
 upload is prepared. *Rows* are those that both answered: near the data, around it, beside the jumps
@@ -75,8 +76,8 @@ error* is that of numbers, relative. *µs* are for one row, in one thread.
 - Which of equally near neighbours are asked, which of equal votes win, and in which order sums are
   rounded, follows scikit-learn.
 - Graphs come last because numpy answers what they answer with smaller differences and sooner (a
-  linear model: 3 µs against 10). No operator runs in a worker that loops, reads files, draws at
-  random, sizes its result by its data, or compares float64 as float32, as ONNX's trees do."""
+  linear model: 3 µs against 10). None of their operators loops, reads files, draws at random,
+  sizes its result by its data, or compares float64 as float32, as ONNX's trees do."""
 HEADER = (
     "| estimator | fitted on | engine | by the engine | by the library | rows | largest error "
     "| µs | µs, library | why not all |\n|---|---|---|---|---|---|---|---|---|---|"

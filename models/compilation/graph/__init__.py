@@ -1,1 +1,1 @@
-"""Float64 graphs of ONNX, kept as plain data and rebuilt from it in the worker."""
+"""Float64 graphs of ONNX, kept as plain data and rebuilt from it where they run."""

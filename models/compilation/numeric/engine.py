@@ -72,7 +72,9 @@ class NumericEngine:
         own = type(estimator)
         taker = TAKERS.get(own.__name__) if own.__module__.startswith("sklearn.") else None
         if taker is None:
-            return Unsuitable(f"{own.__name__} is no estimator that this engine knows")
+            return Unsuitable(
+                f"{own.__name__} is no estimator that this engine knows", foreign=True
+            )
         try:
             with np.errstate(all="ignore"):
                 kind, arrays = taker(estimator)

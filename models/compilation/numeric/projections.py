@@ -7,10 +7,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.compilation.numeric.pairs import summed_over_columns
-from models.compilation.numeric.rows import logistic
+from models.compilation.numeric.rows import logistic, sequential_sum
 from models.compilation.numeric.taking import Taken, Taker, floats_of, single
-from models.errors import EstimatorNotHeld, RowsRefused
+from models.errors import ArraysMalformed, EstimatorNotHeld, RowsRefused
 from models.layouts import Floats, floats, indices, integers, layout, optional
 from models.parts import Part, matrix
 from models.tables import Features
@@ -57,14 +56,30 @@ class Projection(Part):
 
 
 class SparseProjection(Part):
-    """Rows times directions that were sparse: summed column by column, as for sparse ones."""
+    """Rows times sparse directions, each summed in the order in which its numbers are stored."""
 
-    LAYOUT = layout(directions=floats("axes", "columns"))
+    LAYOUT = layout(
+        weights=floats("weights"),
+        places=indices("weights", below="columns"),
+        ends=integers("axes", least=0),
+        columns=integers("columns"),
+    )
+
+    def prepare(self) -> None:
+        ends = self.arrays["ends"]
+        if (np.diff(ends, prepend=0) < 0).any() or ends[-1] != self.lengths["weights"]:
+            raise ArraysMalformed("the directions are not one after another")
+        parts = (np.split(self.arrays[name], ends[:-1]) for name in ("places", "weights"))
+        self._axes = tuple(zip(*parts, strict=True))
 
     def transform(self, features: Features) -> Floats:
         """The projected rows."""
-        rows, directions = matrix(features), self.arrays["directions"]
-        return summed_over_columns(rows, directions, lambda a, b: a * b)
+        rows = matrix(features)
+        made = np.zeros((len(rows), len(self._axes)))
+        for at, (places, weights) in enumerate(self._axes):
+            if len(places):
+                made[:, at] = sequential_sum(rows[:, places] * weights)
+        return made
 
 
 class Hiddens(Part):
@@ -138,7 +153,13 @@ def _components(estimator: Any, **more: Any) -> Taken:
 def _sparse(estimator: Any) -> Taken:
     if not hasattr(estimator.components_, "toarray"):
         return _components(estimator)
-    return "sparse_projection", {"directions": floats_of(estimator.components_)}
+    components = estimator.components_.tocsr()
+    return "sparse_projection", {
+        "weights": floats_of(components.data),
+        "places": np.asarray(components.indices, np.int64),
+        "ends": np.asarray(components.indptr[1:], np.int64),
+        "columns": np.arange(components.shape[1], dtype=np.int64),
+    }
 
 
 def _likelihood(estimator: Any) -> dict[str, Floats]:
