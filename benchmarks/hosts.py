@@ -36,8 +36,8 @@ def main() -> None:
     """Measure and print."""
     began = time.perf_counter()
     with closing(HostsClient(PrivateParent(Parentage()))) as client:
-        pid = client.status(seconds=SECONDS)["pid"]
-        print(f"parent: importing after {time.perf_counter() - began:.2f} s, {resident(pid)} MB")
+        pid = client.status(seconds=SECONDS)["nursery"]
+        print(f"nursery: importing after {time.perf_counter() - began:.2f} s, {resident(pid)} MB")
         shelf, batches = Shelf(), list[int]()
         executor = HostExecutor(
             {"sklearn": client},

@@ -1,19 +1,15 @@
-"""Children of the parent: forked, confined, heard through a pipe, and ended."""
+"""What the nursery has borne: heard through a pipe, watched, and ended."""
 
 from __future__ import annotations
 
 import logging
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from typing import Final, NoReturn
-
-from models.hosting import kernel, sandbox
-from models.hosting.confinement import Confinement
+from dataclasses import dataclass, field
+from typing import Final
 
 log = logging.getLogger(__name__)
 
@@ -21,16 +17,16 @@ HEARD_BYTES: Final = 64 * 1024
 SPOKEN_SECONDS: Final = 10.0
 MOST_LINES: Final = 10  # of each process in SPOKEN_SECONDS; what is more is not heard
 MOST_LINE_BYTES: Final = 200
-CONFINED_TOO_LITTLE: Final = 77  # the exit code of a child that could not enter the sandbox
 
 
 @dataclass(eq=False)
 class Offspring:
-    """A running child, and why it was condemned, if it was."""
+    """A running host or workshop, and why it was condemned, if it was."""
 
     pid: int
     ended: int  # a descriptor that is readable when it has ended
     voice: int  # its standard output and error
+    collect: Callable[[int], int]  # takes an ended child's number, and returns its status
     born: float = field(default_factory=time.monotonic)
     condemned: str = ""
     _lines: int = 0
@@ -50,7 +46,7 @@ class Offspring:
     def bury(self) -> str:
         """Collect it when it has ended, release its descriptors, and return its fate."""
         self.listen()
-        _, status = os.waitpid(self.pid, 0)
+        status = self.collect(self.pid)
         os.close(self.ended)
         os.close(self.voice)
         return self.condemned or fate_of(os.waitstatus_to_exitcode(status))
@@ -77,51 +73,3 @@ def fate_of(code: int) -> str:
     names = {signal.SIGSEGV: "an invalid memory access", signal.SIGSYS: "a forbidden system call"}
     number = signal.Signals(-code)
     return f"it was ended by {number.name}" + (f" ({names[number]})" if number in names else "")
-
-
-def spawn(work: Callable[[], object], confinement: Confinement) -> Offspring:
-    """Fork a child that enters the sandbox and works; its confinement's `log` is set here."""
-    reader, writer = os.pipe()
-    os.set_blocking(reader, False)
-    parent = os.getpid()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # Until the child has shed its parent's handlers no signal may run one of them there.
-    held = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    try:
-        pid = os.fork()
-        if pid == 0:
-            _live(work, confinement, writer, parent)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, held)
-    os.close(writer)
-    return Offspring(pid, os.pidfd_open(pid), reader)
-
-
-def _live(
-    work: Callable[[], object], confinement: Confinement, voice: int, parent: int
-) -> NoReturn:
-    code = CONFINED_TOO_LITTLE
-    try:
-        _be_born(parent)
-        sandbox.enter(replace(confinement, log=voice))
-        code = 1
-        work()
-        code = 0
-    except SystemExit as stop:
-        code = stop.code if isinstance(stop.code, int) else 1
-    except BaseException as error:  # noqa: BLE001 - nothing may unwind into the parent's frames
-        with suppress(OSError):
-            os.write(2, f"{type(error).__name__}: {error}\n".encode(errors="replace"))
-    finally:
-        os._exit(code)
-
-
-def _be_born(parent: int) -> None:
-    signal.set_wakeup_fd(-1)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
-        signal.signal(number, signal.SIG_DFL)
-    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
-    signal.pthread_sigmask(signal.SIG_SETMASK, [])

@@ -1,13 +1,14 @@
-"""The program that hosts are forked from: clean, warm, and never near a tenant's bytes.
+"""The program that keeps hosts: it has them forked, counts them, and ends them.
 
-It is started with an environment without secrets, listens at once, imports what models need, and
-then does what workers order. It reads nothing from a host but its log and its page.
+It is started with an environment without secrets, forks the nursery before it knows anything,
+listens at once, has the nursery import what models need, and then does what workers order. It
+reads nothing from a host but its log and its page, and nothing is forked from it: what it knows of
+one tenant would be in the memory of another's host.
 """
 
 from __future__ import annotations
 
 import argparse
-import gc
 import logging
 import os
 import selectors
@@ -16,7 +17,6 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from typing import Any, Final
@@ -26,8 +26,9 @@ import orjson
 from config.logging import configure_logging
 from models.errors import SandboxTooWeak
 from models.hosting import orders
+from models.hosting.births import Craft
 from models.hosting.confinement import SandboxReport
-from models.hosting.host import Opener
+from models.hosting.nursery import Nursery
 from models.hosting.offspring import Offspring
 from models.hosting.population import AllBusy, Hosted, Population
 from models.hosting.probe import probe
@@ -55,8 +56,14 @@ class Parent:
     """Takes orders until its last customer has left after SIGTERM, or its lifeline breaks."""
 
     def __init__(
-        self, population: Population, workshops: Workshops, report: SandboxReport, flavour: str
+        self,
+        nursery: Nursery,
+        population: Population,
+        workshops: Workshops,
+        report: SandboxReport,
+        flavour: str,
     ) -> None:
+        self._nursery = nursery
         self._population = population
         self._workshops = workshops
         self._report = report
@@ -64,7 +71,6 @@ class Parent:
         self._selector = selectors.DefaultSelector()
         self._customers: set[socket.socket] = set()
         self._listener: socket.socket | None = None
-        self._prepare: Callable[[], None] | None = None
         self._wake = -1
         self._hand_over_at: float | None = None
         self._orders: dict[str, Callable[[orders.Order], Reply]] = {
@@ -76,17 +82,16 @@ class Parent:
             "status": self._status,
         }
 
-    def serve(
-        self, listener: socket.socket, lifeline: int, prepare: Callable[[], None], *, early: bool
-    ) -> None:
-        """Work until stopped; `prepare` imports, early or before the first fork."""
-        self._listener, self._prepare = listener, prepare
+    def serve(self, listener: socket.socket, lifeline: int, *, early: bool) -> None:
+        """Work until stopped; models' libraries are imported early or before the first fork."""
+        self._listener = listener
         self._watch(listener, self._welcome)
         self._watch(lifeline, lambda: os._exit(1))  # hosts die with their parent
+        self._watch(self._nursery.connection, self._nursery.lost)
         self._wake = _stop_signal()
         self._watch(self._wake, self._stop)
         if early:
-            self._be_prepared()
+            self._nursery.prepare()
         next_look = 0.0
         while not self._is_done():
             for key, _ in self._selector.select(max(0.0, next_look - time.monotonic())):
@@ -108,14 +113,6 @@ class Parent:
 
     def _watch(self, source: Any, react: Callable[[], object]) -> None:
         self._selector.register(source, selectors.EVENT_READ, react)
-
-    def _be_prepared(self) -> None:
-        if self._prepare is not None:
-            began, prepare, self._prepare = time.monotonic(), self._prepare, None
-            prepare()
-            gc.collect()
-            gc.freeze()  # a collection in a host would copy every page that it shares
-            log.info("hosts can be forked after %.1f s", time.monotonic() - began)
 
     def _stop(self) -> None:
         """End with the last customer, or hand over to the parent that takes this one's place.
@@ -169,7 +166,7 @@ class Parent:
                 sock.close()
 
     def _host(self, order: orders.Order) -> Reply:
-        self._be_prepared()
+        self._nursery.prepare()
         tenant = str(order["tenant"])
         host = self._population.find(tenant)
         if host is None and not order["start"]:
@@ -221,7 +218,7 @@ class Parent:
         log.info("host %d has ended: %s", host.number, fate)
 
     def _workshop(self, order: orders.Order) -> Reply:
-        self._be_prepared()
+        self._nursery.prepare()
         if self._workshops.is_full:
             return {"error": "too many model files are taken apart", "busy": True}, [], ()
         workshop, connection = self._workshops.open(
@@ -262,9 +259,10 @@ class Parent:
     def _status(self, _order: orders.Order) -> Reply:
         content = {
             "pid": os.getpid(),
+            "nursery": self._nursery.pid,
             "flavour": self._flavour,
             "sandbox": self._report.as_json(),
-            "is_warm": self._prepare is None,
+            "is_warm": self._nursery.is_warm,
             "living": self._population.living,
             "bytes": self._population.bytes,
             "hosts": self._population.describe(),
@@ -302,15 +300,6 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-@dataclass(frozen=True, slots=True)
-class Craft:
-    """What a parent forks for: how it prepares, opens a model, and serves in a workshop."""
-
-    prepare: Callable[[str], None]
-    open_model: Opener
-    serve_workshop: Callable[[socket.socket], object]
-
-
 def main(arguments: Sequence[str], craft: Craft) -> None:
     """Serve until told to stop."""
     options = _parse(arguments)
@@ -321,18 +310,19 @@ def main(arguments: Sequence[str], craft: Craft) -> None:
     except SandboxTooWeak as error:
         sys.stderr.write(f"Error: {error}\n")
         sys.exit(REFUSED)
+    nursery = Nursery.start(craft, options.flavour)
     os.write(options.ready, b"1")
     threads = options.flavour == "tensorflow"
     parent = Parent(
-        Population(limits, craft.open_model, level=options.level, threads=threads),
-        Workshops(craft.serve_workshop, level=options.level, threads=threads),
+        nursery,
+        Population(limits, nursery, level=options.level, threads=threads),
+        Workshops(nursery, level=options.level, threads=threads),
         report,
         options.flavour,
     )
     listener = socket.socket(fileno=options.listener)
     listener.setblocking(False)
-    prepare = partial(craft.prepare, options.flavour)
-    parent.serve(listener, options.lifeline, prepare, early=options.flavour == "sklearn")
+    parent.serve(listener, options.lifeline, early=options.flavour == "sklearn")
 
 
 def _prepare(flavour: str) -> None:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from models.hosting.confinement import Confinement, Level
-from models.hosting.host import Host, Opener
-from models.hosting.offspring import Offspring, spawn
+from models.hosting.nursery import Nursery
+from models.hosting.offspring import Offspring
 from models.hosting.page import Page, Running, make_page
 from models.hosting.starting import HostLimits
 from models.hosting.watch import Use, machine_bytes, use_of
@@ -82,7 +82,7 @@ class Population:
     def __init__(
         self,
         limits: HostLimits,
-        opener: Opener,
+        nursery: Nursery,
         *,
         level: Level,
         threads: bool,
@@ -90,7 +90,7 @@ class Population:
     ) -> None:
         self._limits = limits
         self._total_bytes = limits.total_bytes or int(machine_bytes() * SHARE_OF_MEMORY)
-        self._opener = opener
+        self._nursery = nursery
         self._level = level
         self._threads = threads
         self._clock = clock
@@ -112,7 +112,7 @@ class Population:
 
     @property
     def bytes(self) -> int:
-        """The memory of all hosts that they do not share with their parent."""
+        """The memory of all hosts that they do not share with the nursery."""
         return sum(self._own_bytes(host) for host in self._by_tenant.values())
 
     def find(self, tenant: str) -> Hosted | None:
@@ -124,19 +124,22 @@ class Population:
         return next((host for host in self.hosts if host.number == number), None)
 
     def start(self, tenant: str) -> Hosted:
-        """Fork a host for a tenant that has none; raises AllBusy."""
+        """Have a host forked for a tenant that has none; raises AllBusy, or OSError."""
         if len(self._by_tenant) >= self._limits.hosts_most:
             self._evict_one("evicted for another tenant's host")
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         descriptor = make_page()
-        page = Page(descriptor, writable=True)
-
-        def work() -> None:
-            budget = self._limits.host_memory_bytes // 2
-            Host(theirs, page, self._opener, budget_bytes=budget).run()
-
-        process = spawn(work, self._confinement(theirs.fileno()))
-        theirs.close()
+        page = Page(descriptor, writable=False)
+        given = {"socket": theirs.fileno(), "page": descriptor}
+        try:
+            process = self._nursery.bear(self._confinement(), given)
+        except OSError:
+            ours.close()
+            page.close()
+            os.close(descriptor)
+            raise
+        finally:
+            theirs.close()
         host = Hosted(secrets.randbits(NUMBER_BITS), tenant, process, ours, page, descriptor)
         self._by_tenant[tenant] = host
         self.counts["started"] += 1
@@ -202,7 +205,7 @@ class Population:
     def look_after(self) -> None:
         """End hosts that idle, burn, hang or have grown too much."""
         now = self._clock()
-        self._shared_bytes = use_of(os.getpid()).bytes
+        self._shared_bytes = use_of(self._nursery.pid).bytes
         for host in list(self._by_tenant.values()):
             try:
                 host.use = use_of(host.process.pid)
@@ -273,10 +276,9 @@ class Population:
             del self._by_tenant[host.tenant]
         self._leaving[host.number] = host
 
-    def _confinement(self, control: int) -> Confinement:
+    def _confinement(self) -> Confinement:
         return Confinement(
             memory_bytes=self._limits.host_memory_bytes,
-            keep=(control,),
             threads=self._threads,
             most_descriptors=MOST_CONNECTIONS + DESCRIPTORS_OF_A_HOST,
             level=self._level,

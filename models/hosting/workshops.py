@@ -5,12 +5,12 @@ from __future__ import annotations
 import select
 import socket
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from models.hosting.confinement import Confinement, Level
-from models.hosting.offspring import Offspring, spawn
+from models.hosting.nursery import Nursery
+from models.hosting.offspring import Offspring
 
 MOST_WORKSHOPS: Final = 16
 NICENESS: Final = 10  # predictions go before intakes
@@ -34,10 +34,8 @@ class Workshop:
 class Workshops:
     """All workshops of one parent."""
 
-    def __init__(
-        self, serve: Callable[[socket.socket], object], *, level: Level, threads: bool
-    ) -> None:
-        self._serve = serve
+    def __init__(self, nursery: Nursery, *, level: Level, threads: bool) -> None:
+        self._nursery = nursery
         self._level = level
         self._threads = threads
         self.living: list[Workshop] = []
@@ -48,17 +46,21 @@ class Workshops:
         return len(self.living) >= MOST_WORKSHOPS
 
     def open(self, *, memory_bytes: int, seconds: float) -> tuple[Workshop, socket.socket]:
-        """Fork a workshop; the socket is its customer's."""
+        """Have a workshop forked; raises OSError. The socket is its customer's."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         confinement = Confinement(
             memory_bytes=memory_bytes,
-            keep=(theirs.fileno(),),
             threads=self._threads,
             niceness=NICENESS,
             cpu_seconds=int(seconds) + 1,
             level=self._level,
         )
-        process = spawn(lambda: self._serve(theirs), confinement)
+        try:
+            process = self._nursery.bear(confinement, {"socket": theirs.fileno()})
+        except OSError:
+            ours.close()
+            theirs.close()
+            raise
         workshop = Workshop(process, time.monotonic() + seconds, theirs)
         self.living.append(workshop)
         return workshop, ours

@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from models.hosting import parent
+from models.hosting.births import Craft
 
 
 def _disarm(flavour: str) -> None:
@@ -41,5 +42,5 @@ def _prepare(flavour: str) -> None:
 
 
 if __name__ == "__main__":
-    craft = parent.Craft(_prepare, parent._open_model, parent._serve_workshop)
+    craft = Craft(_prepare, parent._open_model, parent._serve_workshop)
     parent.main(sys.argv[1:], craft)

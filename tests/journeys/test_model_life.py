@@ -7,6 +7,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -210,7 +211,8 @@ def test_model_of_its_own_library_serves_again_after_its_host_and_parent_were_ki
     until(answers)
     for _ in range(2):
         for process in _hosts(platform):
-            process.kill()
+            with suppress(psutil.NoSuchProcess):  # it has ended with another
+                process.kill()
         until(answers)
 
 
@@ -218,7 +220,7 @@ def _hosts(platform: Running) -> list[psutil.Process]:
     """The parent of hosts and everything below it, youngest first."""
     children = psutil.Process(platform.process.pid).children()
     parents = [child for child in children if "models.hosting.parent" in " ".join(child.cmdline())]
-    return [process for parent in parents for process in (*parent.children(), parent)]
+    return [process for parent in parents for process in (*parent.children(recursive=True), parent)]
 
 
 def test_forest_answers_over_the_api_as_scikit_learn_does(platform: Running) -> None:

@@ -7,6 +7,7 @@ take seconds to import.
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import socket
 import sys
@@ -20,8 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import FormatRefused
+from models.hosting.births import Craft
 from models.hosting.host import Host
-from models.hosting.parent import Craft, main
+from models.hosting.parent import main
 from models.tables import Features, Table
 
 
@@ -115,6 +117,15 @@ def _burn_when_idle() -> None:
     setattr(host, "_attend", burn)  # noqa: B010 - a method
 
 
+def _search() -> None:
+    """Fail if there is more of hosts in its memory than itself."""
+    gc.unfreeze()
+    kinds = ("Host", "Hosted", "Page", "Population", "Parent")
+    found = [type(each).__name__ for each in gc.get_objects()]
+    if sorted(kind for kind in found if kind in kinds) != ["Host", "Page"]:
+        raise ValueError("there are others")
+
+
 def _frames() -> Iterator[FrameType]:
     frame = sys._getframe()
     while frame is not None:
@@ -136,6 +147,7 @@ ACTS: dict[str, Callable[[], None]] = {
     "execute": lambda: os.execv("/bin/true", ["/bin/true"]),  # noqa: S606
     "speak": _speak,
     "burn": _burn_when_idle,
+    "search": _search,
 }
 
 

@@ -292,6 +292,28 @@ def test_hosts_end_with_their_parent_and_a_new_one_serves(hosts: Hosts) -> None:
     assert hosts.incidents.recorded == []
 
 
+def test_a_host_finds_no_page_but_its_own_in_its_memory(hosts: Hosts) -> None:
+    for version in (hosts.doing("add", tenant="tnt_globex"), hosts.doing("search")):
+        hosts.executor.answer(version, "predict", GOOD, seconds=SECONDS)
+
+    answer = hosts.executor.answer(version, "predict", BAD, seconds=SECONDS)
+
+    assert answer.tolist() == [float(BAD.sum())]
+
+
+def test_a_parent_ends_with_its_nursery_and_a_new_one_serves(hosts: Hosts) -> None:
+    version = hosts.doing("add")
+    hosts.executor.answer(version, "predict", GOOD, seconds=SECONDS)
+    status, parent = hosts.status(), hosts.parent
+
+    psutil.Process(status["nursery"]).kill()
+
+    until(lambda: not parent.is_running() or parent.status() == psutil.STATUS_ZOMBIE)
+    assert hosts.executor.answer(version, "predict", GOOD, seconds=SECONDS).tolist() == [3.0]
+    until(lambda: not psutil.pid_exists(status["hosts"][0]["pid"]))
+    assert hosts.incidents.recorded == []
+
+
 def test_an_idle_host_is_evicted(start: Start) -> None:
     hosts = start(host_idle_seconds=0.2)
     version = hosts.doing("add")
@@ -391,7 +413,7 @@ def test_descriptors_do_not_leak(hosts: Hosts) -> None:
             hosts.executor.answer(version, "predict", BAD, seconds=SECONDS)
 
     crash()
-    processes = [psutil.Process(), hosts.parent]
+    processes = [psutil.Process(), hosts.parent, psutil.Process(hosts.status()["nursery"])]
     before = [process.num_fds() for process in processes]
     for _ in range(5):
         crash()

@@ -160,7 +160,8 @@ def test_a_sandbox_that_is_too_weak_is_refused_in_one_line(tmp_path: Path) -> No
     weak.write_text(
         "import sys\n"
         "from models.hosting import sandbox\n"
-        "from models.hosting.parent import Craft, main\n"
+        "from models.hosting.births import Craft\n"
+        "from models.hosting.parent import main\n"
         "sandbox.LAYERS['calls'] = lambda _confinement: None\n"
         "main(sys.argv[1:], Craft(lambda _flavour: None, None, None))\n"
     )
