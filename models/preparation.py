@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from enum import IntEnum
+from textwrap import shorten
 from typing import Any, Final
 
 import numpy as np
@@ -34,6 +36,7 @@ from models.stages import Prepared, Progress, Stage
 from models.tables import Features, row_count
 
 MOST_REASON: Final = 2_000
+MOST_ENGINE_REASON: Final = 300
 ANSWER_TOLERANCE: Final = 1e-6  # of answers that were written down, perhaps rounded, elsewhere
 
 
@@ -83,6 +86,20 @@ class _Compiled:
         return tuple(m for m, report in self.parity.methods.items() if report.agrees)
 
 
+class Closeness(IntEnum):
+    """How far an engine has come with an estimator that it does not serve, or not in all."""
+
+    FOREIGN = 0
+    CONSIDERED = 1
+    COMPARED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    closeness: Closeness
+    reason: str
+
+
 def prepare(
     opened: Opened,
     origin: Origin,
@@ -125,7 +142,7 @@ def prepare(
         signature=signature,
         engine=compiled.engine if compiled else NATIVE,
         engine_methods=compiled.methods if compiled else (),
-        engine_reason=reason[:MOST_REASON],
+        engine_reason=reason,
         parity=_joined(compiled, again),
         libraries=_libraries(origin, opened),
     )
@@ -154,12 +171,12 @@ def summary(parity: Parity) -> str:
 
 def _compile(estimator: Any, trial: Trial, tell: Progress) -> tuple[_Compiled | None, str]:
     """The first engine that agrees in every method, else the one that agrees in most."""
-    reasons: list[str] = []
+    refusals: list[_Refusal] = []
     best: _Compiled | None = None
     for engine in ENGINES.values():
         loaded = _loaded(engine, estimator)
-        if isinstance(loaded, str):
-            reasons.append(f"{engine.name}: {loaded}")
+        if isinstance(loaded, _Refusal):
+            refusals.append(loaded)
             continue
         arrays, predictor = loaded
         tell(Stage.COMPILED, f"{engine.name}: {len(arrays)} bytes")
@@ -167,32 +184,51 @@ def _compile(estimator: Any, trial: Trial, tell: Progress) -> tuple[_Compiled | 
         parity = trial.compare(predictor, methods)
         found = _Compiled(engine.name, arrays, parity)
         tell(Stage.COMPARED, f"{engine.name}: {summary(parity)}")
-        if len(found.methods) < len(methods):
-            reasons.append(f"{engine.name}: {_disagreement(parity)}")
-        if len(found.methods) > (len(best.methods) if best else 0):
-            best = found
         if len(found.methods) == len(trial.signature.methods):
             return found, ""
+        refusals.append(_Refusal(Closeness.COMPARED, f"{engine.name}: {_shortcoming(found)}"))
+        if len(found.methods) > (len(best.methods) if best else 0):
+            best = found
+    reason = _why(refusals, type(estimator).__name__)
     if best is None:
-        tell(Stage.COMPILED, f"{NATIVE}, because {'; '.join(reasons)}"[:MOST_REASON])
-    return best, "; ".join(reasons)
+        tell(Stage.COMPILED, f"{NATIVE}, because {reason}")
+    return best, reason
 
 
-def _loaded(engine: Engine, estimator: Any) -> tuple[bytes, Predictor] | str:
+def _why(refusals: list[_Refusal], kind: str) -> str:
+    """What the engines say that came closest: what those for other estimators say is no news."""
+    closest = max((refusal.closeness for refusal in refusals), default=Closeness.FOREIGN)
+    if closest is Closeness.FOREIGN:
+        return f"no engine is for a {kind}"
+    reasons = "; ".join(refusal.reason for refusal in refusals if refusal.closeness is closest)
+    if closest is Closeness.CONSIDERED:
+        reasons = f"no engine serves a {kind}: {reasons}"
+    return shorten(reasons, MOST_ENGINE_REASON, placeholder=" ...")
+
+
+def _loaded(engine: Engine, estimator: Any) -> tuple[bytes, Predictor] | _Refusal:
     """The stored form of a compiled estimator, opened as a worker will open it, or why not."""
+    closeness = Closeness.CONSIDERED
     try:
         arrays = engine.compile(estimator)
-        if isinstance(arrays, Unsuitable):
-            return arrays.reason
-        data = pack_arrays(arrays)
-        return data, engine.load(unpack_arrays(data))
+        if not isinstance(arrays, Unsuitable):
+            data = pack_arrays(arrays)
+            return data, engine.load(unpack_arrays(data))
+        reason = arrays.reason
+        if arrays.foreign:
+            closeness = Closeness.FOREIGN
     except ArraysMalformed as error:
-        return error.problem
+        reason = error.problem
     except Exception as error:  # noqa: BLE001  an engine that fails is one that does not serve
-        return f"it fails: {type(error).__name__}: {error}"[:200]
+        reason = f"it fails: {type(error).__name__}: {error}"
+    return _Refusal(closeness, f"{engine.name}: {reason}")
 
 
-def _disagreement(parity: Parity) -> str:
+def _shortcoming(compiled: _Compiled) -> str:
+    """What keeps an engine that was compared from serving every method."""
+    parity = compiled.parity
+    if len(compiled.methods) == len(parity.methods):
+        return f"it answers {', '.join(compiled.methods)} alone"
     parts = [
         f"{name}: {report.labels_differing} differ, relative error {report.relative_error:.1e}"
         for name, report in parity.methods.items()

@@ -23,6 +23,7 @@ from models.compilation import Engine, Predictor, Unsuitable
 from models.errors import ArraysMalformed, EstimatorNotHeld
 from models.layouts import check_layout, indices, integers, layout, texts
 from models.parts import Child, Part
+from models.portions import Metered
 
 KINDS: Final[Mapping[str, type[Part]]] = MappingProxyType(
     {
@@ -55,6 +56,7 @@ LAYOUT: Final = layout(
     links=indices("links", below="nodes"),  # the last is of no node
     ends=integers("nodes", least=0),
 )
+MULTIPLYING: Final = frozenset({"linear", "numeric"})  # of whose numbers a row meets each
 OWN: Final = re.compile(r"n([0-9]{1,4})_([a-z][a-z0-9_]*)")
 
 
@@ -71,7 +73,7 @@ class ChainEngine:
         inside = unwrapped(estimator)
         name = type(inside).__name__
         if inside is estimator and name not in MAKERS:
-            return Unsuitable(f"{name} is made of no parts that this engine knows")
+            return Unsuitable(f"{name} is made of no parts that this engine knows", foreign=True)
         placer = Placer(self._first, self._last, MAKERS)
         try:
             with np.errstate(all="ignore"):
@@ -104,6 +106,7 @@ class ChainEngine:
 
     def _open(self, node: Node, children: Sequence[Child]) -> Child:
         part: Child
+        met = node.arrays if node.kind in {*MULTIPLYING, *KINDS} else {}
         if node.kind in self._engines:
             if children:
                 raise ArraysMalformed("a part that asks no others has some")
@@ -114,7 +117,8 @@ class ChainEngine:
             raise ArraysMalformed("a part is of no kind that this engine knows")
         if node.check not in CHECKS:
             raise ArraysMalformed("a part refuses what no part refuses")
-        return part if node.check == ANYTHING else Checked(part, node.check)
+        metered = Metered(part, met)
+        return metered if node.check == ANYTHING else Checked(metered, node.check)
 
 
 def _packed(nodes: Sequence[Node]) -> dict[str, NDArray[Any]]:

@@ -74,7 +74,9 @@ class Placer:
         if node is None and maker is not None:
             node = self._composite(maker, estimator)
         if node is None:
-            raise EstimatorNotHeld(f"a part of it is a {name}: {'; '.join(reasons)}")
+            raise EstimatorNotHeld(
+                f"a part of it is a {name}: {'; '.join(reasons) or 'no engine is for it'}"
+            )
         self.depth -= 1
         return self.add(node)
 
@@ -88,7 +90,8 @@ class Placer:
             arrays = engine.compile(estimator)
             if not isinstance(arrays, Unsuitable):
                 return Node(engine.name, arrays, self._check(estimator))
-            reasons.append(f"{engine.name}: {arrays.reason}")
+            if not arrays.foreign:
+                reasons.append(f"{engine.name}: {arrays.reason}")
         return None
 
     def _check(self, estimator: Any) -> str:

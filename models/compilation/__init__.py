@@ -13,9 +13,13 @@ from models.tables import Features
 
 @dataclass(frozen=True, slots=True)
 class Unsuitable:
-    """The normal refusal of an engine: the reason why it cannot take an estimator."""
+    """The normal refusal of an engine: the reason why it cannot take an estimator.
+
+    `foreign` says that the engine is for estimators of another kind altogether.
+    """
 
     reason: str
+    foreign: bool = False
 
 
 class Predictor(Protocol):

@@ -87,7 +87,7 @@ class LayersEngine:
         """Return weights, biases and activation of each layer."""
         model = getattr(estimator, "model", None)
         if type(estimator).__name__ != "KerasModel" or model is None:
-            return Unsuitable(f"{type(estimator).__name__} is no model of Keras")
+            return Unsuitable(f"{type(estimator).__name__} is no model of Keras", foreign=True)
         try:
             layers = [step for layer in _chain(model) for step in _steps(layer)]
         except EstimatorNotHeld as error:

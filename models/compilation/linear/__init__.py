@@ -24,7 +24,9 @@ class LinearEngine:
         own = type(estimator)
         taker = TAKERS.get(own.__name__) if own.__module__.startswith("sklearn.") else None
         if taker is None:
-            return Unsuitable(f"{own.__name__} is no linear model that this engine knows")
+            return Unsuitable(
+                f"{own.__name__} is no linear model that this engine knows", foreign=True
+            )
         try:
             kind, arrays = taker(estimator)
             KINDS[kind](arrays)

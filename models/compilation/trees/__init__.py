@@ -72,7 +72,9 @@ class TreesEngine:
         kind = type(estimator)
         taken = KNOWN.get((kind.__module__.partition(".")[0], kind.__name__))
         if taken is None:
-            return Unsuitable(f"{kind.__name__} is no ensemble of trees that this engine knows")
+            return Unsuitable(
+                f"{kind.__name__} is no ensemble of trees that this engine knows", foreign=True
+            )
         try:
             arrays = taken(estimator)
             self._read(arrays)
