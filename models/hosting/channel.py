@@ -53,6 +53,7 @@ class Expected:
 @dataclass(eq=False, slots=True)
 class _Call:
     expected: Expected
+    deadline: float
     began: float = field(default_factory=time.monotonic)
     arrived: Arrived | None = None
     wake: threading.Lock = field(default_factory=threading.Lock)
@@ -99,7 +100,7 @@ class Channel:
         descriptors: tuple[int, ...] = (),
     ) -> Arrived:
         """Send the frame of a call and wait for its answer; raises Lost or Expired."""
-        number, call = self._enter(expected)
+        number, call = self._enter(expected, deadline)
         try:
             self._send(number, frame(number), descriptors, deadline)
             return self._await(number, call, deadline)
@@ -112,12 +113,15 @@ class Channel:
             running = None if self._is_disposed else self._page.running()
         return running if running and (self.number, call) in running.calls else None
 
-    def is_silent(self, seconds: float) -> bool:
-        """Whether no answer at all has come for so long, though one was due."""
+    def is_silent(self, deadlines: int) -> bool:
+        """Whether no answer at all has come for so many times what the longest call may take."""
         with self._lock:
-            began = [call.began for call in (*self._calls.values(), *self._abandoned.values())]
-        since = max(self._heard, min(began, default=time.monotonic()))
-        return time.monotonic() - since > seconds
+            due = (*self._calls.values(), *self._abandoned.values())
+        if not due:
+            return False
+        longest = max(call.deadline - call.began for call in due)
+        first = min(call.began for call in due)
+        return time.monotonic() - max(self._heard, first) > deadlines * longest
 
     def await_end(self, seconds: float) -> bool:
         """Read until the connection ends; False if it has not after so long."""
@@ -174,8 +178,8 @@ class Channel:
                 self._socket.close()
                 self._page.close()
 
-    def _enter(self, expected: Expected) -> tuple[int, _Call]:
-        call = _Call(expected)
+    def _enter(self, expected: Expected, deadline: float) -> tuple[int, _Call]:
+        call = _Call(expected, deadline)
         with self._lock:
             if self.is_broken:
                 raise Lost(started=False)

@@ -194,7 +194,7 @@ class HostsClient:
         """At a deadline: end the host if it is this call that keeps it, or if it hangs."""
         running = channel.running(call)
         keeps = running and time.monotonic() - running.since >= seconds * BLAMED_SHARE
-        if not keeps and not channel.is_silent(seconds * SILENT_DEADLINES):
+        if not keeps and not channel.is_silent(SILENT_DEADLINES):
             return
         reason = f"it did not answer within {seconds:g} s"
         self._link.order(

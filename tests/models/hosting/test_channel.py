@@ -236,6 +236,18 @@ def test_a_host_that_does_not_read_costs_no_more_than_the_deadline() -> None:
     os.close(descriptor)
 
 
+def test_a_host_that_answers_nothing_for_long_is_silent() -> None:
+    with channel_to(lambda _request, _payload: []) as (channel, _):
+        assert not channel.is_silent(1)
+        with ThreadPoolExecutor(1) as threads:
+            patient = threads.submit(ask, channel, 1.0, seconds=8 * SOON)
+            with pytest.raises(Expired):
+                ask(channel, 2.0, seconds=SOON)
+            assert not channel.is_silent(1)
+            assert isinstance(patient.exception(), Expired)
+        assert channel.is_silent(1)
+
+
 def test_the_batch_in_which_a_host_ended_is_told_once_to_its_first_caller() -> None:
     page_of: list[Page] = []
 
