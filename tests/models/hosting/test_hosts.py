@@ -279,6 +279,25 @@ def test_a_killed_host_is_replaced(hosts: Hosts) -> None:
     assert hosts.incidents.recorded == []
 
 
+def test_a_host_that_hangs_without_a_batch_is_replaced(hosts: Hosts) -> None:
+    version = hosts.doing("add")
+    hosts.executor.answer(version, "predict", GOOD, seconds=SECONDS)
+    host = hosts.host_of("tnt_acme")
+    assert host is not None
+    os.kill(host["pid"], signal.SIGSTOP)
+
+    def is_answered() -> bool:
+        try:
+            answer = hosts.executor.answer(version, "predict", GOOD, seconds=0.3)
+        except DeadlineExceeded:
+            return False
+        return bool(answer.tolist() == [3.0])
+
+    until(is_answered)
+
+    assert hosts.incidents.recorded == []
+
+
 def test_hosts_end_with_their_parent_and_a_new_one_serves(hosts: Hosts) -> None:
     version = hosts.doing("add")
     hosts.executor.answer(version, "predict", GOOD, seconds=SECONDS)
