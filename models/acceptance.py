@@ -20,6 +20,7 @@ from models.engines import ENGINES, FOR_WORKERS, NATIVE
 from models.errors import ArraysMalformed, IntakeFailed
 from models.formats import FORMATS, recognise_bytes
 from models.manifest import ENGINE, MODEL, Contents, StoredFile
+from models.portions import refuse_large
 from models.signature import METHODS, AnswerKind, Kind, Task
 from models.stages import Prepared
 
@@ -158,7 +159,10 @@ def _offered(contents: Contents, blob: bytes) -> frozenset[str]:
     arrays = unpack_arrays(blob)
     if contents.engine not in FOR_WORKERS:  # to open it may run its operators: a host does that
         return methods
-    return FOR_WORKERS[contents.engine].load(arrays).methods & methods
+    predictor = FOR_WORKERS[contents.engine].load(arrays)
+    offered = predictor.methods & methods
+    refuse_large(predictor, contents.signature, offered & set(contents.engine_methods))
+    return offered
 
 
 def _check_rest(said: Mapping[str, Any]) -> None:

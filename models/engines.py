@@ -7,19 +7,42 @@ has decides where it runs; a worker opens no other, and no part of another withi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
+
+from numpy.typing import NDArray
 
 from models.chains.engine import ChainEngine
-from models.compilation import Engine
+from models.compilation import Engine, Predictor, Unsuitable
 from models.compilation.graph.engine import GraphEngine
 from models.compilation.layers import LayersEngine
 from models.compilation.linear import LinearEngine
 from models.compilation.numeric.engine import NumericEngine
 from models.compilation.trees import TreesEngine
 from models.manifest import IN_HOSTS
+from models.portions import Metered, Portioned
 
+MULTIPLYING: Final = frozenset({"layers", "linear", "numeric"})  # a row meets all their numbers
 NATIVE: Final = "native"  # the model's own library, where no engine is proven to agree
+
+
+class InPortions:
+    """An engine for workers, which refuses what needs too much for one row."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.name = engine.name
+        self._engine = engine
+
+    def compile(self, estimator: object) -> Mapping[str, NDArray[Any]] | Unsuitable:
+        """Return the arrays that answer like the estimator, or why there are none."""
+        return self._engine.compile(estimator)
+
+    def load(self, arrays: Mapping[str, NDArray[Any]]) -> Predictor:
+        """Open arrays; raises ArraysMalformed."""
+        met = arrays if self.name in MULTIPLYING else {}
+        return Portioned(Metered(self._engine.load(arrays), met))
+
 
 _GRAPH: Final = GraphEngine()
 _SINGLE: Final[tuple[Engine, ...]] = (LinearEngine(), TreesEngine(), NumericEngine())
@@ -30,6 +53,8 @@ _ALL: Final[tuple[Engine, ...]] = (
     ChainEngine("graph-chain", _SINGLE, last=_GRAPH),
     _GRAPH,
 )
-ENGINES: Final = MappingProxyType({engine.name: engine for engine in _ALL})
+ENGINES: Final[Mapping[str, Engine]] = MappingProxyType(
+    {e.name: e if e.name in IN_HOSTS else InPortions(e) for e in _ALL}
+)
 FOR_HOSTS: Final = MappingProxyType({name: e for name, e in ENGINES.items() if name in IN_HOSTS})
 FOR_WORKERS: Final = MappingProxyType({n: e for n, e in ENGINES.items() if n not in IN_HOSTS})

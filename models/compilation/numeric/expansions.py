@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from models.compilation.numeric.rows import in_blocks
 from models.compilation.numeric.taking import Taken, Taker, floats_of, ragged, single, text, whole
 from models.errors import ArraysMalformed, EstimatorNotHeld, RowsRefused
 from models.layouts import Field, Floats, choice, floats, indices, integers, layout
@@ -108,10 +109,16 @@ class Sketch(Part):
     def prepare(self) -> None:
         if self.lengths["degree"] > MOST_STEPS:
             raise ArraysMalformed(f"the degree is above {MOST_STEPS}")
+        self._cells = 4 * self.lengths["degree"] * self.lengths["outputs"]  # two of them complex
+        if self._cells > MOST_OUTPUTS:
+            raise ArraysMalformed("a row needs too many counts")
 
     def transform(self, features: Features) -> Floats:
         """The sketch."""
-        rows = np.sqrt(self.arrays["gamma"][0]) * matrix(features)
+        return in_blocks(matrix(features), self._cells, self._sketch)
+
+    def _sketch(self, rows: Floats) -> Floats:
+        rows = np.sqrt(self.arrays["gamma"][0]) * rows
         shift = self.arrays["shift"][0]
         if shift != 0:
             rows = np.hstack([rows, np.sqrt(shift) * np.ones((len(rows), 1))])
