@@ -19,6 +19,26 @@ class Telemetry:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._count_requests()
+        self._watch_hosts()
+        self.intakes = self._counter("intakes", "Intake jobs that ended.", "state")
+        self.logins = self._counter("logins", "Logins.", "outcome")
+        self.epoch = self._gauge("epoch", "The epoch as the slowest worker sees it.")
+        self.counters_shared = self._gauge(
+            "counters_shared", "1 while limits are counted over all workers, 0 on the local share."
+        )
+
+    def exposition(self) -> bytes:
+        """The metrics in Prometheus' text format."""
+        folder = os.environ.get(MULTIPROCESS_VARIABLE)
+        if folder is None:
+            return generate_latest(self.registry)
+        _forget_dead(Path(folder))
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
+
+    def _count_requests(self) -> None:
         self.requests = self._counter(
             "requests", "Requests answered.", "endpoint", "method", "status"
         )
@@ -30,6 +50,9 @@ class Telemetry:
             registry=self.registry,
         )
         self.rows = self._counter("predicted_rows", "Rows predicted.", "engine")
+        self.refusals = self._counter("refusals", "Requests refused.", "problem")
+
+    def _watch_hosts(self) -> None:
         self.host_batch = Histogram(
             f"{PREFIX}_host_batch_calls",
             "Calls that a host answered together.",
@@ -52,23 +75,6 @@ class Telemetry:
             "flavour",
             "event",
         )
-        self.refusals = self._counter("refusals", "Requests refused.", "problem")
-        self.intakes = self._counter("intakes", "Intake jobs that ended.", "state")
-        self.logins = self._counter("logins", "Logins.", "outcome")
-        self.epoch = self._gauge("epoch", "The epoch as the slowest worker sees it.")
-        self.counters_shared = self._gauge(
-            "counters_shared", "1 while limits are counted over all workers, 0 on the local share."
-        )
-
-    def exposition(self) -> bytes:
-        """The metrics in Prometheus' text format."""
-        folder = os.environ.get(MULTIPROCESS_VARIABLE)
-        if folder is None:
-            return generate_latest(self.registry)
-        _forget_dead(Path(folder))
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        return generate_latest(registry)
 
     def _counter(self, name: str, description: str, *labels: str) -> Counter:
         return Counter(f"{PREFIX}_{name}", description, labels, registry=self.registry)

@@ -176,10 +176,6 @@ def assemble(
     hosting = assemble_hosting(
         settings, database, epoch, registry, artefacts, telemetry, clock=clock, served=served
     )
-    executor = hosting.executor
-    traffic = Traffic(clock)
-    hasher = PasswordHasher(settings)
-    otp = Otp(sealer, clock)
     usage = UsageLedger(clock)
     return Platform(
         settings=settings,
@@ -192,31 +188,50 @@ def assemble(
         caches=_caches(epoch, clock),
         authority=_authority(settings, sealer, clock),
         secrets=secrets,
-        keys=KeyRing(sealer, settings, clock),
-        tokens=AccessTokens(settings),
-        revoked=RevokedTokens(settings, clock),
         audit=AuditTrail(secrets, clock),
         tenants=tenants,
-        hasher=hasher,
-        otp=otp,
-        login=Login(hasher, otp),
-        accounts=Accounts(otp, clock),
-        principals=Principals(clock),
-        clients=Clients(clock),
-        sessions=Sessions(settings, clock),
         usage=usage,
         registry=registry,
         artefacts=artefacts,
-        uploads=Uploads.of(settings),
-        jobs=Jobs(clock),
         hosting=hosting,
-        executor=executor,
-        bounds=Bounds.of(settings),
-        routing=Routing(registry, clock),
-        succession=Succession(executor, clock),
-        traffic=traffic,
-        shadows=Shadows(executor, traffic),
+        **_identity(settings, sealer, clock),
+        **_serving(settings, registry, hosting.executor, clock),
     )
+
+
+def _identity(settings: Settings, sealer: Sealer, clock: Callable[[], float]) -> dict[str, Any]:
+    """The parts that know who calls."""
+    hasher = PasswordHasher(settings)
+    otp = Otp(sealer, clock)
+    return {
+        "keys": KeyRing(sealer, settings, clock),
+        "tokens": AccessTokens(settings),
+        "revoked": RevokedTokens(settings, clock),
+        "hasher": hasher,
+        "otp": otp,
+        "login": Login(hasher, otp),
+        "accounts": Accounts(otp, clock),
+        "principals": Principals(clock),
+        "clients": Clients(clock),
+        "sessions": Sessions(settings, clock),
+    }
+
+
+def _serving(
+    settings: Settings, registry: Registry, executor: Executor, clock: Callable[[], float]
+) -> dict[str, Any]:
+    """The parts that take models in and divide calls between them."""
+    traffic = Traffic(clock)
+    return {
+        "uploads": Uploads.of(settings),
+        "jobs": Jobs(clock),
+        "executor": executor,
+        "bounds": Bounds.of(settings),
+        "routing": Routing(registry, clock),
+        "succession": Succession(executor, clock),
+        "traffic": traffic,
+        "shadows": Shadows(executor, traffic),
+    }
 
 
 def _caches(epoch: Epoch, clock: Callable[[], float]) -> Caches:
