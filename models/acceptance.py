@@ -51,11 +51,15 @@ CONTENTS: Final = frozenset(
 SIGNATURE: Final = frozenset(
     {"task", "columns", "feature_names", "kinds", "categories", "missing", "classes", "methods"}
 )
+MOST_CHANGES: Final = 1000.0
 PARITY: Final = frozenset(
     {
         "rows",
         "seed",
         "tolerance",
+        "smallest_part",
+        "smallest_part_of_single",
+        "last_bit_changes",
         "labels_differing",
         "relative_error",
         "agrees",
@@ -231,6 +235,10 @@ def _check_parity(said: Any) -> None:
     _check_report(said)
     _require(_is_count(said["seed"]) and _is_count(said["refused"]), "its parity")
     _require(type(said["tolerance"]) is float and 0 <= said["tolerance"] < 1, "its tolerance")
+    allowed = (said[name] for name in ("smallest_part", "smallest_part_of_single"))
+    _require(all(type(part) is float and 0 <= part <= 1 for part in allowed), "its tolerance")
+    changes = said["last_bit_changes"]
+    _require(type(changes) is float and 0 <= changes <= MOST_CHANGES, "its tolerance")
     methods = said["methods"]
     _require(type(methods) is dict and methods.keys() <= set(METHODS), "its parity")
     for report in methods.values():

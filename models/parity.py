@@ -10,7 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.compilation import Predictor
-from models.differences import labels_differing, largest, relative_error
+from models.differences import (
+    SMALLEST_PART,
+    SMALLEST_PART_OF_SINGLE,
+    labels_differing,
+    largest,
+    relative_error,
+)
 from models.probes import CELLS, EXTREMES, SCALES
 from models.tables import Features, Matrix, Table, row_count, stack, take
 
@@ -40,6 +46,11 @@ class Parity:
 
     `rows` are those that the model answers, `refused` those that both refuse. A row that one
     refuses and the other answers counts among `labels_differing`.
+
+    What was no difference stands here too. An error is relative to no less than `smallest_part`
+    of the usual answer (of answers in float32 `smallest_part_of_single`); at rows of extreme
+    sizes, `last_bit_changes` times what the model's own answer moves by, when its input moves by
+    one bit, are rounding.
     """
 
     rows: int
@@ -50,6 +61,9 @@ class Parity:
     agrees: bool
     refused: int = 0
     methods: Mapping[str, MethodParity] = field(default_factory=dict)
+    smallest_part: float = SMALLEST_PART
+    smallest_part_of_single: float = SMALLEST_PART_OF_SINGLE
+    last_bit_changes: float = UNSETTLED
 
     def as_json(self) -> dict[str, Any]:
         """The report as plain JSON types."""

@@ -65,7 +65,17 @@ def _parity(parity: Mapping[str, Any] | None) -> None:
     if parity is None:
         _section("Parity", {"rows": "nothing was compared"})
         return
-    of = ("rows", "refused", "tolerance", "seed", "labels_differing", "relative_error", "agrees")
+    of = (
+        "rows",
+        "refused",
+        "tolerance",
+        "smallest_part",
+        "last_bit_changes",
+        "seed",
+        "labels_differing",
+        "relative_error",
+        "agrees",
+    )
     _section("Parity", {name: parity[name] for name in of})
     if parity["methods"]:
         click.echo()
