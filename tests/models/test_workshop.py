@@ -16,7 +16,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
 
-from models.acceptance import read_contents
+from models.acceptance import contents_fit, read_contents
 from models.errors import (
     EstimatorRefused,
     FormatRefused,
@@ -248,6 +248,12 @@ def test_wide_model_with_names_and_categories_is_described_within_bounds() -> No
     text = orjson.dumps(HONEST.contents.as_json() | {"signature": signature})
 
     assert read_contents(text)["signature"]["columns"] == 10_000
+
+
+def test_text_of_a_million_values_is_not_parsed() -> None:
+    assert contents_fit(b"[" + b",".join([b"{}"] * 400_000) + b"]")
+    assert not contents_fit(b"[" + b",".join([b"{}"] * 600_000) + b"]")
+    assert not contents_fit(b'"' + b" " * 8 * 1024**2 + b'"')
 
 
 def test_patience_is_asked_while_data_flows(ends: Any) -> None:
