@@ -168,18 +168,17 @@ def test_grant_for_one_model_shows_the_jobs_of_that_model_alone(house: House) ->
     assert len(robot.get("/jobs").get_json()) == 1
 
 
-def test_job_may_no_more_than_the_token_that_uploaded_it(house: House) -> None:
-    client_id, secret = house.robot("models.write models.pickle")
-    form = {"grant_type": "client_credentials", "scope": "models.write:fresh"}
-    asked = house.client.post("/auth/token", data=form, auth=(client_id, secret))
-    robot = replace(house.ben, tokens={"access_token": asked.get_json()["access_token"]})
-
-    job_id = upload(robot, joblib_file(), headers={"X-Model-Format": ""}).get_json()["id"]
+def test_job_opens_no_file_that_its_uploader_may_not_upload_any_more(house: House) -> None:
+    house.ada.call("PATCH", "/admin/users/ben", json={"role": "admin"})
+    house.ben.login()
+    job_id = upload(house.ben, joblib_file(), headers={"X-Model-Format": "joblib"}).get_json()["id"]
+    house.ada.call("PATCH", "/admin/users/ben", json={"role": "developer"})
     work(house)
 
+    house.ben.login()
     job = shown(house, job_id)
     assert job["state"] == "refused", job
-    assert "joblib" in job["problem"]
+    assert "models.pickle" in job["problem"]
 
 
 def test_whoever_was_disabled_meanwhile_gets_no_version(house: House) -> None:
