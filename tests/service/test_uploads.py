@@ -204,7 +204,7 @@ def test_format_that_runs_code_needs_a_permission_of_its_own(house: House) -> No
 
 
 def test_file_that_runs_code_is_taken_only_if_it_was_declared(house: House) -> None:
-    undeclared = {"headers": {"X-Model-Format": ""}}
+    undeclared: dict[str, Any] = {"headers": {"X-Model-Format": ""}}
     body = refused(upload(house.ben, joblib_file(), **undeclared), 403, "insufficient-scope")
     assert "models.pickle" in body["detail"]
     body = refused(upload(house.ada, joblib_file(), **undeclared), 400, "invalid-input")
