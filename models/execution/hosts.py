@@ -18,6 +18,7 @@ from models.errors import (
     HostCrashed,
     HostsUnavailable,
     PredictionFailed,
+    RowsRefused,
     VersionBroken,
 )
 from models.formats import Flavour
@@ -74,8 +75,8 @@ class HostExecutor:
     ) -> NDArray[Any]:
         """Answer each row within so many seconds, in the dtype of the model's own answers.
 
-        Raises PredictionFailed, HostCrashed, DeadlineExceeded, VersionBroken, HostsUnavailable, or
-        ArtefactBroken if the file does not open.
+        Raises RowsRefused, PredictionFailed, HostCrashed, DeadlineExceeded, VersionBroken,
+        HostsUnavailable, or ArtefactBroken if the file does not open.
         """
         self._refuse_broken(version)
         role = _role_of(version, method)
@@ -205,6 +206,8 @@ class HostExecutor:
     ) -> NDArray[Any]:
         if answer.status == frames.EXPIRED:
             raise TooLate
+        if answer.status == frames.REFUSED:
+            raise RowsRefused("its own library refuses them")
         if answer.status != frames.ANSWERED:
             reason = frames.read_reason(payload)
             raise PredictionFailed(version.model, version.number, reason)

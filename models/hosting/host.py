@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple, NoReturn
 from numpy.typing import NDArray
 
 from models.compilation import Predictor
-from models.errors import FrameMalformed
+from models.errors import FrameMalformed, RowsRefused
 from models.hosting import frames
 from models.hosting.batches import Outcome, Queue, Waiting, alike, answer_each
 from models.hosting.descriptors import descriptors_in
@@ -250,7 +250,10 @@ def _answers(predictor: Predictor, method: str, batch: list[Call]) -> list[Outco
 def _frame(call: Call, outcome: Outcome, batch: int, microseconds: int) -> list[Buffer]:
     number = call.request.call
     if isinstance(outcome, Exception):
-        return frames.outcome(number, frames.FAILED, reason_of(outcome))
+        # A ValueError is how scikit-learn refuses rows: they are the caller's.
+        refused = isinstance(outcome, ValueError | RowsRefused)
+        status = frames.REFUSED if refused else frames.FAILED
+        return frames.outcome(number, status, reason_of(outcome))
     try:
         return frames.answers(number, outcome, batch=batch, microseconds=microseconds)
     except FrameMalformed as error:

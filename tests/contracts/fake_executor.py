@@ -29,7 +29,7 @@ class FakeExecutor:
         self.warm(version)
         try:
             return self._answers[_key(version)](method, features)
-        except ValueError as error:
+        except ArithmeticError as error:
             raise PredictionFailed(version.model, version.number, repr(error)) from error
 
     def warm(self, version: Version) -> None:

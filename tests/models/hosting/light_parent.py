@@ -55,7 +55,11 @@ class Doing:
 
 
 def _fail() -> None:
-    raise ValueError("as asked")
+    raise ArithmeticError("as asked")
+
+
+def _refuse() -> None:
+    raise ValueError("as scikit-learn does")
 
 
 def _loop() -> None:
@@ -136,6 +140,7 @@ def _frames() -> Iterator[FrameType]:
 ACTS: dict[str, Callable[[], None]] = {
     "add": lambda: None,
     "fail": _fail,
+    "refuse": _refuse,
     "loop": _loop,
     "rest": _rest,
     "take memory": _take_memory,

@@ -18,6 +18,7 @@ from models.errors import (
     HostCrashed,
     HostsUnavailable,
     PredictionFailed,
+    RowsRefused,
     VersionBroken,
 )
 from models.signature import Output
@@ -132,7 +133,15 @@ def test_one_bad_row_fails_alone(hosts: Hosts) -> None:
         type(None),
     ]
     assert isinstance(failures[2], PredictionFailed)
-    assert failures[2].reason == "ValueError: as asked"
+    assert failures[2].reason == "ArithmeticError: as asked"
+
+
+def test_rows_that_the_library_refuses_are_the_callers(hosts: Hosts) -> None:
+    version = hosts.doing("refuse")
+
+    with pytest.raises(RowsRefused, match="its own library refuses them"):
+        hosts.executor.answer(version, "predict", BAD, seconds=SECONDS)
+    assert hosts.executor.answer(version, "predict", GOOD, seconds=SECONDS).tolist() == [3.0]
 
 
 @pytest.mark.parametrize("act", ["invade", "exit", "execute"])
