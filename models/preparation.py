@@ -113,12 +113,7 @@ def prepare(
     `rows` and `answers` are files that were given with it: the model has to take the rows, and to
     give the answers.
     """
-    own = serve_natively(opened.estimator)
-    given = None
-    if rows is not None:
-        table = read_given_rows(rows)
-        own = replace(own, columns=own.columns.with_texts(table.texts(own.columns)))
-        given = table.features(own.columns)
+    own, given = _with_rows(serve_natively(opened.estimator), rows)
     inspected = inspect(own, given)
     signature = inspected.signature
     tell(Stage.INSPECTED, _described(own, inspected))
@@ -148,6 +143,15 @@ def prepare(
     )
     tell(Stage.READY, _served_by(contents))
     return Prepared(contents, blobs)
+
+
+def _with_rows(own: NativePredictor, rows: bytes | None) -> tuple[NativePredictor, Features | None]:
+    """The rows given with a model; they also tell which of its columns hold texts."""
+    if rows is None:
+        return own, None
+    table = read_given_rows(rows)
+    own = replace(own, columns=own.columns.with_texts(table.texts(own.columns)))
+    return own, table.features(own.columns)
 
 
 def prove(kept: Kept, trial: Trial) -> Parity:
