@@ -17,12 +17,10 @@ from models.differences import (
     largest,
     relative_error,
 )
-from models.probes import CELLS, EXTREMES, SCALES
-from models.tables import Features, Matrix, Table, row_count, stack, take
+from models.tables import Features, Table, row_count, stack, take
 
 TOLERANCE: Final = 1e-9
 SINGLE_ROWS: Final = 16
-ROWS_PER_SCALE: Final = 720
 MOST_REFUSALS: Final = 32  # rows of one batch that are sought out one by one
 FEW_ROWS: Final = 16
 UNSETTLED: Final = 16.0  # times what an answer moves by, for it is one draw of many
@@ -180,23 +178,6 @@ def joined(
 
 def _with_differing(report: MethodParity, rows: int) -> MethodParity:
     return replace(report, labels_differing=report.labels_differing + rows, agrees=False)
-
-
-def drawn_rows(columns: int, *, seed: int) -> Matrix:
-    """Rows of many sizes and signs for a model of which only the width is known."""
-    random = np.random.default_rng(seed)
-    per_scale = max(1, min(ROWS_PER_SCALE, CELLS // (columns * len(SCALES))))
-    parts = [random.normal(0, scale, (per_scale, columns)) for scale in SCALES]
-    parts.append(random.integers(-5, 100, (per_scale, columns)).astype(np.float64))
-    parts.extend(np.full((1, columns), sign * value) for value in EXTREMES for sign in (1, -1))
-    parts.append(random.choice(EXTREMES, (min(per_scale, 200), columns)))
-    return np.ascontiguousarray(np.vstack(parts))
-
-
-def compare(own: Predictor, other: Predictor, rows: Features, *, seed: int) -> Parity:
-    """Compare two predictors in every method that both have, on the same rows."""
-    methods = sorted(own.methods & other.methods, key=lambda name: (name != "predict", name))
-    return compare_with(refer(own, methods, [rows]), other, methods, seed=seed)
 
 
 def _compare_method(

@@ -25,10 +25,28 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from models.estimators import NativePredictor, serve_natively
 from models.inspection import inspect
 from models.landmarks import landmarks_of
-from models.parity import Parity, Reference, compare, compare_with, drawn_rows, refer
-from models.probes import Source
+from models.parity import Parity, Reference, compare_with, refer
+from models.probes import EXTREMES, SCALES, Source
 from models.questions import ask_everything, labels_of
 from models.tables import Features, Table, row_count
+
+
+def drawn_rows(columns: int, *, seed: int) -> Any:
+    """Rows of many sizes and signs for a model of which only the width is known."""
+    random = np.random.default_rng(seed)
+    per_scale = 720
+    parts = [random.normal(0, scale, (per_scale, columns)) for scale in SCALES]
+    parts.append(random.integers(-5, 100, (per_scale, columns)).astype(np.float64))
+    parts.extend(np.full((1, columns), sign * value) for value in EXTREMES for sign in (1, -1))
+    parts.append(random.choice(EXTREMES, (200, columns)))
+    return np.ascontiguousarray(np.vstack(parts))
+
+
+def compare(own: Any, other: Any, rows: Any, *, seed: int) -> Parity:
+    """Compare two predictors in every method that both have, on the same rows."""
+    methods = sorted(own.methods & other.methods, key=lambda name: (name != "predict", name))
+    return compare_with(refer(own, methods, [rows]), other, methods, seed=seed)
+
 
 ROWS = drawn_rows(3, seed=5)
 RANDOM = np.random.default_rng(7)
