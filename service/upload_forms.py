@@ -25,7 +25,7 @@ READ_BYTES: Final = 64 * 1024
 MOST_BUFFERED: Final = 2 * READ_BYTES  # what is between two boundaries is never kept longer
 MOST_PARTS: Final = 16
 MOST_FIELD: Final = 8 * 1024
-MOST_BOUNDARY: Final = 70  # RFC 2046, section 5.1.1
+MOST_BOUNDARY: Final = 128  # RFC 2046 has 70, and some clients write more
 MOST_PREAMBLE: Final = 8 * 1024
 FORM: Final = "multipart/form-data"
 # RFC 9530: a dictionary of RFC 8941 whose members are byte sequences.
@@ -172,7 +172,7 @@ def _text(part: _Part) -> str:
 def _boundary(request: flask.Request) -> bytes:
     boundary = request.mimetype_params.get("boundary", "")
     if not 0 < len(boundary) <= MOST_BOUNDARY or not boundary.isascii():
-        raise InputMalformed({"": "the content type names no boundary of 1 to 70 characters"})
+        raise InputMalformed({"": "the content type names no boundary of 1 to 128 characters"})
     return boundary.encode()
 
 

@@ -76,7 +76,8 @@ def test_form_may_bring_rows_and_answers_and_say_what_to_do(house: House) -> Non
 
 def test_rows_may_be_a_field_of_text(house: House) -> None:
     data = form(file=skops_file(), rows=b"[[1.0]]")
-    assert house.ben.post(PATH, data=data).status_code == 202
+    response = house.ben.post(PATH, data=data)
+    assert response.status_code == 202, response.text
 
 
 @pytest.mark.parametrize("header", ["Content-Digest", "Repr-Digest", "X-Model-Digest"])
