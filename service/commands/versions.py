@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import click
 
 from models.names import CHAMPION
 from service.commands.operator import Operator
-from service.commands.output import json_option, listing, show, tenant_option, yes_option
+from service.commands.output import (
+    View,
+    json_option,
+    listing,
+    show,
+    tenant_option,
+    yes_option,
+)
 from service.operations import aliases, versions
 from service.operations import models as operations
 
@@ -17,6 +24,14 @@ ALIASES = ("alias", "version", "previous")
 
 alias_option = click.option("--alias", default=CHAMPION, show_default=True, help="Which alias.")
 reason_option = click.option("--reason", default="", help="Why, for the record.")
+
+
+def of_version(view: View) -> View:
+    """Add what every command on one version takes: its model, its number or alias, the tenant."""
+    wrapped: Any = click.pass_obj(view)
+    for add in (json_option, tenant_option, click.argument("version"), click.argument("name")):
+        wrapped = add(wrapped)
+    return cast(View, wrapped)
 
 
 @click.command("versions")
@@ -84,44 +99,28 @@ def rollback(
 
 
 @click.command()
-@click.argument("name")
-@click.argument("version")
-@tenant_option
-@json_option
-@click.pass_obj
+@of_version
 def retire(operator: Operator, name: str, version: str, tenant: str, *, as_json: bool) -> None:
     """Take a VERSION out of service that nothing points at."""
     _change(operator, name, version, tenant, as_json=as_json, state="retired")
 
 
 @click.command()
-@click.argument("name")
-@click.argument("version")
-@tenant_option
-@json_option
-@click.pass_obj
+@of_version
 def activate(operator: Operator, name: str, version: str, tenant: str, *, as_json: bool) -> None:
     """Put a VERSION into service again that was retired or has crashed too often."""
     _change(operator, name, version, tenant, as_json=as_json, state="active")
 
 
 @click.command()
-@click.argument("name")
-@click.argument("version")
-@tenant_option
-@json_option
-@click.pass_obj
+@of_version
 def pin(operator: Operator, name: str, version: str, tenant: str, *, as_json: bool) -> None:
     """Protect a VERSION from deletion."""
     _change(operator, name, version, tenant, as_json=as_json, pinned=True)
 
 
 @click.command()
-@click.argument("name")
-@click.argument("version")
-@tenant_option
-@json_option
-@click.pass_obj
+@of_version
 def unpin(operator: Operator, name: str, version: str, tenant: str, *, as_json: bool) -> None:
     """End the protection of a VERSION."""
     _change(operator, name, version, tenant, as_json=as_json, pinned=False)

@@ -39,19 +39,9 @@ class VersionView:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class VersionDetail:
+class VersionDetail(VersionView):
     """A version with the whole of its signed manifest: what it is, and how that was proven."""
 
-    model: str
-    version: int
-    state: str
-    pinned: bool
-    aliases: tuple[str, ...]
-    created_by: str
-    created_at: float
-    estimator: str | None
-    engine: str | None
-    size: int | None
     manifest: Mapping[str, Any] | None
     incidents: tuple[Incident, ...]
 
