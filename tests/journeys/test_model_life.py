@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -96,10 +95,8 @@ def test_model_is_changed_and_changed_back_under_load_without_a_failure(platform
         assert _shadow(ben)["agreement"] > 0.99
         ben.call("DELETE", "/models/linear/route", 204)
 
-        started = time.monotonic()
         ben.call("PUT", "/models/linear/aliases/champion", json={"version": number})
         until(lambda: set(_seen(platform, token)) == {number})
-        promoted = time.monotonic() - started
 
         moved = ben.call("POST", "/models/linear/aliases/champion/rollback")
         assert (moved["from"], moved["to"]) == (number, 1)
@@ -107,7 +104,6 @@ def test_model_is_changed_and_changed_back_under_load_without_a_failure(platform
 
     assert load.failures == 0, (load.statuses, load.errors)
     assert load.statuses[200] > PER_SECOND
-    assert promoted < 30  # how long it took is measured in benchmarks, not here
 
 
 def _shadow(ben: Developer) -> Any:
