@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import secrets
-import time
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -37,7 +36,9 @@ from service.routes import (
     uploads,
     versions,
 )
+from service.stages import Stages
 from service.upkeep import Upkeep
+from service.wording import Wordings
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -56,6 +57,7 @@ BLUEPRINTS: Final = (
     health.bp,
     documentation.bp,
 )
+WORDINGS: Final = Wordings()  # of each dialect whose clients expect words of their own
 # What hashes passwords; werkzeug takes any number of slashes in front for one.
 HASHING_PATHS: Final = re.compile(
     r"/+(?:auth/(?:login|password|otp)|admin/users(?:/[^/]*/reset-password)?)"
@@ -92,6 +94,11 @@ class Served:
             return "hashing", turn
         waits = scope is not None and self.platform.hosting.keeps_waiting(scope.tenant_id)
         return "waiting" if waits or WAITING_PATHS.fullmatch(path) else "quick", turn
+
+    @property
+    def wordings(self) -> Wordings:
+        """How what is refused before the application is asked is worded."""
+        return WORDINGS
 
     def takes_upload(self, method: str, path: str) -> bool:
         """Whether a request brings a file that memory should not hold."""
@@ -135,7 +142,7 @@ def create_app(settings: Settings, platform: Platform | None = None) -> flask.Fl
     if settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies)  # type: ignore[method-assign]
     security.register(app, platform)
-    faults.register(app)
+    faults.register(app, WORDINGS)
     app.before_request(begin)
     app.before_request(security.recognise)
     limits.register(app, platform)
@@ -150,7 +157,7 @@ def create_app(settings: Settings, platform: Platform | None = None) -> flask.Fl
 
 def begin() -> None:
     """Give the request an identifier that the answer and every log line carry."""
-    g.started = time.perf_counter()
+    g.stages = Stages()
     g.request_id = secrets.token_hex(8)
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=g.request_id)
@@ -159,14 +166,16 @@ def begin() -> None:
 def record(response: flask.Response) -> flask.Response:
     """Count and log the answer; who asked appears as an opaque identifier."""
     telemetry = security.current_platform().telemetry
-    endpoint, seconds = request.endpoint or "unrouted", time.perf_counter() - g.started
+    stages: Stages = g.stages
+    endpoint, seconds = request.endpoint or "unrouted", stages.total
     # A method that nothing here has may be any word, and each would be kept for ever.
     method = request.method if request.endpoint else "any"
     telemetry.requests.labels(endpoint, method, str(response.status_code)).inc()
     telemetry.request_seconds.labels(endpoint).observe(seconds)
-    if "compute_seconds" in g:  # predictions alone: other durations may tell what is secret
-        total, compute = seconds * 1000, g.compute_seconds * 1000
-        response.headers["Server-Timing"] = f"total;dur={total:.3f}, compute;dur={compute:.3f}"
+    if "compute" in stages.spent:  # predictions alone: other durations may tell what is secret
+        stages.done("encode")
+        spent = [*stages.spent.items(), ("total", seconds)]
+        response.headers["Server-Timing"] = ", ".join(f"{n};dur={s * 1000:.3f}" for n, s in spent)
     scope = g.get("scope")
     log.debug(
         "answered",

@@ -57,6 +57,15 @@ class MediaTypeRefused(ServiceError):
         super().__init__(f"{what}; send {accepted}")
 
 
+class CodingRefused(ServiceError):
+    """Raised when a body is in a content coding that is not decoded here, or not whole in it."""
+
+    def __init__(self, problem: str, accepted: tuple[str, ...]) -> None:
+        self.accepted = accepted
+        remedy = f"send it in one of {', '.join(accepted)}, or" if accepted else "send it"
+        super().__init__(f"{problem}; {remedy} as it is")
+
+
 class CredentialsMissing(ServiceError):
     """Raised when a request that needs credentials carries none."""
 
@@ -235,6 +244,7 @@ TABLE: Final[Mapping[type[Exception], Problem]] = {
     models_errors.InputRefused: INPUT,
     models_errors.InputTooLarge: TOO_LARGE,
     MediaTypeRefused: MEDIA_TYPE_REFUSED,
+    CodingRefused: MEDIA_TYPE_REFUSED,
     CredentialsMissing: UNAUTHENTICATED,
     CredentialsAmbiguous: Problem(
         400, "ambiguous-credentials", "Give credentials once", "invalid_request"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import flask
-import orjson
 import structlog
 from flask import g, request
 from werkzeug.exceptions import HTTPException
@@ -17,7 +17,7 @@ from service.errors import (
     BAD_REQUEST,
     BY_STATUS,
     INTERNAL,
-    MEDIA_TYPE,
+    CodingRefused,
     Problem,
     RateLimited,
     TooBusy,
@@ -25,6 +25,7 @@ from service.errors import (
     problem_of,
 )
 from service.security import current_platform
+from service.wording import Wordings
 
 log = structlog.get_logger("sallyport.faults")
 REALM = 'realm="sallyport"'
@@ -32,24 +33,24 @@ REALM = 'realm="sallyport"'
 OAUTH: Final = frozenset({"auth.token", "auth.revoke", "auth.introspect"})
 
 
-def register(app: flask.Flask) -> None:
-    """Answer every exception with a problem document."""
-    app.register_error_handler(HTTPException, _answer_http)
-    app.register_error_handler(Exception, _answer_domain)
+def register(app: flask.Flask, wordings: Wordings) -> None:
+    """Answer every exception with a problem document, or as the dialect of its path words it."""
+    app.register_error_handler(HTTPException, partial(_answer_http, wordings))
+    app.register_error_handler(Exception, partial(_answer_domain, wordings))
 
 
-def _answer_http(error: HTTPException) -> flask.Response:
+def _answer_http(wordings: Wordings, error: HTTPException) -> flask.Response:
     """The router's and the parser's own refusals: 404, 405, 413 and the like."""
     status = error.code or 500
     problem = BY_STATUS.get(status, BAD_REQUEST if status < 500 else INTERNAL)
-    response = _answer(problem, None)
+    response = _answer(wordings, problem, None)
     allowed = getattr(error, "valid_methods", None)
     if allowed:
         response.headers["Allow"] = ", ".join(sorted(allowed))
     return response
 
 
-def _answer_domain(error: Exception) -> flask.Response:
+def _answer_domain(wordings: Wordings, error: Exception) -> flask.Response:
     problem = problem_of(error)
     if problem is INTERNAL:
         log.error("unforeseen error", endpoint=request.endpoint, exc_info=error)
@@ -57,7 +58,11 @@ def _answer_domain(error: Exception) -> flask.Response:
         log.error("failing", problem=problem.name, reason=str(error))
     elif not problem.tells:
         log.info("refused", problem=problem.name, reason=str(error))
-    response = _answer(problem, error)
+    response = _answer(wordings, problem, error)
+    if isinstance(error, RateLimited):
+        g.policies = error.policies
+    if isinstance(error, CodingRefused):
+        response.headers["Accept-Encoding"] = ", ".join(error.accepted)  # RFC 7694, section 3
     seconds = _retry_after(error)
     if seconds is not None and math.isfinite(seconds):
         # Rounded up: a caller that comes back then must not be too early.
@@ -71,11 +76,12 @@ def _retry_after(error: Exception) -> float | None:
     return error.retry_after if isinstance(error, RateLimited | TooBusy) else None
 
 
-def _answer(problem: Problem, error: Exception | None) -> flask.Response:
+def _answer(wordings: Wordings, problem: Problem, error: Exception | None) -> flask.Response:
     problem = _as_oauth(problem) if request.endpoint in OAUTH else problem
     current_platform().telemetry.refusals.labels(problem.name).inc()
     body = describe(problem, error, g.get("request_id", ""))
-    response = flask.Response(orjson.dumps(body), problem.status, content_type=MEDIA_TYPE)
+    said = wordings.say(request.path, problem, body)
+    response = flask.Response(said.body, said.status, content_type=said.media_type)
     _challenge(response, problem)
     return response
 

@@ -32,7 +32,8 @@ from service.errors import (
 )
 from service.lanes import Lanes, LanesFull, Pace
 from service.spools import UPLOAD, Admission, Spool, Spools, Upload
-from service.wsgi import Answer, Body, Request, RequestRefused, environ_of, run_wsgi
+from service.wording import Wordings
+from service.wsgi import BODY, Answer, Body, Request, RequestRefused, environ_of, run_wsgi
 
 log = logging.getLogger(__name__)
 
@@ -82,8 +83,10 @@ class Gateway:
         slow_threads: int = 1,
         sort: Sort = by_address,
         uploads: Uploads | None = None,
+        wordings: Wordings | None = None,
     ) -> None:
         self._application = application
+        self._wordings = wordings or Wordings()
         self._sort = sort
         self._uploads = uploads
         self._lanes: dict[Pace, Lanes] = {
@@ -121,19 +124,22 @@ class Gateway:
             return await self._answer_call(request, body)
         except RequestRefused as refusal:
             await _discard(request, body)
-            return refusal.answer()
+            return self._refuse(refusal, request)
         except ConnectionAbortedError:
-            return RequestRefused(BAD_REQUEST, "the body was cut off; send it again").answer()
+            cut_off = RequestRefused(BAD_REQUEST, "the body was cut off; send it again")
+            return self._refuse(cut_off, request)
 
     async def _answer_call(self, request: Request, body: Body) -> Answer:
-        received = bytearray()
+        received: list[bytes] = []
         pace, lane = self._sorted(request)
         try:
             if request.may_have_body:
                 await self._read(request, body, received, lane)
-            return await self._call(environ_of(request, received), self._lanes[pace], lane)
+            # A body that came in one piece is not copied from here to the model.
+            whole = received[0] if len(received) == 1 else b"".join(received)
+            return await self._call(environ_of(request, whole), self._lanes[pace], lane)
         finally:
-            self._release(lane, len(received))
+            self._release(lane, sum(map(len, received)))
 
     async def _answer_upload(self, spools: Spools, request: Request, body: Body) -> Answer:
         upload = Upload(request.declared)
@@ -175,16 +181,18 @@ class Gateway:
         request.refuse_cut_off(received)
 
     async def _read(
-        self, request: Request, body: Body, received: bytearray, lane: Hashable
+        self, request: Request, body: Body, received: list[bytes], lane: Hashable
     ) -> None:
         if request.declared is not None and request.declared > self._max_body_bytes:
             raise _too_large(self._max_body_bytes)
+        size = 0
         async with _pace(LEAST_BODY_BYTES_PER_SECOND) as pace:
             async for chunk in body:
-                self._admit(len(received) + len(chunk), len(chunk), lane)
-                received += chunk
-                pace.has_come(len(received))
-        request.refuse_cut_off(len(received))
+                size += len(chunk)
+                self._admit(size, len(chunk), lane)
+                received.append(chunk)
+                pace.has_come(size)
+        request.refuse_cut_off(size)
 
     def _sorted(self, request: Request) -> tuple[Pace, Hashable]:
         return self._sort(request.path, request.header("authorization"), request.client[0])
@@ -212,14 +220,19 @@ class Gateway:
             raise RequestRefused(BUSY, str(error)) from None
 
     def _run_spooled(self, environ: WSGIEnvironment, spool: Spool) -> Answer:
-        return self._run(environ | {"wsgi.input": spool.read()})
+        named = {name: value for name, value in environ.items() if name != BODY}
+        return self._run(named | {"wsgi.input": spool.read()})
 
     def _run(self, environ: WSGIEnvironment) -> Answer:
         try:
             return run_wsgi(self._application, environ)
         except Exception:
             log.exception("the application raised")
-            return RequestRefused(INTERNAL, "the application raised").answer()
+            failed = RequestRefused(INTERNAL, "the application raised")
+            return failed.answer(self._wordings, environ["PATH_INFO"])
+
+    def _refuse(self, refusal: RequestRefused, request: Request) -> Answer:
+        return refusal.answer(self._wordings, request.path)
 
 
 class _Pace:

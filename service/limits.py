@@ -9,33 +9,26 @@ local share (config.counters.guarded).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import replace
 
 import flask
 from flask import g, request
 from flask_limiter import Limiter, RequestLimit
 
-from auth.plans import TenantLimits
 from auth.scope import Scope
-from config.counters import Charge, Usage, Verdict
 from config.counters.limits_storage import SCHEME, charge_of
+from service import charging
 from service.bootstrap import Platform
 from service.errors import Policy, RateLimited
 from service.operations.guesses import counted_address
 from service.security import View, authorise, current_platform
-
-MINUTE: Final = 60.0
-DAY: Final = 86_400.0
 
 
 def register(app: flask.Flask, platform: Platform) -> None:
     """Count by address from here on; to be registered after what recognises known tokens."""
     limiter = Limiter(
         key_func=lambda: counted_address(client_address()),
-        application_limits=[f"{platform.settings.address_requests_per_minute}/minute"],
+        application_limits=[charging.address_limit(platform)],
         request_identifier=lambda: request.endpoint or "unrouted",  # 404 and 405 count too
         strategy="moving-window",
         storage_uri=f"{SCHEME}://",
@@ -80,37 +73,8 @@ def _charge_known() -> None:
 
 
 def charge(scope: Scope, model: str | None, *, rows: int) -> None:
-    """Charge one request and its rows to tenant, user and model; raises RateLimited if over.
-
-    All or nothing: a refused request burns none of the limits that it would have kept.
-    """
-    platform = current_platform()
-    verdict = platform.counters.charge(_charges(platform, scope, model, rows))
-    g.policies = _policies(verdict)
-    if verdict.violated is not None:
-        raise RateLimited(verdict.violated.policy, verdict.retry_after, g.policies)
-
-
-@dataclass(slots=True)
-class Slot:
-    """One of a tenant's places for concurrent requests; what was consumed in it, once known."""
-
-    usage: Usage | None = None
-
-
-@contextmanager
-def slot(scope: Scope) -> Iterator[Slot]:
-    """Hold a place until the block ends; raises RateLimited if the tenant's are all taken."""
-    platform = current_platform()
-    limit = platform.limits_of(scope.tenant_id).of("concurrent_requests")
-    key = ("concurrent_requests", scope.tenant_id)
-    if not platform.counters.enter(key, limit, platform.holder):
-        raise RateLimited("concurrent_requests", 1.0)
-    place = Slot()
-    try:
-        yield place
-    finally:
-        platform.counters.leave(key, platform.holder, usage=place.usage)
+    """Charge the current request, and keep what its caller is told of that."""
+    g.policies = charging.charge(current_platform(), scope, model, rows=rows)
 
 
 def tell(response: flask.Response) -> flask.Response:
@@ -130,56 +94,5 @@ def _refuse_address(breached: RequestLimit) -> flask.Response:
     """Say exactly when the address is admitted again; flask-limiter itself rounds down."""
     limit = breached.limit
     charge = charge_of(breached.key, limit.amount, limit.get_expiry(), 1)
-    verdict = current_platform().counters.peek([replace(charge, policy="address")])
-    g.policies = _policies(verdict)
-    raise RateLimited("address", verdict.retry_after)
-
-
-def _charge(
-    policy: str,
-    key: tuple[str, ...],
-    amount: int,
-    plan: TenantLimits,
-    *,
-    model: str | None = None,
-    window: float = MINUTE,
-) -> Charge:
-    limit = plan.of(policy, model=model)
-    return Charge((policy, *key), amount, limit, window, policy, calendar=window == DAY)
-
-
-def _policies(verdict: Verdict) -> tuple[Policy, ...]:
-    """The limits that the caller is closest to: one of requests, and one of rows if charged."""
-    facts = zip(verdict.charges, verdict.remaining, verdict.reset, strict=True)
-    policies = sorted(
-        (
-            Policy(charge.policy, charge.limit, charge.window, remaining, reset)
-            for charge, remaining, reset in facts
-        ),
-        key=lambda policy: policy.remaining / policy.quota,
-    )
-    closest = {"rows" in policy.name: policy for policy in reversed(policies)}
-    return tuple(closest.values())
-
-
-def _charges(platform: Platform, scope: Scope, model: str | None, rows: int) -> tuple[Charge, ...]:
-    """Every limit that the request counts against, the narrowest last."""
-    tenant = scope.tenant_id
-    mine = (tenant, scope.principal.id)
-    plan = platform.limits_of(tenant)
-    charges = [
-        _charge("requests_per_minute", (tenant,), 1, plan),
-        _charge("user_requests_per_minute", mine, 1, plan),
-    ]
-    if rows:
-        charges += [
-            _charge("rows_per_minute", (tenant,), rows, plan),
-            _charge("user_rows_per_minute", mine, rows, plan),
-            _charge("rows_per_day", (tenant,), rows, plan, window=DAY),
-        ]
-    if model is not None:
-        own = (tenant, model)
-        charges.append(_charge("model_requests_per_minute", own, 1, plan, model=model))
-        if rows:
-            charges.append(_charge("model_rows_per_minute", own, rows, plan, model=model))
-    return tuple(charges)
+    verdict = current_platform().counters.peek([replace(charge, policy=charging.ADDRESS)])
+    raise RateLimited(charging.ADDRESS, verdict.retry_after, charging.policies_of(verdict))

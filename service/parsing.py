@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -13,11 +14,14 @@ import marshmallow as ma
 from flask_smorest import Blueprint as SmorestBlueprint
 from webargs.flaskparser import FlaskParser
 
-from service.errors import InputMalformed, MediaTypeRefused, step
+from service.errors import CodingRefused, InputMalformed, MediaTypeRefused, step
+from service.wsgi import BODY
 
 MAX_CONTROL_BYTES: Final = 64 * 1024  # no control-plane request is larger; predictions are not
 MAX_DEPTH: Final = 8
 MAX_PROBLEMS: Final = 20  # in one refusal, or a short body would be answered by a long one
+# What each content coding is to zlib: gzip (RFC 1952), and deflate, which is zlib's (RFC 1950).
+WINDOWS: Final = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 # What marshmallow puts between the name of a field and what is wrong with it.
 BETWEEN: Final = frozenset({"_schema", "key", "value"})
 
@@ -77,18 +81,47 @@ def load_fields(schema: ma.Schema, fields: Mapping[str, Any]) -> dict[str, Any]:
         raise _malformed(error.normalized_messages()) from error  # type: ignore[no-untyped-call]
 
 
-def read_body(request: flask.Request, limit: int) -> bytes:
-    """The whole body; aborts with 413 before more than `limit` bytes are read."""
-    refuse_encodings(request)
-    request.max_content_length = limit
-    return request.get_data(cache=False)
+def read_body(request: flask.Request, limit: int, *, codings: tuple[str, ...] = ()) -> bytes:
+    """The whole body, without a copy where the server has it at hand.
+
+    Aborts with 413 before more than `limit` bytes are read, or decoded from one of the codings.
+    """
+    coding = request.headers.get("Content-Encoding", "identity").lower()
+    if coding != "identity" and coding not in codings:
+        raise CodingRefused(f"the coding {coding!r} is not decoded here", codings)
+    body = _body_at_hand(request, limit)
+    return body if coding == "identity" else _decode(body, coding, limit, codings)
 
 
 def refuse_encodings(request: flask.Request) -> None:
     """Refuse a body in a content coding; none is decoded here, so that none can be a bomb."""
     coding = request.headers.get("Content-Encoding", "identity")
     if coding.lower() != "identity":
-        raise MediaTypeRefused(f"(coded as {coding})", "the body as it is")
+        raise CodingRefused(f"the coding {coding!r} is not decoded here", ())
+
+
+def _body_at_hand(request: flask.Request, limit: int) -> bytes:
+    body: bytes | None = request.environ.get(BODY)
+    if body is None:
+        request.max_content_length = limit
+        return request.get_data(cache=False)
+    if len(body) > limit:
+        flask.abort(413)
+    return body
+
+
+def _decode(body: bytes, coding: str, limit: int, codings: tuple[str, ...]) -> bytes:
+    """Decode one gzip member or zlib stream (RFC 9110, section 8.4.1), never beyond the limit."""
+    decoder = zlib.decompressobj(wbits=WINDOWS[coding])
+    try:
+        decoded = decoder.decompress(body, limit + 1)
+    except zlib.error as error:
+        raise CodingRefused(f"the body is not {coding}", codings) from error
+    if len(decoded) > limit:
+        flask.abort(413)
+    if not decoder.eof or decoder.unused_data:
+        raise CodingRefused(f"the body is not whole in {coding}", codings)
+    return decoded
 
 
 def read_json(body: bytes) -> Any:

@@ -172,7 +172,7 @@ def _work(settings: Settings, inherited: Inherited, factory: Factory, ready: int
 
 
 def gateway_to(application: WSGIApplication, settings: Settings) -> Gateway:
-    """A gateway with the settings' bounds; an application may sort callers, and take uploads."""
+    """A gateway with the settings' bounds; an application may sort callers, take uploads, word."""
     takes = getattr(application, "takes_upload", None)
     return Gateway(
         application,
@@ -181,6 +181,7 @@ def gateway_to(application: WSGIApplication, settings: Settings) -> Gateway:
         max_body_bytes=settings.max_body_bytes,
         sort=getattr(application, "sort", by_address),
         uploads=Uploads(takes, _spools(settings)) if takes else None,
+        wordings=getattr(application, "wordings", None),
     )
 
 

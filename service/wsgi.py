@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import secrets
 import sys
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -11,9 +10,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 from wsgiref.types import WSGIApplication, WSGIEnvironment
 
-from service.errors import BAD_REQUEST, BUSY, MEDIA_TYPE, Problem, describe
+from service.errors import BAD_REQUEST, BUSY, Problem, describe
+from service.wording import Wordings
 
 CLIENT_CERTIFICATE: Final = "sallyport.client_certificate"
+BODY: Final = "sallyport.body"  # the whole body: read from here, it is not copied again
 
 Headers = list[tuple[str, str]]
 
@@ -34,18 +35,18 @@ class RequestRefused(Exception):
         self.problem = problem
         super().__init__(detail)
 
-    def answer(self) -> Answer:
-        """Return the problem document; where the body is unread, the connection ends after it."""
+    def answer(self, wordings: Wordings, path: str) -> Answer:
+        """Return the refusal; where the body is unread, the connection ends after it."""
         request_id = secrets.token_hex(16)
-        body = describe(self.problem, self, request_id)
+        said = wordings.say(path, self.problem, describe(self.problem, self, request_id))
         headers = [
-            ("content-type", MEDIA_TYPE),
+            ("content-type", said.media_type),
             ("cache-control", "no-store"),
             ("x-request-id", request_id),
         ]
         if self.problem is BUSY:
             headers.append(("retry-after", "1"))
-        return Answer(self.problem.status, headers, json.dumps(body).encode())
+        return Answer(said.status, headers, said.body)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +122,7 @@ def run_wsgi(application: WSGIApplication, environ: WSGIEnvironment) -> Answer:
     return Answer(int(status.split(" ", 1)[0]), headers, body)
 
 
-def environ_of(request: Request, body: bytes | bytearray) -> WSGIEnvironment:
+def environ_of(request: Request, body: bytes) -> WSGIEnvironment:
     """Translate a request to PEP 3333.
 
     No header reaches a key without the prefix HTTP_, so none can claim a client certificate.
@@ -139,7 +140,8 @@ def environ_of(request: Request, body: bytes | bytearray) -> WSGIEnvironment:
         "CONTENT_LENGTH": str(len(body)),
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": "https",
-        "wsgi.input": io.BytesIO(body),
+        "wsgi.input": io.BytesIO(body),  # shares the bytes until somebody writes
+        BODY: body,
         "wsgi.input_terminated": True,
         "wsgi.errors": sys.stderr,
         "wsgi.multithread": True,

@@ -45,6 +45,13 @@ class PredictionRequest:
     version: int | str | None
     method: str | None = None
 
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def methods(self, signature: Signature) -> tuple[str, ...]:
+        """The one method asked for, or the model's first."""
+        return (signature.check_method(self.method),)
+
     def bound(self, signature: Signature) -> Features:
         """The rows as the model takes them; raises InputRefused where they do not fit."""
         if isinstance(self.rows, np.ndarray):

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import flask
 import numpy as np
 import orjson
+from flask import request
 from numpy.typing import NDArray
 
 from auth.permissions import Permission
 from models.errors import InputRefused
-from models.requests.tensors import read_prediction_request
-from service import dataplane
+from models.requests.tensors import PredictionRequest, read_prediction_request
+from service import visiting
+from service.errors import MediaTypeRefused
 from service.limits import charges_itself
-from service.parsing import Blueprint
+from service.parsing import Blueprint, read_body
 from service.schemas.predictions import PredictionSchema, PredictRequestSchema
-from service.security import requires
+from service.security import current_platform, requires
+
+# Absent, or what curl (a form) and browsers (text) say of a body that nobody described.
+SENT_BY_DEFAULT: Final = frozenset(
+    {"application/json", "", "application/x-www-form-urlencoded", "text/plain"}
+)
 
 bp = Blueprint("predict", __name__, description="Predictions.")
 
@@ -34,7 +41,7 @@ bp = Blueprint("predict", __name__, description="Predictions.")
 @requires(Permission.PREDICT)
 def predict() -> flask.Response:
     """Predict one row or many with a model of the caller's tenant."""
-    answer = dataplane.predict(read_prediction_request)
+    answer = visiting.predict("native", _decode)
     body = {
         "prediction": _plain(answer.prediction),
         "model": answer.version.model,
@@ -42,6 +49,16 @@ def predict() -> flask.Response:
     }
     encoded = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
     return flask.Response(encoded, mimetype="application/json")
+
+
+def _decode() -> PredictionRequest:
+    """Read the current request; what says that it is no JSON is not looked at."""
+    media_type = request.mimetype
+    if media_type not in SENT_BY_DEFAULT and not media_type.endswith("+json"):
+        raise MediaTypeRefused(media_type, "application/json")
+    platform = current_platform()
+    body = read_body(request, platform.settings.max_body_bytes)
+    return read_prediction_request(body, platform.bounds)
 
 
 def _plain(prediction: NDArray[Any]) -> NDArray[Any] | list[Any]:

@@ -1,0 +1,27 @@
+"""One call on its way to a prediction, whichever door it came through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from auth.scope import Scope
+from service.bootstrap import Platform
+from service.errors import Policy
+from service.stages import Stages
+
+
+@dataclass(slots=True, kw_only=True)
+class Visit:
+    """Who calls, in which dialect; `header` reads the call's headers or metadata.
+
+    `policies` are the limits that the caller is closest to, once the call is charged.
+    """
+
+    platform: Platform
+    scope: Scope
+    dialect: str
+    header: Callable[[str], str | None]
+    request_id: str
+    stages: Stages
+    policies: tuple[Policy, ...] = ()
