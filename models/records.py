@@ -165,3 +165,53 @@ class RouteReportRow(Base):
     rows_compared: Mapped[int] = mapped_column(BigInteger)
     rows_agreeing: Mapped[int] = mapped_column(BigInteger)
     dropped: Mapped[int] = mapped_column(BigInteger)
+
+
+class PredictionLogRow(Base):
+    """What is logged of a model's predictions, and the key that all of it is sealed with.
+
+    A log that is deleted has no row any more, and so no key.
+    """
+
+    __tablename__ = "prediction_logs"
+
+    model_id: Mapped[str] = mapped_column(
+        ForeignKey("models.id", ondelete="CASCADE"), primary_key=True
+    )
+    id: Mapped[str] = mapped_column(String(40))  # of this log: one made anew is another
+    tenant_id: Mapped[str] = mapped_column(String(40))
+    enabled: Mapped[bool]
+    sample: Mapped[float] = mapped_column(Double)
+    inputs: Mapped[bool]
+    columns: Mapped[str] = mapped_column(Text)  # JSON: the names kept, or null for every one
+    retention_days: Mapped[int] = mapped_column(BigInteger)
+    rows_per_day: Mapped[int] = mapped_column(BigInteger)
+    bytes_per_day: Mapped[int] = mapped_column(BigInteger)
+    sealed_key: Mapped[bytes] = mapped_column(LargeBinary)  # under the tenant's data key
+    created_by: Mapped[str] = mapped_column(String(160))
+    created_at: Mapped[float] = mapped_column(Double)
+
+
+class LogSegmentRow(Base):
+    """One file of a prediction log: what is in it, and until when it is kept."""
+
+    __tablename__ = "prediction_log_segments"
+    __table_args__ = (
+        Index("ix_prediction_log_segments_model_id_id", "model_id", "id"),
+        Index("ix_prediction_log_segments_model_id_day", "model_id", "day"),
+    )
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)  # they sort by their making
+    model_id: Mapped[str] = mapped_column(ForeignKey("models.id", ondelete="CASCADE"))
+    log_id: Mapped[str] = mapped_column(String(40))
+    tenant_id: Mapped[str] = mapped_column(String(40), index=True)
+    version: Mapped[int] = mapped_column(BigInteger)
+    method: Mapped[str] = mapped_column(String(32))
+    day: Mapped[str] = mapped_column(String(10))  # UTC, of its making
+    rows: Mapped[int] = mapped_column(BigInteger)
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    digest: Mapped[str] = mapped_column(String(64))  # SHA-256 of the Parquet file
+    first_at: Mapped[float] = mapped_column(Double)
+    last_at: Mapped[float] = mapped_column(Double)
+    created_at: Mapped[float] = mapped_column(Double)
+    expires_at: Mapped[float] = mapped_column(Double, index=True)
