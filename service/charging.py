@@ -27,13 +27,15 @@ DAY: Final = 86_400.0
 ADDRESS: Final = "address"
 
 
-def charge(platform: Platform, scope: Scope, model: str | None, *, rows: int) -> tuple[Policy, ...]:
-    """Charge one request and its rows to tenant, user and model; raises RateLimited if over.
+def charge(
+    platform: Platform, scope: Scope, model: str | None, *, rows: int, requests: int = 1
+) -> tuple[Policy, ...]:
+    """Charge a request and its rows to tenant, user and model; raises RateLimited if over.
 
     All or nothing: a refused request burns none of the limits that it would have kept. Returns
-    the limits that the caller is closest to.
+    the limits that the caller is closest to. Of a request that is counted already, `requests` is 0.
     """
-    verdict = platform.counters.charge(_charges(platform, scope, model, rows))
+    verdict = platform.counters.charge(_charges(platform, scope, model, rows, requests))
     policies = policies_of(verdict)
     if verdict.violated is not None:
         raise RateLimited(verdict.violated.policy, verdict.retry_after, policies)
@@ -105,14 +107,16 @@ def _charge(
     return Charge((policy, *key), amount, limit, window, policy, calendar=window == DAY)
 
 
-def _charges(platform: Platform, scope: Scope, model: str | None, rows: int) -> tuple[Charge, ...]:
+def _charges(
+    platform: Platform, scope: Scope, model: str | None, rows: int, requests: int
+) -> tuple[Charge, ...]:
     """Every limit that the request counts against, the narrowest last."""
     tenant = scope.tenant_id
     mine = (tenant, scope.principal.id)
     plan = platform.limits_of(tenant)
     charges = [
-        _charge("requests_per_minute", (tenant,), 1, plan),
-        _charge("user_requests_per_minute", mine, 1, plan),
+        _charge("requests_per_minute", (tenant,), requests, plan),
+        _charge("user_requests_per_minute", mine, requests, plan),
     ]
     if rows:
         charges += [
@@ -122,7 +126,7 @@ def _charges(platform: Platform, scope: Scope, model: str | None, rows: int) -> 
         ]
     if model is not None:
         own = (tenant, model)
-        charges.append(_charge("model_requests_per_minute", own, 1, plan, model=model))
+        charges.append(_charge("model_requests_per_minute", own, requests, plan, model=model))
         if rows:
             charges.append(_charge("model_rows_per_minute", own, rows, plan, model=model))
     return tuple(charges)

@@ -54,15 +54,21 @@ def predict(visit: Visit, decode: Decode) -> Answer:
     visit.stages.done("authenticate")
     with charging.slot(platform, scope) as place:
         call = _admit(visit, decode)
-        answers = {
-            method: predictions.execute(
-                platform, scope, call.plan, call.version, method, call.features
-            )
-            for method in call.methods
-        }
-        visit.stages.done("compute")
+        answers = execute(visit, call)
         place.usage = _usage(visit, call)
     return Answer(call.version, answers)
+
+
+def execute(visit: Visit, call: Admitted) -> dict[str, NDArray[Any]]:
+    """What the version says to the rows of an admitted call, by each of its methods."""
+    answers = {
+        method: predictions.execute(
+            visit.platform, visit.scope, call.plan, call.version, method, call.features
+        )
+        for method in call.methods
+    }
+    visit.stages.done("compute")
+    return answers
 
 
 def _admit(visit: Visit, decode: Decode) -> Admitted:
