@@ -1,0 +1,229 @@
+"""What a request's tensors ask the data plane: rows for the columns of a model, and its methods.
+
+A model of numbers alone takes one tensor of rows, whatever it is called, or one row without its
+brackets; every model takes one tensor for each column, by the column's name.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import InputRefused
+from models.names import read_reference
+from models.requests.binding import LISTED, names_of
+from models.requests.bounds import Bounds
+from models.signature import Kind, Signature
+from models.tables import Features, Matrix, Table
+from service.open_inference.datatypes import DATATYPES, decode_text
+from service.open_inference.tensors import InputTensor
+
+INPUT: Final = "input"  # the name under which a model of numbers alone shows its one tensor
+SIDES: Final = 2  # rows and columns
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorRequest:
+    """Tensors that agree on how many rows there are, and the outputs wanted of them.
+
+    Implements `models.requests.asked.Asked`. No outputs are the model's default method alone.
+    """
+
+    model: str | None
+    version: int | str | None
+    tensors: tuple[InputTensor, ...]
+    outputs: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return self.tensors[0].shape[0]
+
+    def methods(self, signature: Signature) -> tuple[str, ...]:
+        """The methods that the outputs name; raises MethodUnknown."""
+        wanted: tuple[str | None, ...] = self.outputs or (None,)
+        return tuple(signature.check_method(name) for name in wanted)
+
+    def bound(self, signature: Signature) -> Features:
+        """The rows as the model takes them; raises InputRefused where they do not fit."""
+        sole = self.tensors[0]
+        if _is_matrix(self.tensors, signature):
+            features: Features = sole.numbers()
+            where = _Where(lambda row, column: f"{sole.where}/data/{row}/{column}")
+        else:
+            columns = _in_order(self.tensors, signature)
+            features = _side_by_side(columns, signature)
+            where = _Where(lambda row, column: _cell(columns[column], row))
+        try:
+            signature.check(features)
+        except InputRefused as error:
+            raise InputRefused(where.of(error.path, sole), error.problem) from error
+        return features
+
+
+def ask(
+    model: str | None,
+    version: int | str | None,
+    tensors: Sequence[InputTensor],
+    outputs: Sequence[str],
+    *,
+    bounds: Bounds,
+    signature: Callable[[], Signature],
+) -> TensorRequest:
+    """What tensors and the names of outputs ask; raises InputRefused.
+
+    `signature` is that of the model asked: it is looked up only for a list of numbers, which is
+    one row of one model and one column of another.
+    """
+    _refuse_repeated(outputs, "/outputs", "output")
+    if not tensors:
+        raise InputRefused("/inputs", "empty; give at least one tensor")
+    _refuse_repeated([tensor.name for tensor in tensors], "/inputs", "input")
+    if len(tensors) == 1 and len(tensors[0].shape) == 1:
+        tensors = [_as_row(tensors[0], signature())]
+    _check_sizes(tensors, bounds)
+    return TensorRequest(
+        model=model, version=version, tensors=tuple(tensors), outputs=tuple(outputs)
+    )
+
+
+def ask_raw(
+    model: str | None,
+    version: int | str | None,
+    data: bytes | memoryview,
+    *,
+    bounds: Bounds,
+    signature: Callable[[], Signature],
+) -> TensorRequest:
+    """What bytes without any description ask of a model with one input; raises InputRefused.
+
+    Of numbers they are rows of FP64, of a text column the one text itself.
+    """
+    taken = signature()
+    if _is_numeric(taken):
+        values: NDArray[Any] = _raw_rows(data, taken.columns)
+        datatype = DATATYPES["FP64"]
+    elif taken.columns == 1:
+        values, datatype = np.array([decode_text(data, "")], dtype=object), DATATYPES["BYTES"]
+    else:
+        problem = f"no description, where the model takes {taken.columns} inputs; name each"
+        raise InputRefused("", problem)
+    tensor = InputTensor(INPUT, datatype, values, "")
+    _check_sizes([tensor], bounds)
+    return TensorRequest(model=model, version=version, tensors=(tensor,))
+
+
+def version_of(text: str) -> int | str:
+    """A version as an address or message names it; one that none can have stays a text."""
+    found = read_reference(text)
+    return text if found is None else found
+
+
+@dataclass(frozen=True, slots=True)
+class _Where:
+    """Turns paths of the native dialect into those of tensors."""
+
+    cell: Callable[[int, int], str]
+
+    def of(self, path: str, sole: InputTensor) -> str:
+        places = path.split("/")[2:]
+        if len(places) == SIDES:
+            return self.cell(int(places[0]), int(places[1]))
+        return f"{sole.where}/shape"
+
+
+def _cell(tensor: InputTensor | None, row: int) -> str:
+    return "/inputs" if tensor is None else f"{tensor.where}/data/{row}"
+
+
+def _is_numeric(signature: Signature) -> bool:
+    return signature.kinds is None or "text" not in signature.kinds
+
+
+def _is_matrix(tensors: Sequence[InputTensor], signature: Signature) -> bool:
+    """Whether one tensor holds whole rows; one column of several is none, if it is so called."""
+    if len(tensors) > 1 or len(tensors[0].shape) != SIDES or not _is_numeric(signature):
+        return False
+    sole = tensors[0]
+    return sole.shape[1] == signature.columns or sole.name not in names_of(signature)
+
+
+def _as_row(tensor: InputTensor, signature: Signature) -> InputTensor:
+    """A list of numbers as one row, unless it is a column of its model."""
+    if signature.columns == 1 or not _is_numeric(signature):
+        return tensor
+    if tensor.name in names_of(signature):
+        return tensor
+    return replace(tensor, values=tensor.values.reshape(1, -1))
+
+
+def _check_sizes(tensors: Sequence[InputTensor], bounds: Bounds) -> None:
+    if len(tensors) > bounds.max_columns:
+        raise InputRefused("/inputs", f"more than {bounds.max_columns} columns")
+    rows = tensors[0].shape[0]
+    for tensor in tensors:
+        shape, where = tensor.shape, f"{tensor.where}/shape"
+        if len(shape) > SIDES or (len(tensors) > 1 and len(shape) == SIDES and shape[1] != 1):
+            raise InputRefused(where, "neither rows of a matrix nor one column: [n] or [n, 1]")
+        if shape[0] != rows:
+            raise InputRefused(where, f"{shape[0]} rows, where the first input has {rows}")
+        if len(shape) == SIDES and shape[1] > bounds.max_columns:
+            raise InputRefused(where, f"more than {bounds.max_columns} columns")
+    if not rows:
+        raise InputRefused(f"{tensors[0].where}/shape", "no rows; give at least one")
+    if rows > bounds.max_rows:
+        raise InputRefused(f"{tensors[0].where}/shape", f"more than {bounds.max_rows} rows")
+
+
+def _in_order(
+    tensors: Sequence[InputTensor], signature: Signature
+) -> tuple[InputTensor | None, ...]:
+    """The tensor of each column; None where one is missing, if the model takes that."""
+    names = names_of(signature)
+    if len(tensors) == 1 and signature.columns == 1:
+        return tuple(tensors)
+    by_name, known = {tensor.name: tensor for tensor in tensors}, frozenset(names)
+    shown = ", ".join(names[:LISTED]) + (", ..." if len(names) > LISTED else "")
+    for tensor in tensors:
+        if tensor.name not in known:
+            problem = f"no input of the model, which has {shown}"
+            raise InputRefused(f"{tensor.where}/name", problem)
+    absent = [name for name in names if name not in by_name]
+    if absent and not signature.missing:
+        raise InputRefused("/inputs", f"no tensor for the column {absent[0]!r}")
+    return tuple(by_name.get(name) for name in names)
+
+
+def _side_by_side(columns: Sequence[InputTensor | None], signature: Signature) -> Features:
+    rows = next(tensor.shape[0] for tensor in columns if tensor is not None)
+    pairs = zip(columns, signature.column_kinds, strict=True)
+    arrays = tuple(_column(tensor, kind, rows) for tensor, kind in pairs)
+    return np.column_stack(arrays) if _is_numeric(signature) else Table(arrays)
+
+
+def _column(tensor: InputTensor | None, kind: Kind, rows: int) -> NDArray[Any]:
+    if tensor is None:
+        return np.full(rows, None) if kind == "text" else np.full(rows, np.nan)
+    if len(tensor.shape) == SIDES and tensor.shape[1] != 1:
+        problem = f"{tensor.shape[1]} columns, where the input {tensor.name!r} is one"
+        raise InputRefused(f"{tensor.where}/shape", problem)
+    return (tensor.texts() if kind == "text" else tensor.numbers()).reshape(-1)
+
+
+def _raw_rows(data: bytes | memoryview, columns: int) -> Matrix:
+    size = columns * 8
+    if not data or len(data) % size:
+        problem = f"{len(data)} bytes, where each row of {columns} FP64 has {size}"
+        raise InputRefused("", problem)
+    return np.frombuffer(data, dtype=np.float64).reshape(-1, columns)
+
+
+def _refuse_repeated(names: Sequence[str], where: str, what: str) -> None:
+    if len(set(names)) == len(names):
+        return
+    [(name, _)] = Counter(names).most_common(1)
+    index = len(names) - 1 - list(reversed(names)).index(name)
+    raise InputRefused(f"{where}/{index}/name", f"the {what} {name!r} is given twice")
