@@ -1,15 +1,16 @@
 """Who is served next: of the callers that wait, each in turn.
 
 One queue for all would belong to whoever sends most. Here every caller has a lane of its own, and
-a thread that becomes free takes the next lane's oldest call.
+a place that becomes free goes to the next lane's oldest call.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Hashable
+from collections.abc import AsyncIterator, Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from typing import Literal, TypeVar
 
 T = TypeVar("T")
@@ -23,17 +24,15 @@ class LanesFull(Exception):
         super().__init__("too many requests are waiting")
 
 
-class Lanes:
-    """Runs calls in a fixed number of threads; to be used from one event loop alone.
+class Turns:
+    """Gives a fixed number of places in turn; to be used from one event loop alone.
 
-    Of several threads one lane never holds the last, so that slow calls of one caller do not stop
-    the others.
+    One lane holds at most `most_each` of them.
     """
 
-    def __init__(self, name: str, *, threads: int, waiting: int, waiting_each: int) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
-        self._free = threads
-        self._most_each = max(1, threads - 1)
+    def __init__(self, *, places: int, most_each: int, waiting: int, waiting_each: int) -> None:
+        self._free = places
+        self._most_each = most_each
         self._waiting = waiting
         self._waiting_each = waiting_each
         self._count = 0
@@ -41,15 +40,17 @@ class Lanes:
         self._queues: dict[Hashable, deque[asyncio.Future[None]]] = {}
         self._turns: deque[Hashable] = deque()
 
-    async def run(self, lane: Hashable, work: Callable[[], T]) -> T:
-        """Return what `work` returns, when it is this lane's turn; raises LanesFull at once."""
-        await self._turn(lane)
+    @asynccontextmanager
+    async def turn(self, lane: Hashable) -> AsyncIterator[None]:
+        """Hold a place for the length of the block; raises LanesFull at once."""
+        await self.take(lane)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+            yield
         finally:
-            self._give_back(lane)
+            self.give_back(lane)
 
-    async def _turn(self, lane: Hashable) -> None:
+    async def take(self, lane: Hashable) -> None:
+        """Wait for a place, to be given back; raises LanesFull at once."""
         if self._may_start(lane):
             self._start(lane)
             return
@@ -59,17 +60,11 @@ class Lanes:
             await mine
         except asyncio.CancelledError:
             if mine.done() and not mine.cancelled():
-                self._give_back(lane)  # the turn had come already: somebody else takes it
+                self.give_back(lane)  # the turn had come already: somebody else takes it
             raise
 
-    def _may_start(self, lane: Hashable) -> bool:
-        return self._free > 0 and self._running[lane] < self._most_each
-
-    def _start(self, lane: Hashable) -> None:
-        self._free -= 1
-        self._running[lane] += 1
-
-    def _give_back(self, lane: Hashable) -> None:
+    def give_back(self, lane: Hashable) -> None:
+        """Leave a place to whose turn it is."""
         self._free += 1
         self._running[lane] -= 1
         if not self._running[lane]:
@@ -79,8 +74,15 @@ class Lanes:
                 return
             self._next()
 
+    def _may_start(self, lane: Hashable) -> bool:
+        return self._free > 0 and self._running[lane] < self._most_each
+
+    def _start(self, lane: Hashable) -> None:
+        self._free -= 1
+        self._running[lane] += 1
+
     def _next(self) -> None:
-        """Give a thread to the oldest call of the next lane, or leave the lane its turn."""
+        """Give a place to the oldest call of the next lane, or leave the lane its turn."""
         lane = self._turns.popleft()
         queue = self._queues[lane]
         while queue and self._may_start(lane):
@@ -104,3 +106,31 @@ class Lanes:
             self._turns.append(lane)
         queue.append(future)
         self._count += 1
+
+
+class Lanes:
+    """Runs calls in a fixed number of threads; to be used from one event loop alone.
+
+    Of several threads one lane never holds the last, so that slow calls of one caller do not stop
+    the others.
+    """
+
+    def __init__(self, name: str, *, threads: int, waiting: int, waiting_each: int) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._turns = Turns(
+            places=threads,
+            most_each=max(1, threads - 1),
+            waiting=waiting,
+            waiting_each=waiting_each,
+        )
+
+    async def run(self, lane: Hashable, work: Callable[[], T]) -> T:
+        """Return what `work` returns, when it is this lane's turn; raises LanesFull at once.
+
+        Work that has begun is finished, and holds its thread until then, though nobody waits for
+        it any more: whoever called and hung up again and again would else have all threads.
+        """
+        await self._turns.take(lane)
+        begun = asyncio.get_running_loop().run_in_executor(self._pool, work)
+        begun.add_done_callback(lambda _done: self._turns.give_back(lane))
+        return await asyncio.shield(begun)

@@ -112,3 +112,26 @@ def test_a_call_that_raises_gives_its_thread_back() -> None:
         assert await lanes.run("a", lambda: 3) == 3
 
     run(scenario)
+
+
+def test_a_caller_that_goes_away_while_served_holds_its_thread_until_the_work_ends() -> None:
+    async def scenario() -> None:
+        lanes = Lanes("test", threads=2, waiting=10, waiting_each=10)
+        gate, begun = threading.Event(), threading.Semaphore(0)
+
+        def work() -> None:
+            begun.release()
+            gate.wait()
+
+        for _ in range(5):  # call and hang up
+            call = asyncio.ensure_future(lanes.run("greedy", work))
+            await asyncio.sleep(0.01)
+            call.cancel()
+
+        assert await asyncio.wait_for(lanes.run("modest", lambda: 7), 5) == 7
+        assert begun.acquire(timeout=5)
+        assert not begun.acquire(blocking=False), "one thread of two is all that a caller has"
+        gate.set()
+        assert await lanes.run("greedy", lambda: 1) == 1
+
+    run(scenario)
