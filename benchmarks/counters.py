@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from config.counters import Charge, Counters, Usage
+from config.counters import Charge, Counters, Usage, VersionStatistics
 from config.counters.embedded import EmbeddedCounters
 from config.counters.guarded import GuardedCounters
 from config.counters.local import LocalCounters
@@ -20,6 +20,7 @@ from config.epoch import Epoch
 LIMIT = 10**9
 ROUNDS = 20_000
 USAGE = Usage("ten_1", "usr_1", "linear", 1, 1, 20)
+CALL = VersionStatistics("ten_1", "linear", 1, 1, 9, 0, 0, 1, 2, 3, 3, 5, 1)
 
 
 def charges() -> list[Charge]:
@@ -51,6 +52,12 @@ def measure(name: str, counters: Counters, rounds: int = ROUNDS) -> None:
         counters.leave(("tenant", "ten_1"), "holder", usage=USAGE)
 
     show(f"{name}: enter, leave with usage", micros(hold, rounds))
+
+    def hold_and_tell() -> None:
+        counters.enter(("tenant", "ten_1"), 64, "holder")
+        counters.leave(("tenant", "ten_1"), "holder", usage=USAGE, statistics=CALL)
+
+    show(f"{name}: ... and statistics", micros(hold_and_tell, rounds))
 
 
 def show(what: str, took: float) -> None:

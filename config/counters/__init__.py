@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 Key = tuple[str, ...]
 # How much of a daily quota was used before this store knew of it: (key, day) -> amount.
@@ -83,6 +83,32 @@ class Usage:
     day: str = ""
 
 
+class VersionStatistics(NamedTuple):
+    """What one version of a model answered, in one call or in all; times in nanoseconds.
+
+    A tuple, since one is made in every prediction: a frozen dataclass takes six times as long.
+
+    Waiting, decoding, computing and encoding are those of the successes, and so are rows and
+    executions. `last_ms` is when it was last called (Unix milliseconds): the store's now unless
+    given.
+    """
+
+    tenant_id: str
+    model: str
+    number: int
+    success_count: int = 0
+    success_ns: int = 0
+    fail_count: int = 0
+    fail_ns: int = 0
+    queue_ns: int = 0
+    decode_ns: int = 0
+    compute_ns: int = 0
+    encode_ns: int = 0
+    rows: int = 0
+    executions: int = 0
+    last_ms: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class UsageTotals:
     """The running totals of one generation of a store, read in one moment."""
@@ -125,8 +151,15 @@ class Counters(Protocol):
         """Take one of `limit` places; those of a process that died come back."""
         ...
 
-    def leave(self, key: Key, holder: str, *, usage: Usage | None = None) -> None:
-        """Give back one place that the holder took, and record the usage with it."""
+    def leave(
+        self,
+        key: Key,
+        holder: str,
+        *,
+        usage: Usage | None = None,
+        statistics: VersionStatistics | None = None,
+    ) -> None:
+        """Give back one place that the holder took, and record usage and statistics with it."""
         ...
 
     def add_usage(self, usage: Usage) -> None:
@@ -139,6 +172,22 @@ class Counters(Protocol):
 
     def drop_usage_before(self, day: str) -> None:
         """Forget the totals of earlier days, once they are flushed."""
+        ...
+
+    def add_statistics(self, statistics: VersionStatistics) -> None:
+        """Add to the totals of its version; of a new one only while there is room."""
+        ...
+
+    def statistics(
+        self, tenant_id: str | None = None, model: str | None = None
+    ) -> tuple[VersionStatistics, ...]:
+        """The totals of every version, of a tenant's, or of one model's."""
+        ...
+
+    def drop_statistics(
+        self, tenant_id: str, model: str | None = None, number: int | None = None
+    ) -> None:
+        """Forget the totals of a tenant, of one model, or of one version."""
         ...
 
     def close(self) -> None:

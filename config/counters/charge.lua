@@ -11,8 +11,6 @@ if not now then
 end
 local today = math.floor(now / DAY)
 
-local function text(number) return string.format('%.0f', number) end
-
 local function kept(wide) return math.ceil(wide * (BUCKETS + 1) / 1000) + 1000 end
 
 local function amounts(key, first, last)
@@ -154,12 +152,5 @@ for key, state in pairs(states) do
 end
 
 local u = 4 * #KEYS + 4
-if ARGV[u] and mode == 'charge' and allowed then
-  local day = ARGV[u] == '' and text(today) or ARGV[u]
-  redis.call('SET', ARGV[u + 1], ARGV[u + 2], 'NX')
-  redis.call('SADD', ARGV[u + 3], day)
-  for i, unit in ipairs({'n', 'r', 'c'}) do
-    redis.call('HINCRBY', ARGV[u + 4] .. day, unit .. ARGV[u + 5], ARGV[u + 5 + i])
-  end
-end
+if ARGV[u] and mode == 'charge' and allowed then add_usage(u, today) end
 return {'done', text(now), answers}

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 import lmdb
 
-from config.counters import Charge, Key, Seed, Usage, UsageTotals, Verdict
+from config.counters import Charge, Key, Seed, Usage, UsageTotals, Verdict, VersionStatistics
 from config.counters.keys import PLACES, USAGE, encode
 from config.counters.ledger import (
     Moment,
@@ -27,6 +27,12 @@ from config.counters.ledger import (
     usage_of,
 )
 from config.counters.places import changed, dead, read_places, taken, write_places
+from config.counters.statistics import (
+    add_statistics,
+    drop_statistics,
+    name_of,
+    read_statistics,
+)
 from config.counters.store import MachineStore
 from config.errors import CounterStoreDown
 
@@ -117,8 +123,15 @@ class EmbeddedCounters:
         gone = self._look_for_dead(self._write(lambda txn: txn.get(name)))
         return bool(gone) and self._write(lambda txn: _enter(txn, name, limit, holder, gone))
 
-    def leave(self, key: Key, holder: str, *, usage: Usage | None = None) -> None:
-        """Give back one place that the holder took, and record the usage with it."""
+    def leave(
+        self,
+        key: Key,
+        holder: str,
+        *,
+        usage: Usage | None = None,
+        statistics: VersionStatistics | None = None,
+    ) -> None:
+        """Give back one place that the holder took, and record usage and statistics with it."""
         name = encode(PLACES, key)
 
         def work(txn: lmdb.Transaction[bytes]) -> None:
@@ -126,6 +139,8 @@ class EmbeddedCounters:
             _keep(txn, name, write_places(places))
             if usage is not None:
                 add_usage(txn, usage, self._moment(None).day)
+            if statistics is not None:
+                add_statistics(txn, statistics, self._wall())
 
         self._write(work)
 
@@ -148,6 +163,27 @@ class EmbeddedCounters:
             for name, value in _under(txn, USAGE):
                 if read_usage(name, value).day < day:
                     txn.delete(name)
+
+        self._write(work)
+
+    def add_statistics(self, statistics: VersionStatistics) -> None:
+        """Add to the totals of its version."""
+        self._write(lambda txn: add_statistics(txn, statistics, self._wall()))
+
+    def statistics(
+        self, tenant_id: str | None = None, model: str | None = None
+    ) -> tuple[VersionStatistics, ...]:
+        """The totals of every version, of a tenant's, or of one model's."""
+        found = self._read(lambda txn: _under(txn, name_of(tenant_id, model)))
+        return tuple(read_statistics(name, value) for name, value in found)
+
+    def drop_statistics(
+        self, tenant_id: str, model: str | None = None, number: int | None = None
+    ) -> None:
+        """Forget the totals of a tenant, of one model, or of one version."""
+
+        def work(txn: lmdb.Transaction[bytes]) -> None:
+            drop_statistics(txn, [n for n, _ in _under(txn, name_of(tenant_id, model, number))])
 
         self._write(work)
 
@@ -179,6 +215,14 @@ class EmbeddedCounters:
                 assert seeds is not None
                 used = self._seed(missing.charge.key, missing.day)
                 seeds[seed_name(missing.charge, missing.day)] = used
+
+    def _read(self, work: Callable[[lmdb.Transaction[bytes]], T]) -> T:
+        """Look without keeping writers waiting."""
+        try:
+            with self._store.env.begin() as txn:
+                return work(txn)
+        except (lmdb.Error, OSError) as error:
+            raise CounterStoreDown(str(self._path), str(error)) from error
 
     def _write(
         self,

@@ -8,7 +8,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final, TypeVar
 
-from config.counters import Charge, Counters, Key, Seed, Usage, UsageTotals, Verdict
+from config.counters import (
+    Charge,
+    Counters,
+    Key,
+    Seed,
+    Usage,
+    UsageTotals,
+    Verdict,
+    VersionStatistics,
+)
 from config.counters.ledger import day_of
 from config.counters.local import LocalCounters
 from config.counters.owed import Owed
@@ -98,16 +107,25 @@ class GuardedCounters:
             lambda: self._local.enter(key, limit // self._workers, holder),
         )
 
-    def leave(self, key: Key, holder: str, *, usage: Usage | None = None) -> None:
-        """Give back one place that the holder took, and record the usage with it."""
+    def leave(
+        self,
+        key: Key,
+        holder: str,
+        *,
+        usage: Usage | None = None,
+        statistics: VersionStatistics | None = None,
+    ) -> None:
+        """Give back one place that the holder took, and record usage and statistics with it."""
         if self._local.holds(key, holder):
             self._local.leave(key, holder)
             if usage is not None:
                 self.add_usage(usage)
+            if statistics is not None:
+                self.add_statistics(statistics)
             return
         self._try(
-            lambda: self._store.leave(key, holder, usage=usage),
-            lambda: self._leave_later(key, holder, usage),
+            lambda: self._store.leave(key, holder, usage=usage, statistics=statistics),
+            lambda: self._leave_later(key, holder, usage, statistics),
         )
 
     def add_usage(self, usage: Usage) -> None:
@@ -117,6 +135,13 @@ class GuardedCounters:
             lambda: self._owed.add_usage(usage, self._wall()),
         )
 
+    def add_statistics(self, statistics: VersionStatistics) -> None:
+        """Add to the totals of its version, once the store answers."""
+        self._try(
+            lambda: self._store.add_statistics(statistics),
+            lambda: self._owed.add_statistics(statistics, self._wall()),
+        )
+
     def usage_totals(self) -> UsageTotals:
         """Every running total of the store; raises CounterStoreDown."""
         return self._store.usage_totals()
@@ -124,6 +149,18 @@ class GuardedCounters:
     def drop_usage_before(self, day: str) -> None:
         """Forget the totals of earlier days; raises CounterStoreDown."""
         self._store.drop_usage_before(day)
+
+    def statistics(
+        self, tenant_id: str | None = None, model: str | None = None
+    ) -> tuple[VersionStatistics, ...]:
+        """The totals of versions, as the store has them; raises CounterStoreDown."""
+        return self._store.statistics(tenant_id, model)
+
+    def drop_statistics(
+        self, tenant_id: str, model: str | None = None, number: int | None = None
+    ) -> None:
+        """Forget a tenant, one model, or one version; raises CounterStoreDown."""
+        self._store.drop_statistics(tenant_id, model, number)
 
     def close(self) -> None:
         """Close the store in this process."""
@@ -204,7 +241,11 @@ class GuardedCounters:
             violated = charges[verdict.charges.index(verdict.violated)]
         return replace(verdict, charges=tuple(charges), violated=violated, shared=False)
 
-    def _leave_later(self, key: Key, holder: str, usage: Usage | None) -> None:
+    def _leave_later(
+        self, key: Key, holder: str, usage: Usage | None, statistics: VersionStatistics | None
+    ) -> None:
         self._owed.add_place(key, holder)
         if usage is not None:
             self._owed.add_usage(usage, self._wall())
+        if statistics is not None:
+            self._owed.add_statistics(statistics, self._wall())

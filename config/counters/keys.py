@@ -14,6 +14,7 @@ SLIDING: Final = b"s"
 DAILY: Final = b"d"
 PLACES: Final = b"p"
 USAGE: Final = b"u"
+STATISTICS: Final = b"v"
 _HASHED: Final = b"#"
 _PLAIN: Final = b"="
 _LENGTH: Final = struct.Struct(">I")

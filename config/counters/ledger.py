@@ -240,12 +240,17 @@ def force(records: Records, charges: Sequence[Charge], moment: Moment, seeds: Se
 
 def add_usage(records: Records, usage: Usage, today: str) -> None:
     """Add to the running total of the usage's day, tenant, subject and model."""
-    key = USAGE + join((usage.day or today, usage.tenant_id, usage.subject_id, usage.model))
+    key = _usage_key(usage.day or today, usage.tenant_id, usage.subject_id, usage.model)
     requests, rows, micros = _TOTALS.unpack(records.get(key) or bytes(_TOTALS.size))
     records.put(
         key,
         _TOTALS.pack(requests + usage.requests, rows + usage.rows, micros + usage.compute_us),
     )
+
+
+@lru_cache(maxsize=65_536)
+def _usage_key(day: str, tenant_id: str, subject_id: str, model: str) -> bytes:
+    return USAGE + join((day, tenant_id, subject_id, model))
 
 
 def read_usage(key: bytes, value: bytes) -> Usage:

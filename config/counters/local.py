@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from config.counters import Charge, Key, Seed, Usage, UsageTotals, Verdict
+from config.counters import Charge, Key, Seed, Usage, UsageTotals, Verdict, VersionStatistics
 from config.counters.keys import USAGE
 from config.counters.ledger import (
     Moment,
@@ -22,6 +22,12 @@ from config.counters.ledger import (
     read_usage,
     seed_name,
     usage_of,
+)
+from config.counters.statistics import (
+    add_statistics,
+    drop_statistics,
+    name_of,
+    read_statistics,
 )
 
 FEWEST_SWEPT: Final = 4_096
@@ -94,8 +100,15 @@ class LocalCounters:
             held[holder] += 1
             return True
 
-    def leave(self, key: Key, holder: str, *, usage: Usage | None = None) -> None:
-        """Give back one place that the holder took, and record the usage with it."""
+    def leave(
+        self,
+        key: Key,
+        holder: str,
+        *,
+        usage: Usage | None = None,
+        statistics: VersionStatistics | None = None,
+    ) -> None:
+        """Give back one place that the holder took, and record usage and statistics with it."""
         with self._lock:
             held = self._held.get(key, Counter[str]())
             held[holder] -= 1
@@ -104,6 +117,8 @@ class LocalCounters:
                 del self._held[key]
         if usage is not None:
             self.add_usage(usage)
+        if statistics is not None:
+            self.add_statistics(statistics)
 
     def add_usage(self, usage: Usage) -> None:
         """Add to the running totals of its day, tenant, subject and model."""
@@ -113,14 +128,34 @@ class LocalCounters:
     def usage_totals(self) -> UsageTotals:
         """Every running total."""
         with self._lock:
-            return usage_of(self._source, self._usage())
+            return usage_of(self._source, self._under(USAGE))
 
     def drop_usage_before(self, day: str) -> None:
         """Forget the totals of earlier days."""
         with self._lock:
-            for key, value in self._usage():
+            for key, value in self._under(USAGE):
                 if read_usage(key, value).day < day:
                     del self._records[key]
+
+    def add_statistics(self, statistics: VersionStatistics) -> None:
+        """Add to the totals of its version."""
+        with self._lock, _Changes(self._records) as changes:
+            add_statistics(changes, statistics, self._wall())
+
+    def statistics(
+        self, tenant_id: str | None = None, model: str | None = None
+    ) -> tuple[VersionStatistics, ...]:
+        """The totals of every version, of a tenant's, or of one model's."""
+        with self._lock:
+            found = self._under(name_of(tenant_id, model))
+        return tuple(read_statistics(key, value) for key, value in found)
+
+    def drop_statistics(
+        self, tenant_id: str, model: str | None = None, number: int | None = None
+    ) -> None:
+        """Forget the totals of a tenant, of one model, or of one version."""
+        with self._lock, _Changes(self._records) as changes:
+            drop_statistics(changes, [k for k, _ in self._under(name_of(tenant_id, model, number))])
 
     def holds(self, key: Key, holder: str) -> bool:
         """Whether the holder has a place here."""
@@ -130,8 +165,8 @@ class LocalCounters:
     def close(self) -> None:
         """Nothing is open."""
 
-    def _usage(self) -> list[tuple[bytes, bytes]]:
-        return [item for item in self._records.items() if item[0].startswith(USAGE)]
+    def _under(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
+        return [item for item in self._records.items() if item[0].startswith(prefix)]
 
     def _moment(self, now: float | None) -> Moment:
         clock = self._clock()

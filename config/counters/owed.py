@@ -10,19 +10,21 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from config.counters import Charge, Counters, Key, Usage
+from config.counters import Charge, Counters, Key, Usage, VersionStatistics
 from config.counters.ledger import day_of
+from config.counters.statistics import MOST_VERSIONS, sum_of
 from config.errors import CounterStoreDown
 
 MOST_PLACES: Final = 100_000  # the others end with their lease or their process
 
 
 class Owed:
-    """Usage, daily charges and places given back, added up until they can be handed in."""
+    """Usage, statistics, daily charges, places given back: added up until they can be handed in."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._usage: dict[tuple[str, str, str, str], Usage] = {}
+        self._statistics: dict[tuple[str, str, int], VersionStatistics] = {}
         self._daily: Counter[tuple[Charge, str]] = Counter()
         self._places: list[tuple[Key, str]] = []
 
@@ -38,6 +40,17 @@ class Owed:
                 rows=known.rows + usage.rows,
                 compute_us=known.compute_us + usage.compute_us,
             )
+
+    def add_statistics(self, statistics: VersionStatistics, wall: float) -> None:
+        """Add to what is owed for a version, which was called just now unless it says when."""
+        name = (statistics.tenant_id, statistics.model, statistics.number)
+        dated = statistics._replace(last_ms=statistics.last_ms or int(wall * 1000))
+        with self._lock:
+            known = self._statistics.get(name)
+            if known is not None:
+                self._statistics[name] = sum_of(known, dated)
+            elif len(self._statistics) < MOST_VERSIONS:
+                self._statistics[name] = dated
 
     def add_charges(self, charges: Iterable[Charge], wall: float, *, sign: int = 1) -> None:
         """Remember the daily ones; a sliding window is over before it would matter."""
@@ -58,6 +71,9 @@ class Owed:
         while usage := self._next_usage():
             with _kept(partial(self.add_usage, usage, wall)):
                 store.add_usage(usage)
+        while statistics := self._next_statistics():
+            with _kept(partial(self.add_statistics, statistics, wall)):
+                store.add_statistics(statistics)
         while charge := self._next_charge(day_of(wall)):
             with _kept(partial(self.add_charges, [charge], wall)):
                 store.record([charge])
@@ -68,6 +84,10 @@ class Owed:
     def _next_usage(self) -> Usage | None:
         with self._lock:
             return self._usage.popitem()[1] if self._usage else None
+
+    def _next_statistics(self) -> VersionStatistics | None:
+        with self._lock:
+            return self._statistics.popitem()[1] if self._statistics else None
 
     def _next_charge(self, today: str) -> Charge | None:
         with self._lock:

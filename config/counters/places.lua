@@ -1,6 +1,7 @@
 -- Takes ('enter') or gives back ('leave') one of the places under KEYS[1].
 -- A place is a lease: its score is when it ends. KEYS[2] numbers the leases.
--- ARGV: what, holder, limit, milliseconds of a lease, microseconds or ''.
+-- ARGV: what, holder, limit, milliseconds of a lease, microseconds or ''; to leave, then nine of
+-- the usage, the first empty and the last too if there is none, and sixteen of the statistics.
 local now = tonumber(ARGV[5])
 if not now then
   local time = redis.call('TIME')
@@ -14,6 +15,8 @@ if ARGV[1] == 'enter' then
   redis.call('PEXPIRE', KEYS[1], ARGV[4])
   return 1
 end
+if ARGV[14] ~= '' then add_usage(6, math.floor(now / 86400000000)) end
+if ARGV[15] then add_statistics(15, math.floor(now / 1000)) end
 local prefix = ARGV[2] .. '\0'
 for _, name in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
   if string.sub(name, 1, #prefix) == prefix then

@@ -15,9 +15,10 @@ from redis import ConnectionPool, Redis, RedisError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from config.counters import Charge, Key, Seed, Usage, UsageTotals, Verdict
+from config.counters import Charge, Key, Seed, Usage, UsageTotals, Verdict, VersionStatistics
 from config.counters.keys import DAILY, PLACES, SLIDING, encode, join, split
 from config.counters.ledger import MICRO, day_of
+from config.counters.statistics import MOST_VERSIONS, amounts_of
 from config.counters.windows import width
 from config.errors import CounterStoreDown
 
@@ -26,10 +27,13 @@ SOURCE: Final = PREFIX + b"source"
 DAYS: Final = PREFIX + b"days"
 LEASES: Final = PREFIX + b"leases"
 USAGE_OF: Final = PREFIX + b"usage:"
+TENANTS: Final = PREFIX + b"versions"
+STATISTICS_OF: Final = PREFIX + b"versions:"
 KEEP_DAY_MS: Final = 3 * 86_400_000
 TIMEOUT_SECONDS: Final = 0.04  # of connecting and of each answer: a decision takes below 0.1 s
 LEASE_SECONDS: Final = 120.0
 UNITS: Final = b"nrc"  # requests, rows, compute
+AMOUNTS: Final = b"abcdefghijl"  # those of VersionStatistics, in order
 _EPOCH: Final = date(1970, 1, 1).toordinal()
 _SCRIPTS: Final = Path(__file__).parent
 
@@ -58,6 +62,7 @@ class SharedCounters:
         self._charge = self._script("charge")
         self._places = self._script("places")
         self._usage = self._script("usage")
+        self._statistics = self._script("statistics")
 
     @property
     def source(self) -> str:
@@ -89,12 +94,19 @@ class SharedCounters:
         arguments = ["enter", _text(holder), limit, self._lease_ms, _micros(now)]
         return bool(self._run(self._places, keys, arguments))
 
-    def leave(self, key: Key, holder: str, *, usage: Usage | None = None) -> None:
-        """Give back one place that the holder took, and record the usage."""
+    def leave(
+        self,
+        key: Key,
+        holder: str,
+        *,
+        usage: Usage | None = None,
+        statistics: VersionStatistics | None = None,
+    ) -> None:
+        """Give back one place that the holder took, and record usage and statistics with it."""
         keys = [PREFIX + encode(PLACES, key), LEASES]
-        self._run(self._places, keys, ["leave", _text(holder), 0, 0, ""])
-        if usage is not None:
-            self.add_usage(usage)
+        totals = _usage_arguments(usage) or [""] * 9
+        arguments = ["leave", _text(holder), 0, 0, "", *totals, *_statistics_arguments(statistics)]
+        self._run(self._places, keys, arguments)
 
     def add_usage(self, usage: Usage) -> None:
         """Add to the running totals of its day, tenant, subject and model."""
@@ -116,6 +128,26 @@ class SharedCounters:
                     self._redis.srem(DAYS, known)
         except RedisError as error:
             raise self._down(error) from error
+
+    def add_statistics(self, statistics: VersionStatistics) -> None:
+        """Add to the totals of its version."""
+        self._run(self._statistics, [], ["add", *_statistics_arguments(statistics)])
+
+    def statistics(
+        self, tenant_id: str | None = None, model: str | None = None
+    ) -> tuple[VersionStatistics, ...]:
+        """The totals of every version, of a tenant's, or of one model's."""
+        found = self._run(
+            self._statistics, [TENANTS], ["read", STATISTICS_OF, tenant_id or "", _name(model)]
+        )
+        return tuple(one for tenant, flat in found for one in _statistics_of(tenant.decode(), flat))
+
+    def drop_statistics(
+        self, tenant_id: str, model: str | None = None, number: int | None = None
+    ) -> None:
+        """Forget the totals of a tenant, of one model, or of one version."""
+        arguments = ["drop", STATISTICS_OF, tenant_id, _name(model, number)]
+        self._run(self._statistics, [TENANTS], arguments)
 
     def close(self) -> None:
         """Close this process's connections."""
@@ -139,7 +171,8 @@ class SharedCounters:
             seeds[index] = self._seed(charges[index].key, _day(int(answer[2])))
 
     def _script(self, name: str) -> Any:
-        return self._redis.register_script((_SCRIPTS / f"{name}.lua").read_text())
+        shared = (_SCRIPTS / "totals.lua").read_text()  # what several scripts write
+        return self._redis.register_script(shared + (_SCRIPTS / f"{name}.lua").read_text())
 
     def _run(self, script: Any, keys: Sequence[bytes], arguments: Sequence[Any]) -> Any:
         try:
@@ -204,6 +237,32 @@ def _one_usage(day: str, name: bytes, units: dict[int, int]) -> Usage:
     tenant_id, subject_id, model = split(name)
     requests, rows, compute_us = (units[unit] for unit in UNITS)
     return Usage(tenant_id, subject_id, model, requests, rows, compute_us, day)
+
+
+def _statistics_arguments(statistics: VersionStatistics | None) -> list[Any]:
+    if statistics is None:
+        return []
+    name = _name(statistics.model, statistics.number)
+    places: list[Any] = [TENANTS, STATISTICS_OF, MOST_VERSIONS]
+    return [*places, statistics.tenant_id, name, *amounts_of(statistics)]
+
+
+def _statistics_of(tenant_id: str, flat: Sequence[bytes]) -> list[VersionStatistics]:
+    totals: dict[bytes, dict[int, int]] = defaultdict(dict)
+    for field, amount in zip(flat[::2], flat[1::2], strict=True):
+        totals[field[1:]][field[0]] = int(amount)
+    return [_one_version(tenant_id, name, amounts) for name, amounts in totals.items()]
+
+
+def _one_version(tenant_id: str, name: bytes, amounts: dict[int, int]) -> VersionStatistics:
+    model, number = split(name)
+    given = (amounts.get(amount, 0) for amount in AMOUNTS)
+    return VersionStatistics(tenant_id, model, int(number), *given)
+
+
+def _name(model: str | None, number: int | None = None) -> bytes:
+    parts = (model, None if number is None else str(number))
+    return join(tuple(part for part in parts if part is not None))
 
 
 def _micros(now: float | None) -> int | str:

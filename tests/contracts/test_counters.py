@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -16,59 +16,15 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from redis import Redis
 
-from config.counters import Charge, Counters, Key, Seed, Usage
-from config.counters.embedded import EmbeddedCounters
-from config.counters.local import LocalCounters
-from config.counters.shared import SharedCounters
+from config.counters import Charge, Counters, Key, Usage
 from tests.contracts import counter_processes as processes
+from tests.contracts.counter_stores import NOW, Make
 
-NOW = 1_800_000_000.0
 DAY = 86_400
 WINDOW = 60.0
 BUCKET = WINDOW / 127 + 1e-6
-Make = Callable[..., Counters]
 fresh = itertools.count()
-
-
-@pytest.fixture(params=["local", "embedded", "shared"])
-def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
-    """Opens an empty store of each kind whose clock stands at NOW, in its options."""
-    opened: list[Counters] = []
-    url = request.getfixturevalue("valkey_url") if request.param == "shared" else ""
-    if url:
-        Redis.from_url(url).flushall()
-
-    def build(*, seed: Seed | None = None) -> Counters:
-        if request.param == "local":
-            opened.append(LocalCounters(seed=seed, clock=lambda: NOW, wall=lambda: NOW))
-        elif request.param == "embedded":
-            path = tmp_path / "counters.lmdb"
-            opened.append(EmbeddedCounters(path, seed=seed, clock=lambda: NOW, wall=lambda: NOW))
-        else:
-            opened.append(SharedCounters(url, seed=seed, timeout=processes.PATIENT_SECONDS))
-        return opened[-1]
-
-    yield build
-    for counters in opened:
-        counters.close()
-
-
-@pytest.fixture
-def counters(make: Make) -> Counters:
-    """An empty store."""
-    return make()
-
-
-@pytest.fixture(params=["embedded", "shared"])
-def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of an empty store that processes share."""
-    if request.param == "embedded":
-        return str(tmp_path / "counters.lmdb")
-    url = str(request.getfixturevalue("valkey_url"))
-    Redis.from_url(url).flushall()
-    return url
 
 
 def requests(amount: int = 1, *, limit: int = 3, key: Key = ("tenant", "acme")) -> Charge:
