@@ -268,6 +268,14 @@ class VersionDeleted(ModelsError):
         super().__init__(f"the model {model!r} version {version} is deleted; name another version")
 
 
+class ModelUnloaded(ModelsError):
+    """Raised when a model is asked that its owners have taken out of service for a while."""
+
+    def __init__(self, model: str) -> None:
+        self.model = model
+        super().__init__(f"the model {model!r} is not ready: unloaded; its owners may load it")
+
+
 class VersionOutdated(ModelsError):
     """Raised when a version is named of which an earlier release kept too little to serve it."""
 
@@ -381,4 +389,34 @@ class ExtraMissing(FormatRefused):
         super().__init__(
             f"{format_name} files need the extra {extra}, which this platform lacks",
             f"have it installed with: pip install -r requirements-{extra}.lock",
+        )
+
+
+class LogRefused(ModelsError):
+    """Raised when a prediction log is asked for as none can be; `path` is a JSON pointer."""
+
+    def __init__(self, path: str, problem: str) -> None:
+        self.path = path
+        self.problem = problem
+        super().__init__(f"{path}: {problem}")
+
+
+class LogNotFound(ModelsError):
+    """Raised when a model has no prediction log, or its log no such segment."""
+
+    def __init__(self, model: str, segment_id: str = "") -> None:
+        self.model = model
+        self.segment_id = segment_id
+        what = f"no segment {segment_id!r} in the log" if segment_id else "no log"
+        super().__init__(f"there is {what} of the predictions of {model!r}")
+
+
+class SegmentLost(ModelsError):
+    """Raised when a segment of a prediction log is not, bit for bit, in the store."""
+
+    def __init__(self, segment_id: str, problem: str) -> None:
+        self.segment_id = segment_id
+        self.problem = problem
+        super().__init__(
+            f"the segment {segment_id} of a prediction log is not what was written: {problem}"
         )

@@ -31,6 +31,7 @@ class ModelRow(Base):
     name: Mapped[str] = mapped_column(String(64))
     is_default: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[float] = mapped_column(Double)
+    unloaded_at: Mapped[float | None] = mapped_column(Double)  # since when it answers nobody
 
 
 class VersionRow(Base):

@@ -302,6 +302,7 @@ TABLE: Final[Mapping[type[Exception], Problem]] = {
     models_errors.VersionOutdated: Problem(
         410, "version-outdated", "The version is of an earlier release"
     ),
+    models_errors.ModelUnloaded: Problem(503, "model-unloaded", "The model is unloaded"),
     models_errors.VersionInUse: CONFLICT,
     models_errors.VersionPinned: CONFLICT,
     models_errors.AliasNotFound: NOT_FOUND,

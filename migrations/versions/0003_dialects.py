@@ -13,6 +13,8 @@ depends_on = None
 
 def upgrade() -> None:
     """Add tables and columns."""
+    with op.batch_alter_table("models", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("unloaded_at", sa.Double(), nullable=True))
     _add_prediction_logs()
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session, aliased
 from models.errors import (
     ArtefactBroken,
     ModelNotFound,
+    ModelUnloaded,
     VersionDeleted,
     VersionInUse,
     VersionOutdated,
@@ -134,6 +135,20 @@ def find_model(session: Session, scope: TenantScope, name: str, *, lock: bool = 
     if found is None:
         raise ModelNotFound(name)
     return found
+
+
+def refuse_unloaded(session: Session, scope: TenantScope, name: str | None) -> None:
+    """Raise ModelUnloaded if the model of this name, or the default one, is unloaded."""
+    query = living(select(ModelRow.name), scope).where(ModelRow.unloaded_at.is_not(None))
+    if name is None:
+        query = query.where(ModelRow.id == default_model(scope).scalar_subquery())
+    elif not MODEL_NAME.fullmatch(name):
+        return  # a text that a database may not take
+    else:
+        query = query.where(ModelRow.name == name)
+    unloaded = session.scalars(query).one_or_none()
+    if unloaded is not None:
+        raise ModelUnloaded(unloaded)
 
 
 def living(query: Query, scope: TenantScope) -> Query:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import replace
 
 from sqlalchemy import delete, select
@@ -18,9 +20,12 @@ from models.register.version_keys import TenantScope
 class LifeCycle:
     """Changes the state of versions; one that something points at stays in service."""
 
-    def __init__(self, reader: Reader, aliases: Aliases) -> None:
+    def __init__(
+        self, reader: Reader, aliases: Aliases, clock: Callable[[], float] = time.time
+    ) -> None:
         self._reader = reader
         self._aliases = aliases
+        self._clock = clock
 
     def retire(self, session: Session, scope: TenantScope, name: str, version: Reference) -> Entry:
         """Take a version out of service that nothing points at; raises VersionInUse."""
@@ -82,8 +87,18 @@ class LifeCycle:
         for alias, number in numbers(session, model.id).items():
             self._aliases.drop(session, model, alias, number, by=by, reason="model deleted")
         model.is_default = False
+        model.unloaded_at = None
         deleted = map(_destroyed, rows, entries)
         return tuple(deleted)
+
+    def unload(self, session: Session, scope: TenantScope, name: str) -> None:
+        """Let a model answer nobody until it is loaded; unloaded already, it stays so."""
+        model = find_model(session, scope, name, lock=True)
+        model.unloaded_at = model.unloaded_at or self._clock()
+
+    def load(self, session: Session, scope: TenantScope, name: str) -> None:
+        """Let a model answer again."""
+        find_model(session, scope, name, lock=True).unloaded_at = None
 
     def _locked(
         self, session: Session, scope: TenantScope, name: str, version: Reference

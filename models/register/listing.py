@@ -30,6 +30,7 @@ class Model:
 
     name: str
     is_default: bool
+    is_loaded: bool  # an unloaded one answers nobody
     created_at: float
     aliases: dict[str, int]  # alias -> number, by alias
     versions: tuple[Listed, ...]  # oldest first
@@ -60,6 +61,7 @@ def _shown(session: Session, scope: TenantScope, rows: Sequence[ModelRow]) -> tu
         Model(
             name=row.name,
             is_default=row.id == default,
+            is_loaded=row.unloaded_at is None,
             created_at=row.created_at,
             aliases=aliases[row.id],
             versions=tuple(versions[row.id]),

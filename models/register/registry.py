@@ -39,7 +39,7 @@ class Registry:
         self._clock = clock
         self._reader = Reader(manifest_key)
         self.aliases = Aliases(self._reader, clock)
-        self.life_cycle = LifeCycle(self._reader, self.aliases)
+        self.life_cycle = LifeCycle(self._reader, self.aliases, clock)
 
     def draft(self, session: Session, scope: TenantScope, name: str, contents: Contents) -> Draft:
         """What will be a version of a model once it is registered; raises NameRefused."""

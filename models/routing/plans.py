@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from models.errors import ModelsError, RouteNotFound, RouteRefused
 from models.names import Reference
 from models.records import ModelRow, RouteReportRow, RouteRow
-from models.register.entries import default_model, find_model
+from models.register.entries import default_model, find_model, refuse_unloaded
 from models.register.registry import Registry
 from models.register.version_keys import TenantScope
 from models.routes import Route, Shadow, choose, place, read_route
@@ -141,10 +141,11 @@ class Routing:
     def plan(
         self, session: Session, scope: TenantScope, name: str | None, version: Reference
     ) -> Plan:
-        """Whom calls of a model and version go to; raises ModelNotFound.
+        """Whom calls of a model and version go to; raises ModelNotFound, or ModelUnloaded.
 
         A version of a route that has gone out of service meanwhile is left out of its split.
         """
+        refuse_unloaded(session, scope, name)
         if version is None:
             found = session.execute(_route_query(scope, name)).one_or_none()
             if found is not None:
