@@ -31,6 +31,7 @@ from certs.authority import Authority
 from config.counters import Counters, Seed
 from config.counters.embedded import EmbeddedCounters
 from config.counters.guarded import GuardedCounters
+from config.counters.statistics import Statistics
 from config.database import Database
 from config.epoch import Epoch, EpochCache
 from config.sealing import Sealer
@@ -87,6 +88,7 @@ class Platform:
     telemetry: Telemetry
     database: Database
     counters: GuardedCounters
+    statistics: Statistics
     epoch: Epoch
     caches: Caches
     authority: Authority
@@ -177,13 +179,15 @@ def assemble(
         settings, database, epoch, registry, artefacts, telemetry, clock=clock, served=served
     )
     usage = UsageLedger(clock)
+    counters = _counters(settings, telemetry, _seed(database, usage))
     return Platform(
         settings=settings,
         clock=clock,
         holder=f"{socket.gethostname()}:{os.getpid()}",
         telemetry=telemetry,
         database=database,
-        counters=_counters(settings, telemetry, _seed(database, usage)),
+        counters=counters,
+        statistics=Statistics(counters),
         epoch=epoch,
         caches=_caches(epoch, clock),
         authority=_authority(settings, sealer, clock),

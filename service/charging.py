@@ -7,7 +7,7 @@ shared store is down they go on with a strict local share (config.counters.guard
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -16,7 +16,7 @@ from limits import parse
 
 from auth.plans import TenantLimits
 from auth.scope import Scope
-from config.counters import Charge, Usage, Verdict
+from config.counters import Charge, Usage, Verdict, VersionStatistics
 from config.counters.limits_storage import charge_of
 from service.bootstrap import Platform
 from service.errors import Policy, RateLimited
@@ -61,9 +61,13 @@ def charge_address(platform: Platform, address: str) -> None:
 
 @dataclass(slots=True)
 class Slot:
-    """One of a tenant's places for concurrent requests; what was consumed in it, once known."""
+    """One of a tenant's places for concurrent requests.
+
+    What was consumed in it, once known, and what its call did for a version, asked at the end.
+    """
 
     usage: Usage | None = None
+    statistics: Callable[[], VersionStatistics] | None = None
 
 
 @contextmanager
@@ -77,7 +81,8 @@ def slot(platform: Platform, scope: Scope) -> Iterator[Slot]:
     try:
         yield place
     finally:
-        platform.counters.leave(key, platform.holder, usage=place.usage)
+        did = place.statistics() if place.statistics else None
+        platform.counters.leave(key, platform.holder, usage=place.usage, statistics=did)
 
 
 def policies_of(verdict: Verdict) -> tuple[Policy, ...]:

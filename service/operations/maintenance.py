@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from models.errors import HostsUnavailable
 from service.bootstrap import Platform
-from service.operations import jobs
+from service.operations import jobs, statistics
 
 STATUS_SECONDS: Final = 0.2  # the rest of the upkeep waits for it
 
@@ -50,6 +50,7 @@ def tidy(platform: Platform) -> None:
     jobs.tidy(platform)
     flush_usage(platform)
     platform.usage.forget_flushed(platform.counters)
+    statistics.prune(platform)
 
 
 def renew_certificate(platform: Platform) -> bool:

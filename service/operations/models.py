@@ -16,6 +16,7 @@ from models.register.listing import Model
 from models.signature import Signature
 from service.bootstrap import Platform
 from service.errors import InputMalformed
+from service.operations import statistics
 from service.operations.aliases import proven
 from service.operations.recording import recorded
 from service.operations.versions import remove_files
@@ -124,6 +125,7 @@ def delete_model(platform: Platform, scope: Scope, name: str, *, confirm: str) -
         )
         act.details["versions"] = [entry.number for entry in deleted]
     remove_files(platform, deleted)
+    statistics.forget(platform, scope.tenant_id, name)
     return view
 
 

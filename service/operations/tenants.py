@@ -17,6 +17,7 @@ from auth.scope import Principal, Scope
 from auth.tenants import Tenant
 from models.errors import StoreUnavailable
 from service.bootstrap import Platform
+from service.operations import statistics
 from service.operations.recording import recorded
 
 log = structlog.get_logger("sallyport.tenants")
@@ -87,7 +88,8 @@ def suspend_tenant(platform: Platform, scope: Scope, name: str) -> Tenant:
     with recorded(platform, scope, Permission.TENANTS, "tenants.suspend", name) as act:
         tenant = platform.tenants.suspend(act.session, name)
         act.concerns = tenant.id
-        return tenant
+    statistics.forget(platform, tenant.id)
+    return tenant
 
 
 def resume_tenant(platform: Platform, scope: Scope, name: str) -> Tenant:
@@ -108,6 +110,7 @@ def delete_tenant(platform: Platform, scope: Scope, name: str) -> Tenant:
         platform.jobs.delete_tenant(act.session, inside)
         platform.tenants.delete(act.session, name)
     platform.database.forget_deleted()
+    statistics.forget(platform, tenant.id)
     _remove_files(platform, tenant)
     return replace(tenant, state="deleted")
 

@@ -16,6 +16,7 @@ from models.names import Reference
 from models.register.entries import Entry
 from models.register.incidents import DatabaseIncidents, Incident
 from service.bootstrap import Platform
+from service.operations import statistics
 from service.operations.cursors import number_before
 from service.operations.recording import recorded
 
@@ -107,6 +108,7 @@ def delete_version(platform: Platform, scope: Scope, name: str, version: Referen
         entry = platform.registry.life_cycle.delete(act.session, scope, name, version)
         act.details["version"] = entry.number
     remove_files(platform, [entry])
+    statistics.forget(platform, scope.tenant_id, name, entry.number)
     return VersionView(**_members(entry, {}))
 
 
