@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from models.tables import Features, row_count
 from models.versions import Version
 from service import charging
 from service.operations import predictions
+from service.statistics import failure, success
 from service.visits import Visit
 
 Decode = Callable[[], Asked]
@@ -53,9 +55,11 @@ def predict(visit: Visit, decode: Decode) -> Answer:
     platform, scope = visit.platform, visit.scope
     visit.stages.done("authenticate")
     with charging.slot(platform, scope) as place:
-        call = _admit(visit, decode)
+        call = _admit(visit, place, decode)
         answers = execute(visit, call)
         place.usage = _usage(visit, call)
+        rows, executions = row_count(call.features), len(call.methods)
+        place.statistics = partial(success, visit, call.version, rows=rows, executions=executions)
     return Answer(call.version, answers)
 
 
@@ -71,7 +75,7 @@ def execute(visit: Visit, call: Admitted) -> dict[str, NDArray[Any]]:
     return answers
 
 
-def _admit(visit: Visit, decode: Decode) -> Admitted:
+def _admit(visit: Visit, place: charging.Slot, decode: Decode) -> Admitted:
     """Decode and resolve, then charge once; what is refused before that is charged as well."""
     platform, scope, stages = visit.platform, visit.scope, visit.stages
     try:
@@ -86,6 +90,7 @@ def _admit(visit: Visit, decode: Decode) -> Admitted:
     # Each method answers every row: two of them asked at once cost what two calls would.
     rows = len(asked) * len(methods)
     visit.policies = charging.charge(platform, scope, version.model, rows=rows)
+    place.statistics = partial(failure, visit, version)  # unless it comes to an answer
     stages.done("admit")
     features = asked.bound(version.signature)
     stages.done("bind")
