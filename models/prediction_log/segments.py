@@ -1,0 +1,192 @@
+"""The index of prediction logs: which segments there are, of whom, and until when."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.orm import Session
+
+from models.errors import LogNotFound
+from models.prediction_log.terms import LogRule
+from models.records import LogSegmentRow
+from models.register.entries import find_model
+from models.register.version_keys import TenantScope
+
+DAY_SECONDS: Final = 86_400
+PREFIX: Final = "seg_"
+TIME_DIGITS: Final = 12  # of Unix milliseconds, in hexadecimal: identifiers sort by their making
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Segment:
+    """One file of a log: rows that one version answered by one method.
+
+    `bytes` are those of the Parquet file, `digest` its SHA-256; times are Unix seconds.
+    """
+
+    id: str
+    tenant_id: str
+    model_id: str
+    log_id: str
+    version: int
+    method: str
+    day: str
+    rows: int
+    bytes: int
+    digest: str
+    first_at: float
+    last_at: float
+    created_at: float
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """How much a log holds; `oldest_at` is absent of an empty one."""
+
+    segments: int
+    rows: int
+    bytes: int
+    oldest_at: float | None
+
+
+def new_segment_id(now: float) -> str:
+    """An identifier that no other segment has; of two, the later made is the greater."""
+    return f"{PREFIX}{int(now * 1000):0{TIME_DIGITS}x}{secrets.token_hex(8)}"
+
+
+def made_at(segment_id: str) -> float:
+    """When a segment of this identifier was made, in Unix time; raises ValueError for no such."""
+    return int(segment_id.removeprefix(PREFIX)[:TIME_DIGITS], 16) / 1000
+
+
+def day_of(at: float) -> str:
+    """The day in UTC that the bounds of a day count by."""
+    return datetime.fromtimestamp(at, UTC).date().isoformat()
+
+
+def expiry(segment: Segment, rule: LogRule) -> float:
+    """Until when a segment is kept."""
+    return segment.last_at + rule.terms.retention_days * DAY_SECONDS
+
+
+class Segments:
+    """Keeps the index; what has expired is not shown, whether or not it is still there."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+
+    def has_room(self, session: Session, rule: LogRule, *, rows: int, size: int) -> bool:
+        """Whether so many more rows and bytes are within what a day may have."""
+        query = select(
+            func.coalesce(func.sum(LogSegmentRow.rows), 0),
+            func.coalesce(func.sum(LogSegmentRow.bytes), 0),
+        ).where(
+            LogSegmentRow.model_id == rule.model_id,
+            LogSegmentRow.day == day_of(self._clock()),
+            LogSegmentRow.log_id == rule.id,
+        )
+        used_rows, used_bytes = session.execute(query).one()
+        terms = rule.terms
+        fits = used_rows + rows <= terms.rows_per_day
+        return bool(fits and used_bytes + size <= terms.bytes_per_day)
+
+    def add(self, session: Session, segment: Segment) -> None:
+        """Put a segment into the index, with its file stored already."""
+        session.add(LogSegmentRow(**{f.name: getattr(segment, f.name) for f in fields(Segment)}))
+        session.flush()
+
+    def page(
+        self,
+        session: Session,
+        scope: TenantScope,
+        name: str,
+        *,
+        after: str | None = None,
+        since: float | None = None,
+        until: float | None = None,
+        limit: int = 100,
+    ) -> tuple[Segment, ...]:
+        """Segments of a model, oldest first; those with rows from one time to another."""
+        query = self._shown(session, scope, name)
+        if after is not None:
+            query = query.where(LogSegmentRow.id > after)
+        if since is not None:
+            query = query.where(LogSegmentRow.last_at >= since)
+        if until is not None:
+            query = query.where(LogSegmentRow.first_at < until)
+        rows = session.scalars(query.order_by(LogSegmentRow.id).limit(limit))
+        return tuple(map(_view, rows))
+
+    def find(self, session: Session, scope: TenantScope, name: str, segment_id: str) -> Segment:
+        """One segment; raises LogNotFound."""
+        query = self._shown(session, scope, name).where(LogSegmentRow.id == segment_id)
+        row = session.scalars(query).one_or_none() if _is_id(segment_id) else None
+        if row is None:
+            raise LogNotFound(name, segment_id)
+        return _view(row)
+
+    def kept(self, session: Session, rule: LogRule) -> Kept:
+        """How much a log holds."""
+        query = select(
+            func.count(),
+            func.coalesce(func.sum(LogSegmentRow.rows), 0),
+            func.coalesce(func.sum(LogSegmentRow.bytes), 0),
+            func.min(LogSegmentRow.first_at),
+        ).where(*_of(rule), LogSegmentRow.expires_at > self._clock())
+        return Kept(*session.execute(query).one())
+
+    def expired(self, session: Session, *, limit: int) -> tuple[Segment, ...]:
+        """Segments whose time is over, whosever they are."""
+        query = select(LogSegmentRow).where(LogSegmentRow.expires_at <= self._clock())
+        return tuple(map(_view, session.scalars(query.limit(limit))))
+
+    def forget(self, session: Session, segments: Iterable[Segment]) -> None:
+        """Take segments out of the index, with their files removed already."""
+        ids = [segment.id for segment in segments]
+        session.execute(delete(LogSegmentRow).where(LogSegmentRow.id.in_(ids)))
+
+    def end(self, session: Session, rule: LogRule) -> None:
+        """Let all of a log expire at once; what removes expired files removes them."""
+        session.execute(update(LogSegmentRow).where(*_of(rule)).values(expires_at=0.0))
+
+    def retain(self, session: Session, rule: LogRule) -> None:
+        """Keep what is there as long as the terms say now."""
+        span = rule.terms.retention_days * DAY_SECONDS
+        until = LogSegmentRow.last_at + span
+        session.execute(update(LogSegmentRow).where(*_of(rule)).values(expires_at=until))
+
+    def strays(self, session: Session, tenant_id: str, ids: Iterable[str]) -> set[str]:
+        """Those of these identifiers that no segment of the tenant has."""
+        own = select(LogSegmentRow.id).where(LogSegmentRow.tenant_id == tenant_id)
+        return set(ids) - set(session.scalars(own))
+
+    def _shown(self, session: Session, scope: TenantScope, name: str) -> Any:
+        model = find_model(session, scope, name)
+        return select(LogSegmentRow).where(
+            LogSegmentRow.model_id == model.id,
+            LogSegmentRow.tenant_id == scope.tenant_id,
+            LogSegmentRow.expires_at > self._clock(),
+        )
+
+
+def _of(rule: LogRule) -> tuple[Any, ...]:
+    return (
+        LogSegmentRow.model_id == rule.model_id,
+        LogSegmentRow.log_id == rule.id,
+        LogSegmentRow.tenant_id == rule.tenant_id,
+    )
+
+
+def _is_id(text: str) -> bool:
+    return text.isascii() and text.startswith(PREFIX) and len(text) <= 40 and text.isprintable()
+
+
+def _view(row: LogSegmentRow) -> Segment:
+    return Segment(**{field.name: getattr(row, field.name) for field in fields(Segment)})
