@@ -7,7 +7,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
-from config.counters import Charge, Counters
+from config.counters import Charge, Counters, VersionStatistics
 from config.counters.embedded import EmbeddedCounters
 from config.counters.shared import SharedCounters
 
@@ -26,6 +26,17 @@ def charge_often(where: str, times: int, limit: int, told: Connection) -> None:
     counters = opened(where)
     charge = Charge(("tenant", "acme"), 1, limit, 3600.0, "requests")
     told.send(sum(counters.charge([charge]).allowed for _ in range(times)))
+    counters.close()
+
+
+def answer_often(where: str, times: int, told: Connection) -> None:
+    """Count answers of one version while places are left, and tell how many."""
+    counters = opened(where)
+    answered = VersionStatistics("ten_acme", "linear", 1, 1)
+    for _ in range(times):
+        counters.enter(("tenant", "acme"), 2, "worker")
+        counters.leave(("tenant", "acme"), "worker", statistics=answered)
+    told.send(times)
     counters.close()
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
 
 from config.counters import Counters, Usage, VersionStatistics
@@ -11,7 +9,9 @@ from config.counters.guarded import GuardedCounters
 from config.counters.local import LocalCounters
 from config.counters.statistics import Statistics
 from config.errors import CounterStoreDown
+from tests.contracts import counter_processes as processes
 from tests.contracts.counter_stores import NOW, Make
+from tests.contracts.test_counters import run_together
 
 NOW_MS = int(NOW * 1000)
 LONG = 2**54  # nanoseconds: more than a double counts exactly
@@ -95,11 +95,12 @@ def test_versions_are_kept_while_there_is_room_and_those_of_late_stay(
     assert sorted(v.number for v in counters.statistics()) == [2, 3, 5]
 
 
-def test_calls_of_several_threads_are_all_counted(counters: Counters) -> None:
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: counters.add_statistics(answered()), range(200)))
+def test_calls_of_several_processes_are_all_counted(where: str) -> None:
+    told = run_together(processes.answer_often, [(where, 300)] * 2)
 
-    assert counters.statistics()[0].success_count == 200
+    counters = processes.opened(where)
+    assert (told, counters.statistics()[0].success_count) == ([300, 300], 600)
+    counters.close()
 
 
 def test_statistics_of_an_outage_are_handed_in() -> None:
