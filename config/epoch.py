@@ -192,18 +192,23 @@ class EpochCache(Generic[K, V]):
         self._clock = clock
         self._lock = threading.Lock()
         self._entries: OrderedDict[K, _Entry[V]] = OrderedDict()
+        self.hits = self.misses = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
 
     def get(self, key: K) -> V | None:
         """The value, if nothing that concerns it changed since and it has not expired."""
         entry = self._entries.get(key)
-        if entry is None:
-            return None
-        if entry.expires <= self._clock():
+        if entry is not None and entry.expires <= self._clock():
             self._drop(key, entry)
-            return None
-        if self._epoch.newest(entry.concerns) > entry.seen:
+            entry = None
+        if entry is None or self._epoch.newest(entry.concerns) > entry.seen:
+            with self._lock:
+                self.misses += 1
             return None
         with self._lock:
+            self.hits += 1
             if key in self._entries:
                 self._entries.move_to_end(key)
         return entry.value

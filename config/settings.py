@@ -32,6 +32,9 @@ ENDPOINT: Final = re.compile(
     r"(https://[^/@?#\s]+|http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]+)?)/?"
 )
 
+COLLECTOR: Final = re.compile(ENDPOINT.pattern.removesuffix("/?") + r"(/[A-Za-z0-9._~/-]*)?")
+OTEL_HEADERS: Final = re.compile(r"[A-Za-z0-9-]+=[ -+.-~-]+(,[A-Za-z0-9-]+=[ -+.-~-]+)*")
+
 
 def setting(default: Any, description: str, *, secret: bool = False) -> Any:
     """Declare a field of Settings with the sentence that the reference shows."""
@@ -110,6 +113,10 @@ class Settings:
     )
     log_level: Literal["debug", "info", "warning", "error"] = setting("info", "least level logged")
     log_format: Literal["json", "console"] = setting("json", "form of the log on standard error")
+    otel_endpoint: str = setting("", "address of an OpenTelemetry collector; empty is no traces")
+    otel_headers: str = setting("", "name=value,... sent to the collector", secret=True)
+    otel_ca_file: str = setting("", "CA file of the collector; empty is the public ones")
+    otel_sample_ratio: float = setting(0.01, "share of all calls that become traces")
 
     def __post_init__(self) -> None:
         _check_choices(self)
@@ -117,6 +124,7 @@ class Settings:
         _check_audience(self)
         _check_url(self)
         _check_artefacts(self)
+        _check_collector(self)
         _check_key_spans(self)
 
     @property
@@ -289,6 +297,13 @@ def _check_artefacts(settings: Settings) -> None:
             _refuse(name, "the bucket needs one", "Set the variable, or its _FILE")
 
 
+def _check_collector(settings: Settings) -> None:
+    if settings.otel_endpoint and not COLLECTOR.fullmatch(settings.otel_endpoint):
+        _refuse("otel_endpoint", "the value is no https address", "Give https://host[:port][/path]")
+    if settings.otel_headers and not OTEL_HEADERS.fullmatch(settings.otel_headers):
+        _refuse("otel_headers", "the value is not name=value,...", "Give such pairs, or nothing")
+
+
 def _check_key_spans(settings: Settings) -> None:
     # A retired key must outlive every token that it signed, or valid tokens would be refused.
     least = settings.access_seconds + settings.leeway_seconds
@@ -342,5 +357,6 @@ _RANGES: Final[dict[str, tuple[float, float]]] = {
     "hosts_most": (1, 10_000),
     "host_memory_bytes": (64 * 1024**2, 1024**4),
     "host_idle_seconds": (1, 7 * 86_400),
+    "otel_sample_ratio": (0, 1),
     "workshop_memory_bytes": (256 * 1024**2, 1024**4),
 }

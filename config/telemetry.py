@@ -1,111 +1,263 @@
-"""Every metric of the platform, by name. Label sets are bounded: no tenant, user or path."""
+"""Every metric of the platform, by name. Label sets are bounded: no tenant, user, path or model."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-from typing import Final
+import platform
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Final, Literal, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
 
-MULTIPROCESS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
+from config import metric_files
+from config.metric_files import MULTIPROCESS_VARIABLE, prepare_folder
+from config.release import VERSION
+
+__all__ = ["MULTIPROCESS_VARIABLE", "NO_DIALECT", "Telemetry", "Total", "prepare_folder"]
+
 PREFIX: Final = "sallyport"
+NO_DIALECT: Final = "none"  # of calls that ask for no prediction
 SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+STAGE_SECONDS: Final = (0.00005, 0.0002, 0.0005, 0.001, 0.0025, 0.01, 0.05, 0.25, 1, 10)
+WAIT_SECONDS: Final = (0.001, 0.01, 0.1, 1, 10)
+LAG_SECONDS: Final = (0.1, 0.5, 1, 2, 5, 30)
+CALLS: Final = (1, 2, 4, 8, 16, 32, 64, 128)
+
+# How a gauge of several processes is read: of those that live, or as one of them saw it last.
+Reading = Literal["livemin", "livemax", "livesum", "livemostrecent"]
+Metric = TypeVar("Metric", Counter, Gauge, Histogram)
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A metric as its reader finds it: the documentation is compared with these."""
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    meaning: str
+
+
+class Total:
+    """A counter of what something else has counted since this process began."""
+
+    def __init__(self, counter: Counter) -> None:
+        self._counter = counter
+        self._shown = 0.0
+
+    def show(self, total: float) -> None:
+        """Add what came since the last time."""
+        if total > self._shown:
+            self._counter.inc(total - self._shown)
+            self._shown = total
 
 
 class Telemetry:
-    """The process's metrics; `exposition()` sums over all workers when they share a folder."""
+    """The process's metrics; `exposition()` sums over all processes that share a folder.
+
+    Most are counted where they happen. What is not an event is looked at: whoever has something
+    to show hands `watch` a function that shows it.
+    """
 
     def __init__(self) -> None:
+        self.described: list[Described] = []
         self.registry = CollectorRegistry()
+        self._looks: list[Callable[[], None]] = []
+        self._looking = threading.Lock()
+        self._folder = metric_files.shared_folder()
+        if self._folder is not None:
+            metric_files.join(self._folder)
         self._count_requests()
+        self._count_predictions()
+        self._watch_queues()
+        self._watch_stores()
         self._watch_hosts()
-        self.intakes = self._counter("intakes", "Intake jobs that ended.", "state")
-        self.logins = self._counter("logins", "Logins.", "outcome")
-        self.epoch = self._gauge("epoch", "The epoch as the slowest worker sees it.")
-        self.counters_shared = self._gauge(
-            "counters_shared", "1 while limits are counted over all workers, 0 on the local share."
-        )
+        self._watch_background()
+        self._watch_processes()
+
+    def watch(self, look: Callable[[], None]) -> None:
+        """Have `look` called about once a second, and before each exposition in this process."""
+        self._looks.append(look)
+
+    def look(self) -> None:
+        """Show what is to be seen in this process now."""
+        with self._looking:
+            for look in self._looks:
+                look()
 
     def exposition(self) -> bytes:
         """The metrics in Prometheus' text format."""
-        folder = os.environ.get(MULTIPROCESS_VARIABLE)
-        if folder is None:
+        self.look()
+        if self._folder is None:
             return generate_latest(self.registry)
-        _forget_dead(Path(folder))
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        return generate_latest(registry)
+        return metric_files.summed(self._folder)
+
+    def tidy(self) -> None:
+        """Add up the files of processes that are gone."""
+        if self._folder is not None:
+            metric_files.tidy(self._folder)
+
+    def staged(self, dialect: str, spent: Mapping[str, float]) -> None:
+        """Observe what the time of one prediction was spent on."""
+        for stage, seconds in spent.items():
+            self.stage_seconds.labels(dialect, stage).observe(seconds)
+
+    def total(self, counter: Counter, *labels: str) -> Total:
+        """A counter, or its child, that is shown totals."""
+        return Total(counter.labels(*labels) if labels else counter)
 
     def _count_requests(self) -> None:
         self.requests = self._counter(
             "requests", "Requests answered.", "endpoint", "method", "status"
         )
-        self.request_seconds = Histogram(
-            f"{PREFIX}_request_seconds",
+        self.request_seconds = self._histogram(
+            "request_seconds",
             "Time from the first byte read by the application to the answer.",
-            ("endpoint",),
+            "endpoint",
+            "dialect",
             buckets=SECONDS,
-            registry=self.registry,
         )
-        self.rows = self._counter("predicted_rows", "Rows predicted.", "engine")
-        self.refusals = self._counter("refusals", "Requests refused.", "problem")
+        self.refusals = self._counter("refusals", "Requests refused.", "problem", "dialect")
+        self.logins = self._counter("logins", "Logins.", "outcome")
+
+    def _count_predictions(self) -> None:
+        self.stage_seconds = self._histogram(
+            "stage_seconds",
+            "Time of predictions by what it was spent on.",
+            "dialect",
+            "stage",
+            buckets=STAGE_SECONDS,
+        )
+        self.rows = self._counter("predicted_rows", "Rows predicted.", "engine", "dialect")
+        self.engines_open = self._gauge("engines_open", "Compiled versions open in workers.")
+        self.engines_bytes = self._gauge("engines_open_bytes", "Memory that they take.")
+        self.engines_opened = self._counter("engines_opened", "Compiled versions opened.")
+        self.engines_evicted = self._counter(
+            "engines_evicted", "Compiled versions closed to make room for others."
+        )
+
+    def _watch_queues(self) -> None:
+        own = ("program", "lane")
+        self.waiting = self._gauge("queue_waiting", "Calls that wait for a thread.", *own)
+        self.busy = self._gauge("queue_busy_threads", "Threads at work.", *own)
+        self.threads = self._gauge("queue_threads", "Threads there are.", *own)
+        self.wait_seconds = self._histogram(
+            "queue_wait_seconds",
+            "How long those calls waited that found no thread free.",
+            *own,
+            buckets=WAIT_SECONDS,
+        )
+        self.bodies = self._gauge("bodies_bytes", "Bodies held in memory.", "program")
+        self.spools = self._gauge("spools", "Bodies that arrive on the disk.", "program")
+
+    def _watch_stores(self) -> None:
+        self.cache_entries = self._gauge("cache_entries", "Entries of workers' caches.", "cache")
+        self.cache_lookups = self._counter(
+            "cache_lookups", "Lookups by whether they found what still holds.", "cache", "outcome"
+        )
+        self.epoch = self._gauge(
+            "epoch", "The epoch as the slowest worker sees it.", mode="livemin"
+        )
+        self.epoch_read = self._gauge(
+            "epoch_read_timestamp_seconds",
+            "When the worker that did so longest ago compared its epoch with the database's.",
+            mode="livemin",
+        )
+        self.epoch_lag = self._histogram(
+            "epoch_lag_seconds",
+            "Age of changes that nobody told this machine of when it found them.",
+            buckets=LAG_SECONDS,
+        )
+        self.counters_shared = self._gauge(
+            "counters_shared",
+            "1 while limits are counted over all workers, 0 on the local share.",
+            mode="livemin",
+        )
+        self.connections = self._gauge(
+            "database_connections", "Connections to the database.", "state"
+        )
 
     def _watch_hosts(self) -> None:
-        self.host_batch = Histogram(
-            f"{PREFIX}_host_batch_calls",
-            "Calls that a host answered together.",
-            buckets=(1, 2, 4, 8, 16, 32, 64, 128),
-            registry=self.registry,
+        self.host_batch = self._histogram(
+            "host_batch_calls", "Calls that a host answered together.", buckets=CALLS
         )
-        self.host_seconds = Histogram(
-            f"{PREFIX}_host_seconds",
-            "Time that a model's own library took for a batch.",
-            buckets=SECONDS,
-            registry=self.registry,
+        self.host_seconds = self._histogram(
+            "host_seconds", "Time that a model's own library took for a batch.", buckets=SECONDS
         )
-        self.hosts = self._seen_last("hosts", "Processes of models that run now.", "flavour")
-        self.host_bytes = self._seen_last(
-            "hosts_bytes", "Memory that they do not share.", "flavour"
+        self.hosts = self._gauge(
+            "hosts", "Processes of models that run now.", "flavour", mode="livemostrecent"
         )
-        self.host_events = self._seen_last(
+        self.host_bytes = self._gauge(
+            "hosts_bytes", "Memory that they do not share.", "flavour", mode="livemostrecent"
+        )
+        self.host_events = self._gauge(
             "hosts_events",
             "What became of them since their parent began: started, crashed, evicted, others.",
             "flavour",
             "event",
+            mode="livemostrecent",
         )
 
-    def _counter(self, name: str, description: str, *labels: str) -> Counter:
-        return Counter(f"{PREFIX}_{name}", description, labels, registry=self.registry)
-
-    def _gauge(self, name: str, description: str) -> Gauge:
-        """A gauge that shows the least value of the workers that live."""
-        return Gauge(
-            f"{PREFIX}_{name}", description, multiprocess_mode="livemin", registry=self.registry
+    def _watch_background(self) -> None:
+        self.intakes = self._counter("intakes", "Intake jobs that ended.", "state")
+        self.jobs = self._gauge(
+            "jobs", "Intake jobs that have not ended.", "state", mode="livemostrecent"
+        )
+        self.shadows_waiting = self._gauge("shadows_waiting", "Calls that wait for a shadow.")
+        self.shadows_dropped = self._counter(
+            "shadows_dropped", "Calls that a shadow was not asked about for want of room."
+        )
+        self.log_waiting = self._gauge(
+            "prediction_log_waiting", "Calls that wait to be written to the prediction log."
+        )
+        self.log_records = self._counter(
+            "prediction_log_records",
+            "Calls for the prediction log: written, or dropped.",
+            "outcome",
+        )
+        self.spans = self._counter(
+            "spans", "Spans of traces: exported, dropped, or failed to export.", "outcome"
         )
 
-    def _seen_last(self, name: str, description: str, *labels: str) -> Gauge:
-        """A gauge of something outside the workers, as one of them saw it last."""
-        return Gauge(
-            f"{PREFIX}_{name}",
-            description,
-            labels,
-            multiprocess_mode="mostrecent",
-            registry=self.registry,
+    def _watch_processes(self) -> None:
+        one = "program"
+        self.processes = self._gauge("processes", "Processes that answer calls.", one)
+        self.resident = self._gauge("process_resident_bytes", "Memory resident in them.", one)
+        self.cpu = self._counter("process_cpu_seconds", "Processor time that they took.", one)
+        self.descriptors = self._gauge(
+            "process_open_descriptors", "Most descriptors open in one.", one, mode="livemax"
         )
+        self.expiry = self._gauge(
+            "certificate_expiry_timestamp_seconds",
+            "When the certificate that is served expires.",
+            "source",
+            mode="livemostrecent",
+        )
+        build = self._gauge("build_info", "1, for its labels.", "version", "python", mode="livemax")
+        build.labels(VERSION, platform.python_version()).set(1)
 
+    def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
+        counter = Counter(f"{PREFIX}_{name}", meaning, labels, registry=self.registry)
+        return self._kept(counter, f"{name}_total", labels, meaning)
 
-def prepare_folder(folder: Path) -> None:
-    """Make the folder that workers share their metrics in, without those of an earlier run."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for file in folder.glob("*.db"):
-        file.unlink(missing_ok=True)
+    def _histogram(
+        self, name: str, meaning: str, *labels: str, buckets: tuple[float, ...]
+    ) -> Histogram:
+        full = f"{PREFIX}_{name}"
+        histogram = Histogram(full, meaning, labels, buckets=buckets, registry=self.registry)
+        return self._kept(histogram, name, labels, meaning)
 
+    def _gauge(self, name: str, meaning: str, *labels: str, mode: Reading = "livesum") -> Gauge:
+        gauge = Gauge(
+            f"{PREFIX}_{name}", meaning, labels, multiprocess_mode=mode, registry=self.registry
+        )
+        return self._kept(gauge, name, labels, meaning)
 
-def _forget_dead(folder: Path) -> None:
-    """A worker that was killed leaves its gauges; its counters still count."""
-    for file in folder.glob("gauge_live*_*.db"):
-        process = file.stem.rpartition("_")[2]
-        if not Path("/proc", process).exists():
-            file.unlink(missing_ok=True)
+    def _kept(self, metric: Metric, name: str, labels: tuple[str, ...], meaning: str) -> Metric:
+        kind = type(metric).__name__.lower()
+        self.described.append(Described(f"{PREFIX}_{name}", kind, labels, meaning))
+        # Finding a child anew each time takes as long as counting.
+        metric.labels = cache(metric.labels)  # type: ignore[method-assign]
+        return metric

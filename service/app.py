@@ -16,11 +16,13 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from config import migrations
 from config.logging import configure_logging
 from config.settings import Settings
+from config.telemetry import NO_DIALECT
 from service import faults, limits, security
 from service.bootstrap import Platform, assemble
 from service.description import ProblemApi
 from service.intake_runner import IntakeRunner
 from service.lanes import Pace
+from service.monitoring import Monitor
 from service.operations.guesses import counted_address
 from service.protocols import predict
 from service.routes import (
@@ -38,6 +40,7 @@ from service.routes import (
 )
 from service.stages import Stages
 from service.upkeep import Upkeep
+from service.visits import Visit
 from service.wording import Wordings
 
 if TYPE_CHECKING:
@@ -57,6 +60,7 @@ BLUEPRINTS: Final = (
     health.bp,
     documentation.bp,
 )
+DIALECTS: Final = {"predict": "native"}  # of each blueprint that takes predictions
 WORDINGS: Final = Wordings()  # of each dialect whose clients expect words of their own
 # What hashes passwords; werkzeug takes any number of slashes in front for one.
 HASHING_PATHS: Final = re.compile(
@@ -94,6 +98,10 @@ class Served:
             return "hashing", turn
         waits = scope is not None and self.platform.hosting.keeps_waiting(scope.tenant_id)
         return "waiting" if waits or WAITING_PATHS.fullmatch(path) else "quick", turn
+
+    def monitor(self, program: str) -> Monitor:
+        """What shows this process among those of the programs that answer calls."""
+        return Monitor(self.platform.telemetry, program)
 
     @property
     def wordings(self) -> Wordings:
@@ -171,9 +179,13 @@ def record(response: flask.Response) -> flask.Response:
     # A method that nothing here has may be any word, and each would be kept for ever.
     method = request.method if request.endpoint else "any"
     telemetry.requests.labels(endpoint, method, str(response.status_code)).inc()
-    telemetry.request_seconds.labels(endpoint).observe(seconds)
+    dialect = _dialect()
+    telemetry.request_seconds.labels(endpoint, dialect).observe(seconds)
+    if "problem" in g:
+        telemetry.refusals.labels(g.problem, dialect).inc()
     if "compute" in stages.spent:  # predictions alone: other durations may tell what is secret
         stages.done("encode")
+        telemetry.staged(dialect, stages.spent)
         spent = [*stages.spent.items(), ("total", seconds)]
         response.headers["Server-Timing"] = ", ".join(f"{n};dur={s * 1000:.3f}" for n, s in spent)
     scope = g.get("scope")
@@ -186,6 +198,12 @@ def record(response: flask.Response) -> flask.Response:
         principal=scope.principal.id if scope else None,
     )
     return response
+
+
+def _dialect() -> str:
+    """The dialect of the current request, also where it is refused before anybody reads it."""
+    visit: Visit | None = g.get("visit")
+    return visit.dialect if visit else DIALECTS.get(request.blueprint or "", NO_DIALECT)
 
 
 def harden(response: flask.Response) -> flask.Response:

@@ -72,6 +72,7 @@ def execute(visit: Visit, call: Admitted) -> dict[str, NDArray[Any]]:
         for method in call.methods
     }
     visit.stages.done("compute")
+    visit.answered(call.version, rows=row_count(call.features) * len(call.methods))
     return answers
 
 

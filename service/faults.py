@@ -24,7 +24,6 @@ from service.errors import (
     describe,
     problem_of,
 )
-from service.security import current_platform
 from service.wording import Wordings
 
 log = structlog.get_logger("sallyport.faults")
@@ -78,7 +77,7 @@ def _retry_after(error: Exception) -> float | None:
 
 def _answer(wordings: Wordings, problem: Problem, error: Exception | None) -> flask.Response:
     problem = _as_oauth(problem) if request.endpoint in OAUTH else problem
-    current_platform().telemetry.refusals.labels(problem.name).inc()
+    g.problem = problem.name
     body = describe(problem, error, g.get("request_id", ""))
     said = wordings.say(request.path, problem, body)
     response = flask.Response(said.body, said.status, content_type=said.media_type)

@@ -31,6 +31,7 @@ from service.errors import (
     TooBusy,
 )
 from service.lanes import Lanes, LanesFull, Pace
+from service.monitoring import Load, Monitor
 from service.spools import UPLOAD, Admission, Spool, Spools, Upload
 from service.wording import Wordings
 from service.wsgi import BODY, Answer, Body, Request, RequestRefused, environ_of, run_wsgi
@@ -84,26 +85,19 @@ class Gateway:
         sort: Sort = by_address,
         uploads: Uploads | None = None,
         wordings: Wordings | None = None,
+        monitor: Monitor | None = None,
     ) -> None:
         self._application = application
+        self._monitor = monitor
         self._wordings = wordings or Wordings()
         self._sort = sort
         self._uploads = uploads
         self._lanes: dict[Pace, Lanes] = {
-            "quick": Lanes(
-                "quick", threads=threads, waiting=WAITING_CALLS, waiting_each=WAITING_CALLS_EACH
-            ),
+            "quick": self._lane("quick", threads, WAITING_CALLS, WAITING_CALLS_EACH),
             # What hashes passwords waits in threads of its own, or it would hold up predictions.
-            "hashing": Lanes(
-                "slow", threads=slow_threads, waiting=WAITING_SLOW, waiting_each=WAITING_SLOW_EACH
-            ),
+            "hashing": self._lane("hashing", slow_threads, WAITING_SLOW, WAITING_SLOW_EACH),
             # So does what waits for a model's process: it may take as long as its author likes.
-            "waiting": Lanes(
-                "waiting",
-                threads=WAITING_THREADS,
-                waiting=WAITING_CALLS,
-                waiting_each=WAITING_CALLS_EACH,
-            ),
+            "waiting": self._lane("waiting", WAITING_THREADS, WAITING_CALLS, WAITING_CALLS_EACH),
         }
         # So does what copies a file, or waits until somebody has made a version of it.
         self._long = Lanes("upload", threads=UPLOAD_THREADS, waiting=UPLOADS, waiting_each=UPLOADS)
@@ -111,6 +105,8 @@ class Gateway:
         self._max_body_bytes = max_body_bytes
         self._buffered = 0
         self._buffered_of: Counter[Hashable] = Counter()
+        if monitor is not None:
+            monitor.watch(self._load)
 
     async def answer(self, request: Request, chunks: AsyncIterator[bytes]) -> Answer:
         """Read the body, call the application, and return its whole answer.
@@ -231,7 +227,19 @@ class Gateway:
             failed = RequestRefused(INTERNAL, "the application raised")
             return failed.answer(self._wordings, environ["PATH_INFO"])
 
+    def _load(self) -> Load:
+        crowds = {str(pace): lanes.crowd for pace, lanes in self._lanes.items()}
+        crowds["upload"] = self._long.crowd
+        spools = self._uploads.spools.count if self._uploads else 0
+        return Load(crowds, self._buffered, spools)
+
+    def _lane(self, pace: Pace, threads: int, waiting: int, waiting_each: int) -> Lanes:
+        told = self._monitor.waited(pace) if self._monitor else lambda _seconds: None
+        return Lanes(pace, threads=threads, waiting=waiting, waiting_each=waiting_each, waited=told)
+
     def _refuse(self, refusal: RequestRefused, request: Request) -> Answer:
+        if self._monitor is not None:
+            self._monitor.refused(refusal.problem)
         return refusal.answer(self._wordings, request.path)
 
 

@@ -7,10 +7,12 @@ a place that becomes free goes to the next lane's oldest call.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 T = TypeVar("T")
@@ -24,14 +26,32 @@ class LanesFull(Exception):
         super().__init__("too many requests are waiting")
 
 
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """How many calls wait, how many threads are at work, and how many there are."""
+
+    waiting: int
+    busy: int
+    threads: int
+
+
 class Turns:
     """Gives a fixed number of places in turn; to be used from one event loop alone.
 
     One lane holds at most `most_each` of them.
     """
 
-    def __init__(self, *, places: int, most_each: int, waiting: int, waiting_each: int) -> None:
-        self._free = places
+    def __init__(
+        self,
+        *,
+        places: int,
+        most_each: int,
+        waiting: int,
+        waiting_each: int,
+        waited: Callable[[float], None] = lambda _seconds: None,
+    ) -> None:
+        self._places = self._free = places
+        self._waited = waited
         self._most_each = most_each
         self._waiting = waiting
         self._waiting_each = waiting_each
@@ -39,6 +59,11 @@ class Turns:
         self._running: Counter[Hashable] = Counter()
         self._queues: dict[Hashable, deque[asyncio.Future[None]]] = {}
         self._turns: deque[Hashable] = deque()
+
+    @property
+    def crowd(self) -> Crowd:
+        """How full they are, for whoever watches; also from other threads."""
+        return Crowd(self._count, self._places - self._free, self._places)
 
     @asynccontextmanager
     async def turn(self, lane: Hashable) -> AsyncIterator[None]:
@@ -56,8 +81,10 @@ class Turns:
             return
         mine = asyncio.get_running_loop().create_future()
         self._enqueue(lane, mine)
+        since = time.perf_counter()
         try:
             await mine
+            self._waited(time.perf_counter() - since)
         except asyncio.CancelledError:
             if mine.done() and not mine.cancelled():
                 self.give_back(lane)  # the turn had come already: somebody else takes it
@@ -115,14 +142,28 @@ class Lanes:
     the others.
     """
 
-    def __init__(self, name: str, *, threads: int, waiting: int, waiting_each: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        threads: int,
+        waiting: int,
+        waiting_each: int,
+        waited: Callable[[float], None] = lambda _seconds: None,
+    ) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._turns = Turns(
             places=threads,
             most_each=max(1, threads - 1),
             waiting=waiting,
             waiting_each=waiting_each,
+            waited=waited,
         )
+
+    @property
+    def crowd(self) -> Crowd:
+        """How full they are, for whoever watches; also from other threads."""
+        return self._turns.crowd
 
     async def run(self, lane: Hashable, work: Callable[[], T]) -> T:
         """Return what `work` returns, when it is this lane's turn; raises LanesFull at once.

@@ -88,7 +88,7 @@ class Gunicorn(BaseApplication):  # type: ignore[misc]
 
     def load(self) -> Application:
         """Make the application, in the worker."""
-        return asgi(gateway_to(self._factory(self._settings), self._settings))
+        return asgi(gateway_to(self._factory(self._settings), self._settings, program="mutual-tls"))
 
 
 class CertificateProtocol(ASGIProtocol):  # type: ignore[misc]

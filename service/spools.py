@@ -93,6 +93,11 @@ class Spools:
         self._least_free = least_free
         self._open: Counter[Hashable] = Counter()
 
+    @property
+    def count(self) -> int:
+        """How many are on their way."""
+        return self._open.total()
+
     @contextmanager
     def spool(self, lane: Hashable) -> Iterator[Spool]:
         """Give an upload its spool; raises TooBusy where as many are on their way as may be."""

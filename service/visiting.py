@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from flask import g, request
 
 from service import dataplane
@@ -12,7 +14,7 @@ from service.visits import Visit
 
 def visit_of(dialect: str) -> Visit:
     """The current request, whose caller is authorised already."""
-    return Visit(
+    g.visit = Visit(
         platform=current_platform(),
         scope=current_scope(),
         dialect=dialect,
@@ -20,6 +22,7 @@ def visit_of(dialect: str) -> Visit:
         request_id=g.request_id,
         stages=g.stages,
     )
+    return cast(Visit, g.visit)
 
 
 def predict(dialect: str, decode: Decode) -> Answer:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from auth.scope import Scope
+from models.versions import Version
 from service.bootstrap import Platform
 from service.errors import Policy
 from service.stages import Stages
@@ -15,7 +16,8 @@ from service.stages import Stages
 class Visit:
     """Who calls, in which dialect; `header` reads the call's headers or metadata.
 
-    `policies` are the limits that the caller is closest to, once the call is charged.
+    `policies` are the limits that the caller is closest to, once the call is charged; `version`
+    and `rows` are what has answered so far, and how much.
     """
 
     platform: Platform
@@ -25,3 +27,11 @@ class Visit:
     request_id: str
     stages: Stages
     policies: tuple[Policy, ...] = ()
+    version: Version | None = None
+    rows: int = 0
+
+    def answered(self, version: Version, *, rows: int) -> None:
+        """Count rows that a version has answered."""
+        self.version, self.rows = version, self.rows + rows
+        engine = version.manifest.contents.engine
+        self.platform.telemetry.rows.labels(engine, self.dialect).inc(rows)

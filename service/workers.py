@@ -149,7 +149,7 @@ def _work(settings: Settings, inherited: Inherited, factory: Factory, ready: int
     An application with a `close` is told when the last request is answered.
     """
     application = factory(settings)
-    gateway = gateway_to(application, settings)
+    gateway = gateway_to(application, settings, program="web")
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     drained = asyncio.Event()
@@ -171,9 +171,13 @@ def _work(settings: Settings, inherited: Inherited, factory: Factory, ready: int
     getattr(application, "close", lambda: None)()
 
 
-def gateway_to(application: WSGIApplication, settings: Settings) -> Gateway:
-    """A gateway with the settings' bounds; an application may sort callers, take uploads, word."""
+def gateway_to(application: WSGIApplication, settings: Settings, *, program: str) -> Gateway:
+    """A gateway with the settings' bounds.
+
+    An application may sort callers, take uploads, word refusals, and watch the program.
+    """
     takes = getattr(application, "takes_upload", None)
+    watched = getattr(application, "monitor", None)
     return Gateway(
         application,
         threads=settings.threads,
@@ -182,6 +186,7 @@ def gateway_to(application: WSGIApplication, settings: Settings) -> Gateway:
         sort=getattr(application, "sort", by_address),
         uploads=Uploads(takes, _spools(settings)) if takes else None,
         wordings=getattr(application, "wordings", None),
+        monitor=watched(program) if watched else None,
     )
 
 

@@ -26,6 +26,16 @@ class _Open:
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What an executor holds open now, and what it has opened and closed for room since."""
+
+    versions: int
+    bytes: int
+    opened: int
+    evicted: int
+
+
 class _Shelf:
     """The open versions by tenant, those used last at the end; not for several threads at once."""
 
@@ -46,6 +56,9 @@ class _Shelf:
         self._tenants.setdefault(key[0], OrderedDict())[key] = opened
         self._sizes[key[0]] += opened.size
         self.size += opened.size
+
+    def __len__(self) -> int:
+        return sum(map(len, self._tenants.values()))
 
     def remove(self, key: Key) -> None:
         if self.find(key) is None:
@@ -91,6 +104,7 @@ class InProcessExecutor:
         self._shelf = _Shelf()
         self._opening: dict[Key, Lock] = {}
         self._lock = Lock()
+        self._opened = self._evicted = 0
 
     def answer(
         self, version: Version, method: str, features: Features, *, seconds: float
@@ -134,6 +148,12 @@ class InProcessExecutor:
             for key in self._shelf.of_tenant(tenant_id):
                 self._shelf.remove(key)
 
+    @property
+    def holding(self) -> Holding:
+        """How much is open, for whoever watches."""
+        with self._lock:
+            return Holding(len(self._shelf), self._shelf.size, self._opened, self._evicted)
+
     def _open_once(self, key: Key, version: Version) -> _Open:
         with self._lock:
             found = self._shelf.find(key)
@@ -152,8 +172,10 @@ class InProcessExecutor:
     def _keep(self, key: Key, opened: _Open) -> None:
         with self._lock:
             self._shelf.put(key, opened)
+            self._opened += 1
             while self._shelf.size > self._budget:
                 closed = self._shelf.next_to_close(key)
                 if closed is None:
                     return
                 self._shelf.remove(closed)
+                self._evicted += 1

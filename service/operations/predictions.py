@@ -15,7 +15,7 @@ from models.errors import ModelsError
 from models.routing.plans import Plan
 from models.routing.shadows import Shadowed
 from models.routing.traffic import RouteKey
-from models.tables import Features, row_count
+from models.tables import Features
 from models.versions import Version
 from service.bootstrap import Platform
 
@@ -52,12 +52,8 @@ def execute(
     """The version's answer to each row, by one of its methods."""
     assert version.tenant_id == scope.tenant_id, "a version is resolved within its scope"
     if plan.route is None:
-        answers = _ask(platform, version, method, features)
-    else:
-        answers = _ask_observed(platform, plan, plan.route, version, method, features)
-    engine = version.manifest.contents.engine
-    platform.telemetry.rows.labels(engine).inc(row_count(features))
-    return answers
+        return _ask(platform, version, method, features)
+    return _ask_observed(platform, plan, plan.route, version, method, features)
 
 
 def _ask(platform: Platform, version: Version, method: str, features: Features) -> NDArray[Any]:

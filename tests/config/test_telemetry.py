@@ -52,6 +52,9 @@ def test_a_new_run_starts_from_nothing(tmp_path: Path) -> None:
 
 def test_a_process_alone_shows_its_own_metrics() -> None:
     telemetry = Telemetry()
-    telemetry.refusals.labels("not-found").inc()
+    telemetry.refusals.labels("not-found", "none").inc()
 
-    assert b'sallyport_refusals_total{problem="not-found"} 1.0' in telemetry.exposition()
+    assert (
+        b'sallyport_refusals_total{dialect="none",problem="not-found"} 1.0'
+        in telemetry.exposition()
+    )
