@@ -24,6 +24,7 @@ STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.?)*+(?:"|\Z)', re.DOTALL)
 # The envelope and the list of rows are not rows.
 LISTS_BESIDE_ROWS: Final = 1
 OBJECTS_BESIDE_ROWS: Final = 1
+NESTED_BESIDE_ROWS: Final = 8
 COLUMNS: Final = b'"columns"'
 
 
@@ -67,6 +68,25 @@ def bounded_outline(body: bytes, bounds: Bounds) -> bytes:
     # A column takes at least two bytes, so that a shorter body cannot have too many.
     if len(body) > 2 * widest:
         _refuse_wide(body, widest)
+    return outline
+
+
+def bounded_document(body: bytes, bounds: Bounds) -> bytes:
+    """The same of a document in which rows and columns may be anywhere, and ragged or wrapped.
+
+    How many columns there are its reader counts; each list and object costs far more than its
+    bytes, so that there may be no more of them than rows, and a few that hold these.
+    """
+    if len(body) > bounds.max_bytes:
+        raise InputTooLarge(len(body), bounds.max_bytes)
+    outline = body.translate(None, NUMERALS)
+    nested = outline.count(b"[") + outline.count(b"{")
+    if nested > bounds.max_rows + NESTED_BESIDE_ROWS:
+        plain = STRING.sub(b"", outline)  # a text may hold any
+        if plain.count(b"[") + plain.count(b"{") > bounds.max_rows + NESTED_BESIDE_ROWS:
+            raise InputRefused("", f"more than {bounds.max_rows} lists and objects")
+    if nested > bounds.max_depth:
+        _refuse_deep(outline, bounds.max_depth)
     return outline
 
 

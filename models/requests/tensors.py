@@ -99,13 +99,14 @@ def _read_rows(
     if len(given) > 1:
         raise InputRefused(f"/{given[1]}", f"given beside {given[0]}; give the rows once")
     if given == ["records"]:
-        return _read_records(envelope["records"], bounds)
+        return read_records(envelope["records"], bounds)
     if given == ["columns"]:
-        return _read_columns(envelope["columns"], bounds)
+        return read_columns(envelope["columns"], bounds)
     return _read_features(body, outline, envelope, bounds)
 
 
-def _read_records(records: Any, bounds: Bounds) -> Records:
+def read_records(records: Any, bounds: Bounds) -> Records:
+    """Rows as objects, not looked into; raises InputRefused at a place in `/records`."""
     if type(records) is not list or not records:
         raise InputRefused("/records", "not a list of objects, one for each row")
     if len(records) > bounds.max_rows:
@@ -116,7 +117,8 @@ def _read_records(records: Any, bounds: Bounds) -> Records:
     return Records(records)
 
 
-def _read_columns(columns: Any, bounds: Bounds) -> Named:
+def read_columns(columns: Any, bounds: Bounds) -> Named:
+    """Columns of equal length, not looked into; raises InputRefused at a place in `/columns`."""
     if type(columns) is not dict or not columns:
         raise InputRefused("/columns", "not an object with a list for each column")
     lengths = set()
@@ -172,7 +174,7 @@ def _read_features(
     if type(features) is not list or not features:
         _refuse_features(envelope)
     flat = type(features[0]) is not list
-    matrix = _one_row(features, bounds) if flat else _many_rows(features, bounds)
+    matrix = _one_row(features, bounds) if flat else read_matrix(features, bounds)
     if matrix is None:
         return Positional([features] if flat else features, flat)
     # What is left of `true` and `false` without numerals, which struct would take for 1 and 0.
@@ -200,8 +202,11 @@ def _one_row(row: list[Any], bounds: Bounds) -> Matrix | None:
     return matrix
 
 
-def _many_rows(rows: list[Any], bounds: Bounds) -> Matrix | None:
-    """The rows, or None if they hold texts or missing values."""
+def read_matrix(rows: list[Any], bounds: Bounds) -> Matrix | None:
+    """The rows, or None if they hold texts or missing values; true and false pass as 1 and 0.
+
+    Raises InputRefused at a place in `/features` for what no row may hold.
+    """
     count, columns = len(rows), len(rows[0])
     if count > bounds.max_rows:
         raise InputRefused("/features", f"more than {bounds.max_rows} rows")
