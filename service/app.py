@@ -19,7 +19,7 @@ from config.settings import Settings
 from config.telemetry import NO_DIALECT
 from service import faults, limits, security
 from service.bootstrap import Platform, assemble
-from service.description import ProblemApi
+from service.description.api import DescribedApi
 from service.intake_runner import IntakeRunner
 from service.lanes import Pace
 from service.monitoring import Monitor
@@ -157,7 +157,7 @@ def create_app(settings: Settings, platform: Platform | None = None) -> flask.Fl
     app.before_request(limits.admit)
     for finish in (record, harden, limits.tell):
         app.after_request(finish)
-    api = ProblemApi(app, settings)
+    api = DescribedApi(app, settings, WORDINGS)
     for blueprint in BLUEPRINTS:
         api.register_blueprint(blueprint)
     return app

@@ -17,7 +17,7 @@ from service import visiting
 from service.errors import MediaTypeRefused
 from service.limits import charges_itself
 from service.parsing import Blueprint, read_body
-from service.schemas.predictions import PredictionSchema, PredictRequestSchema
+from service.schemas.predictions import ANSWER, REQUEST
 from service.security import current_platform, requires
 
 # Absent, or what curl (a form) and browsers (text) say of a body that nobody described.
@@ -32,10 +32,10 @@ bp = Blueprint("predict", __name__, description="Predictions.")
 @bp.doc(
     requestBody={
         "required": True,
-        "content": {"application/json": {"schema": PredictRequestSchema}},
+        "content": {"application/json": {"schema": REQUEST}},
     }
 )
-@bp.alt_response(200, schema=PredictionSchema, success=True)
+@bp.alt_response(200, schema=ANSWER, success=True)
 @bp.alt_response(404, "NOT_FOUND")
 @charges_itself
 @requires(Permission.PREDICT)

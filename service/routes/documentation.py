@@ -43,7 +43,7 @@ POLICY: Final = (
 @public
 def openapi() -> flask.Response:
     """Give the OpenAPI 3.1 document of the whole API."""
-    return flask.jsonify(current_api.spec.to_dict())
+    return flask.jsonify(current_api.document)
 
 
 @bp.get("/docs")

@@ -11,12 +11,14 @@ from flask import request
 
 from auth.permissions import Permission
 from models.errors import InputTooLarge
+from service.description.headers import VISIBLE, referred
 from service.errors import InputMalformed, ModelRefused
 from service.limits import charge, charges_itself
 from service.operations import jobs, uploads
 from service.operations.jobs import JobView
 from service.operations.uploads import Wishes, read_digest
 from service.parsing import Blueprint, load_fields
+from service.schemas import described
 from service.schemas.jobs import FILE, JobSchema, UploadFormSchema, UploadSchema
 from service.security import current_platform, current_scope, requires
 from service.spools import UPLOAD, Admission
@@ -33,13 +35,19 @@ BODY: Final = {
     "content": {FORM: {"schema": UploadFormSchema}, "application/octet-stream": {"schema": FILE}},
 }
 DESCRIBED: Final = [
-    {"in": "header", "name": name, "schema": {"type": "string"}, "description": description}
-    for name, description in (
-        (FORMAT_HEADER, "The same as `format`."),
-        (DIGEST_HEADER, "The same as `digest`; Content-Digest (RFC 9530) is verified as well."),
-        ("Prefer", "`wait=N` (RFC 7240): answer when the version is there, or after N seconds."),
+    {
+        "in": "header",
+        "name": name,
+        "schema": {"type": "string"} | described(VISIBLE, most),
+        "description": description,
+    }
+    for name, most, description in (
+        (FORMAT_HEADER, 16, "The same as `format`."),
+        (DIGEST_HEADER, 80, "The same as `digest`; Content-Digest (RFC 9530) is verified as well."),
+        ("Prefer", 256, "`wait=N` (RFC 7240): answer once it is there, or after N seconds."),
     )
 ]
+MADE: Final = referred("Location", "Preference-Applied")
 
 bp = Blueprint("uploads", __name__, url_prefix="/models", description="Uploads of models.")
 
@@ -47,8 +55,11 @@ bp = Blueprint("uploads", __name__, url_prefix="/models", description="Uploads o
 @bp.post("/<string:model>/versions")
 @bp.doc(requestBody=BODY, parameters=DESCRIBED)
 @bp.arguments(UploadSchema, location="query")
-@bp.alt_response(201, schema=JobSchema, success=True)
-@bp.alt_response(202, schema=JobSchema, success=True)
+@bp.alt_response(201, schema=JobSchema, headers=MADE, success=True)
+@bp.alt_response(202, schema=JobSchema, headers=MADE, success=True)
+@bp.alt_response(409, "CONFLICT")
+@bp.alt_response(422, "UNPROCESSABLE_ENTITY")
+@bp.alt_response(507, "INSUFFICIENT_STORAGE")
 @charges_itself
 @requires(Permission.MODELS_WRITE)
 def upload_version(query: dict[str, Any], model: str) -> flask.Response:

@@ -4,19 +4,44 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from marshmallow import fields, validate
+from marshmallow import fields
 
-from service.schemas import AnswerSchema, StrictSchema, text
+from models.jobs import State
+from service.schemas import (
+    JOB,
+    LARGEST,
+    PRINCIPAL,
+    SHA_256,
+    AnswerSchema,
+    Flag,
+    StrictSchema,
+    alias_name,
+    choice,
+    model_name,
+    moment,
+    prose,
+    several,
+    spelled,
+    text,
+    version_number,
+    whole,
+)
 
 NOTE: Final = "Why it was uploaded; kept with the move of an alias."
-SHA_256: Final = "The SHA-256 that the model file has, in hexadecimal."
+DIGEST: Final = "The SHA-256 that the model file has, in hexadecimal."
 # OpenAPI 3.1, for a body that no schema of ours reads: it is handed on while it arrives.
-FILE: Final[dict[str, Any]] = {"type": "string", "contentMediaType": "application/octet-stream"}
+FILE: Final[dict[str, Any]] = {
+    "type": "string",
+    "format": "binary",
+    "contentMediaType": "application/octet-stream",
+    "maxLength": LARGEST,
+}
 FORM_PARTS: Final = {
     "file": FILE,
     "X": FILE | {"description": "Rows to try the model on: JSON, CSV, Parquet or npy."},
     "y": FILE | {"description": "The answers that it should give to them."},
 }
+STAGES: Final = [str(state) for state in State]
 
 
 class UploadSchema(StrictSchema):
@@ -24,13 +49,12 @@ class UploadSchema(StrictSchema):
 
     format = text(16, "skops, onnx, joblib, ...; by default the file tells.")
     promote = fields.Boolean(metadata={"description": "Make the version the champion."})
-    alias = text(63, "Point this alias at the version.")
+    alias = alias_name("Point this alias at the version.")
     note = text(200, NOTE)
-    version_policy = fields.String(
-        validate=validate.OneOf(["refuse", "accept"]),
-        metadata={"description": "Of a file that another version of its library saved."},
+    version_policy = choice(
+        ["refuse", "accept"], "Of a file that another version of its library saved."
     )
-    digest = text(80, SHA_256)
+    digest = text(80, DIGEST)
 
 
 class UploadFormSchema(UploadSchema):
@@ -44,32 +68,30 @@ class UploadFormSchema(UploadSchema):
 class EntrySchema(AnswerSchema):
     """One line of a job's log."""
 
-    at = fields.Float(required=True, metadata={"description": "Unix seconds."})
-    stage = fields.String(required=True)
-    note = fields.String(required=True)
+    at = moment(required=True)
+    stage = choice(STAGES, "How far the job had come.", required=True)
+    note = prose("What was found.", required=True)
 
 
 class JobSchema(AnswerSchema):
     """The intake of an upload: how far it has come, and what became of it."""
 
-    id = fields.String(required=True)
-    model = fields.String(required=True)
-    state = fields.String(
+    id = spelled(JOB, 64, "The job's name; it sorts by time.", required=True)
+    model = model_name(required=True)
+    state = choice(
+        STAGES,
+        "How far it has come, or how it ended.",
         required=True,
-        metadata={
-            "description": "received, verified, inspected, compiled or compared; "
-            "at the end ready, refused, failed or cancelled."
-        },
     )
-    format = fields.String(metadata={"description": "Absent where the file is to tell."})
-    digest = fields.String(required=True, metadata={"description": "SHA-256 of the file."})
-    size = fields.Integer(required=True, metadata={"description": "Bytes, rows included."})
-    promote = fields.Boolean(required=True)
-    alias = fields.String()
-    note = fields.String()
-    version = fields.Integer(metadata={"description": "The version that it became."})
-    problem = fields.String(metadata={"description": "Why it did not become one."})
-    created_by = fields.String(required=True)
-    created_at = fields.Float(required=True, metadata={"description": "Unix seconds."})
-    updated_at = fields.Float(required=True, metadata={"description": "Unix seconds."})
-    log = fields.List(fields.Nested(EntrySchema), required=True)
+    format = text(64, "Absent where the file is to tell.")
+    digest = spelled(SHA_256, 64, "SHA-256 of the file.", required=True)
+    size = whole("Bytes, rows included.", required=True)
+    promote = Flag(required=True)
+    alias = alias_name("The alias that is pointed at the version.")
+    note = prose(NOTE, most=200)
+    version = version_number("The version that it became.")
+    problem = prose("Why it did not become one.")
+    created_by = spelled(PRINCIPAL, 400, "Who uploaded the file.", required=True)
+    created_at = moment(required=True)
+    updated_at = moment(required=True)
+    log = several(fields.Nested(EntrySchema), "Each step.", required=True)

@@ -2,54 +2,76 @@
 
 from __future__ import annotations
 
-from typing import Any
+from marshmallow import fields
 
-from marshmallow import ValidationError, fields, validate
-
-from models.names import read_reference
-from service.schemas import AnswerSchema, StrictSchema, text
+from models.signature import METHODS
+from service.schemas import (
+    LARGEST,
+    PRINCIPAL,
+    AnswerSchema,
+    Flag,
+    StrictSchema,
+    alias_name,
+    anything,
+    choice,
+    model_name,
+    moment,
+    prose,
+    reference,
+    several,
+    spelled,
+    text,
+    version_number,
+    whole,
+)
 
 MOST_REASON = 200
-
-
-def reference(**options: Any) -> fields.Raw:
-    """A version's number or alias."""
-
-    def check(value: object) -> None:
-        if read_reference(value) is None:
-            raise ValidationError("neither a version's number, from 1, nor an alias")
-
-    described = {"description": "Version number or alias.", "type": ["integer", "string"]}
-    return fields.Raw(validate=check, metadata=described, **options)
+MOST_COLUMNS = 1_000_000
+STATES = ("active", "retired", "deleted", "outdated")
+LABEL = {
+    "description": "A label that a classifier may give.",
+    "oneOf": [
+        {"type": "string", "format": "text", "maxLength": LARGEST},
+        {"type": "number"},
+        {"type": "boolean"},
+    ],
+}
 
 
 class ColumnSchema(AnswerSchema):
     """One input column of a model."""
 
-    name = fields.String(required=True)
-    type = fields.String(required=True, metadata={"description": "number or text."})
-    values = fields.List(fields.String(), metadata={"description": "That the model knows."})
+    name = prose("How it is called.", most=LARGEST, required=True)
+    type = choice(["number", "text"], "What its values are.", required=True)
+    values = several(prose("A value.", most=LARGEST), "Texts that the model knows.", most=LARGEST)
 
 
 class ModelSchema(AnswerSchema):
     """A model as its members see it."""
 
-    name = fields.String(required=True)
+    name = model_name(required=True)
     default = fields.Boolean(required=True)
-    champion = fields.Integer(required=True)
-    versions = fields.List(fields.Integer(), required=True)
+    champion = version_number("The version that answers.", required=True)
+    versions = several(version_number(), "Those that are kept.", most=LARGEST, required=True)
 
 
 class ModelDetailSchema(ModelSchema):
     """A model with what its champion takes and gives."""
 
-    aliases = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True)
-    task = fields.String(required=True)
-    engine = fields.String(required=True)
-    methods = fields.List(fields.String(), required=True)
-    inputs = fields.List(fields.Nested(ColumnSchema), required=True)
-    classes = fields.List(fields.Raw(), metadata={"description": "Of a classifier."})
-    route = fields.Dict(metadata={"description": "Absent where the champion answers every call."})
+    aliases = fields.Dict(
+        keys=fields.String(),
+        values=version_number(),
+        required=True,
+        metadata={"description": "Which version each alias means.", "maxProperties": LARGEST},
+    )
+    task = spelled(r"[a-z]+", 32, "What it is for.", required=True)
+    engine = spelled(r"[a-z-]+", 64, "What answers for it.", required=True)
+    methods = several(
+        choice(METHODS, "A method."), "What it may be asked.", most=len(METHODS), required=True
+    )
+    inputs = several(fields.Nested(ColumnSchema), "Its columns.", most=MOST_COLUMNS, required=True)
+    classes = several(fields.Raw(metadata=LABEL), "Of a classifier.", most=LARGEST)
+    route = anything("Absent where the champion answers every call.")
 
 
 class ModelDeletionSchema(StrictSchema):
@@ -61,74 +83,64 @@ class ModelDeletionSchema(StrictSchema):
 class VersionSchema(AnswerSchema):
     """A version in a listing."""
 
-    model = fields.String(required=True)
-    version = fields.Integer(required=True)
-    state = fields.String(
-        required=True, metadata={"description": "active, retired, deleted or outdated."}
-    )
+    model = model_name(required=True)
+    version = version_number(required=True)
+    state = choice(STATES, "Only active ones answer.", required=True)
     pinned = fields.Boolean(required=True)
-    aliases = fields.List(fields.String(), required=True)
-    created_by = fields.String(required=True)
-    created_at = fields.Float(required=True, metadata={"description": "Unix seconds."})
-    estimator = fields.String()
-    engine = fields.String()
-    size = fields.Integer(metadata={"description": "Bytes that are stored."})
+    aliases = several(alias_name(), "Those that mean it.", required=True)
+    created_by = spelled(PRINCIPAL, 400, "Who brought it.", required=True)
+    created_at = moment(required=True)
+    estimator = prose("What it is.", most=400)
+    engine = spelled(r"[a-z-]+", 64, "What answers for it.")
+    size = whole("Bytes that are stored.")
 
 
 class IncidentSchema(AnswerSchema):
     """A time that a version ended the process that ran it, or that it was given up."""
 
-    at = fields.Float(required=True, metadata={"description": "Unix seconds."})
-    kind = fields.String(required=True, metadata={"description": "crashed or broken."})
-    detail = fields.String(required=True)
+    at = moment(required=True)
+    kind = choice(["crashed", "broken"], "What happened.", required=True)
+    detail = prose("What is known about it.", required=True)
 
 
 class VersionDetailSchema(VersionSchema):
     """A version with its signed manifest, which holds the parity report."""
 
-    manifest = fields.Dict(metadata={"description": "Absent of an outdated version."})
-    incidents = fields.List(fields.Nested(IncidentSchema), required=True)
+    manifest = anything("Absent of an outdated version.")
+    incidents = several(fields.Nested(IncidentSchema), "The latest.", required=True)
 
 
 class VersionChangeSchema(StrictSchema):
     """What may be changed of a version."""
 
-    state = fields.String(validate=validate.OneOf(["active", "retired"]))
-    pinned = fields.Boolean(
-        truthy={True},
-        falsy={False},
-        metadata={"description": "A pinned version cannot be deleted."},
-    )
+    state = choice(["active", "retired"], "Only active ones answer.")
+    pinned = Flag(metadata={"description": "A pinned version cannot be deleted."})
 
 
 class AliasSchema(AnswerSchema):
     """An alias, and where a rollback would lead."""
 
-    alias = fields.String(required=True)
-    version = fields.Integer(required=True)
-    previous = fields.Integer(metadata={"description": "Absent if it pointed nowhere before."})
+    alias = alias_name(required=True)
+    version = version_number(required=True)
+    previous = version_number("Absent if it pointed nowhere before.")
 
 
 class MoveSchema(AnswerSchema):
     """An alias pointed elsewhere."""
 
-    alias = fields.String(required=True)
-    from_number = fields.Integer(
-        data_key="from", metadata={"description": "Absent when it was made."}
-    )
-    to_number = fields.Integer(
-        data_key="to", metadata={"description": "Absent when it was removed."}
-    )
-    moved_by = fields.String(required=True)
-    moved_at = fields.Float(required=True, metadata={"description": "Unix seconds."})
-    reason = fields.String(required=True)
+    alias = alias_name(required=True)
+    from_number = version_number("Absent when it was made.", data_key="from")
+    to_number = version_number("Absent when it was removed.", data_key="to")
+    moved_by = spelled(PRINCIPAL, 400, "Who moved it.", required=True)
+    moved_at = moment(required=True)
+    reason = prose("Why, for the record.", most=MOST_REASON, required=True)
     is_rollback = fields.Boolean(data_key="rollback", required=True)
 
 
 class AliasDetailSchema(AliasSchema):
     """An alias with its latest moves, newest first."""
 
-    moves = fields.List(fields.Nested(MoveSchema), required=True)
+    moves = several(fields.Nested(MoveSchema), "The latest, newest first.", required=True)
 
 
 class ReasonSchema(StrictSchema):

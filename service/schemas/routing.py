@@ -2,48 +2,51 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from marshmallow import fields, validate
 
 from models.routes import BOUNDS, MOST_ARMS, MOST_HEADER, MOST_WEIGHT
-from service.schemas import AnswerSchema, StrictSchema, text
-
-REFERENCE: Final = {
-    "description": "Version number or alias.",
-    "type": ["integer", "string"],
-}
+from service.schemas import (
+    AnswerSchema,
+    Quantity,
+    StrictSchema,
+    choice,
+    counted,
+    model_name,
+    prose,
+    reference,
+    several,
+    text,
+    version_number,
+    whole,
+)
 
 
 class ArmSchema(StrictSchema):
     """A version and its share of the calls."""
 
-    version = fields.Raw(required=True, metadata=REFERENCE)
-    weight = fields.Integer(
-        required=True, strict=True, validate=validate.Range(min=0, max=MOST_WEIGHT)
-    )
+    version = reference(required=True)
+    weight = whole("Its share, relative to the others'.", most=MOST_WEIGHT, required=True)
 
 
 class ShadowSchema(StrictSchema):
     """A version that is asked in the background too."""
 
-    version = fields.Raw(required=True, metadata=REFERENCE)
-    share = fields.Float(
+    version = reference(required=True)
+    share = Quantity(
         validate=validate.Range(min=0, max=1, min_inclusive=False),
-        metadata={"description": "Of the calls; all by default."},
+        metadata={"description": "Of the calls; all by default.", "exclusiveMinimum": 0},
     )
 
 
 def _bound(name: str, description: str) -> fields.Float:
     least, most = BOUNDS[name]
     rule = validate.Range(min=least, max=most)
-    return fields.Float(validate=rule, metadata={"description": description})
+    return Quantity(validate=rule, metadata={"description": description})
 
 
 def _whole(name: str, description: str) -> fields.Integer:
     least, most = BOUNDS[name]
-    rule = validate.Range(min=int(least), max=int(most))
-    return fields.Integer(strict=True, validate=rule, metadata={"description": description})
+    return whole(description, least=int(least), most=int(most))
 
 
 class BoundsSchema(StrictSchema):
@@ -60,11 +63,13 @@ class RouteSchema(StrictSchema):
     """How calls that name no version are divided."""
 
     split = fields.List(
-        fields.Nested(ArmSchema), required=True, validate=validate.Length(min=1, max=MOST_ARMS)
+        fields.Nested(ArmSchema),
+        required=True,
+        validate=validate.Length(min=1, max=MOST_ARMS),
+        metadata={"description": "Versions and their shares."},
     )
-    sticky = fields.String(
-        validate=validate.OneOf(["caller", "header", "none"]),
-        metadata={"description": "What keeps to one version: the caller by default."},
+    sticky = choice(
+        ["caller", "header", "none"], "What keeps to one version: the caller by default."
     )
     header = text(MOST_HEADER, "The header whose value keeps to one version.")
     shadow = fields.Nested(ShadowSchema)
@@ -74,32 +79,34 @@ class RouteSchema(StrictSchema):
 class RouteQuerySchema(StrictSchema):
     """Over which time the counts go."""
 
-    seconds = fields.Integer(load_default=3600, validate=validate.Range(min=10, max=86_400))
+    seconds = counted("How far back the counts go.", least=10, most=86_400, default=3600)
 
 
 class ArmReportSchema(AnswerSchema):
     """What one version of a route did."""
 
-    version = fields.Raw(required=True, metadata=REFERENCE)
-    number = fields.Integer(metadata={"description": "Absent if it cannot serve."})
-    role = fields.String(required=True, metadata={"description": "live or shadow."})
-    weight = fields.Integer()
-    requests = fields.Integer(required=True)
-    errors = fields.Integer(required=True)
+    version = reference(required=True)
+    number = version_number("Absent if it cannot serve.")
+    role = choice(["live", "shadow"], "What it was asked for.", required=True)
+    weight = whole("Its share of the calls.", most=MOST_WEIGHT)
+    requests = whole("Calls.", required=True)
+    errors = whole("Calls that failed.", required=True)
     error_rate = fields.Float(required=True)
     p50_seconds = fields.Float()
     p95_seconds = fields.Float()
     p99_seconds = fields.Float()
-    rows_compared = fields.Integer(metadata={"description": "Of a shadow."})
+    rows_compared = whole("Of a shadow.")
     agreement = fields.Float(metadata={"description": "The share of rows answered alike."})
-    dropped = fields.Integer(metadata={"description": "Calls that a shadow was not asked about."})
+    dropped = whole("Calls that a shadow was not asked about.")
 
 
 class RouteReportSchema(AnswerSchema):
     """A model's route, and what its versions did."""
 
-    model = fields.String(required=True)
+    model = model_name(required=True)
     route = fields.Nested(RouteSchema, required=True)
-    note = fields.String(metadata={"description": "Why a version was taken out, if one was."})
-    seconds = fields.Integer(required=True)
-    versions = fields.List(fields.Nested(ArmReportSchema), required=True)
+    note = prose("Why a version was taken out, if one was.")
+    seconds = whole("How far back the counts go.", most=86_400, required=True)
+    versions = several(
+        fields.Nested(ArmReportSchema), "Each version of the route.", most=16, required=True
+    )

@@ -1,0 +1,1 @@
+"""The API's own description: OpenAPI 3.1, read off the rules that every call obeys."""

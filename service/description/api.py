@@ -1,0 +1,124 @@
+"""The OpenAPI document of the whole surface: what views declare, and what holds for them all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, Final
+
+import flask
+from flask_smorest import Api
+
+from config.settings import Settings
+from service.description.access import security_of
+from service.description.examples import add_examples
+from service.description.forms import Forms
+from service.description.headers import HEADERS, of_success
+from service.description.operations import Operation, rules_of
+from service.description.parameters import PATH
+from service.description.refusals import problems_of
+from service.schemas import MOST_LISTED
+from service.schemas.answers import ErrorSchema, MlflowErrorSchema, ProblemSchema
+from service.schemas.predictions import prediction_schemas
+from service.wording import Wordings
+
+Document = dict[str, Any]
+VERBS: Final = ("get", "put", "post", "delete", "patch")
+OF_DIALECTS: Final = {"Error": ErrorSchema, "MlflowError": MlflowErrorSchema}
+
+
+class DescribedApi(Api):  # type: ignore[misc]
+    """flask-smorest, whose document says of every call what holds for all of them."""
+
+    ERROR_SCHEMA = ProblemSchema
+
+    def __init__(self, app: flask.Flask, settings: Settings, wordings: Wordings) -> None:
+        self._wordings = wordings
+        super().__init__(app, spec_kwargs=_about(settings))
+        self.ma_plugin.converter.add_attribute_function(_property_names)
+        for name, schema in OF_DIALECTS.items():
+            self.spec.components.schema(name, schema=schema)
+        for name, described in prediction_schemas(settings).items():
+            self.spec.components.schema(name, described)
+
+    @cached_property
+    def document(self) -> Document:
+        """The whole document, made when it is first asked for."""
+        document: Document = self.spec.to_dict()
+        forms, rules = Forms(self._wordings), rules_of(self._app)
+        for path, item in document["paths"].items():
+            for verb in VERBS:
+                if verb in item:
+                    _complete(Operation.of(self._app, rules[path, verb], item[verb]), forms)
+            _limit_path(item)
+        document["components"] |= {"headers": HEADERS, "responses": forms.responses()}
+        return document
+
+    def _register_error_handlers(self) -> None:
+        """Leave the handlers of service.faults in place."""
+
+    def _register_etag_headers(self) -> None:
+        """Have none but our own."""
+
+    def _register_pagination_header(self) -> None:
+        """Have none: the next page's address is in a Link header."""
+
+
+def _complete(operation: Operation, forms: Forms) -> None:
+    """Say of one operation who may call it, and everything that it may answer."""
+    described = operation.described
+    described["operationId"] = operation.rule.endpoint.replace(".", "-")
+    described |= security_of(operation)
+    failures = forms.failures(operation.sample, problems_of(operation))
+    answers = {s: a for s, a in described["responses"].items() if s.startswith(("2", "3"))}
+    for answer in answers.values():
+        answer["headers"] = of_success(operation) | answer.get("headers", {})
+        _limit_lists(answer)
+    described["responses"] = answers | failures
+    add_examples(described)
+
+
+def _limit_path(item: Document) -> None:
+    for parameter in item.get("parameters", ()):
+        if parameter["in"] == "path":
+            parameter |= PATH[parameter["name"]]
+
+
+def _limit_lists(answer: Document) -> None:
+    for media in answer.get("content", {}).values():
+        if media["schema"].get("type") == "array":
+            media["schema"].setdefault("maxItems", MOST_LISTED)
+
+
+def _property_names(_converter: object, field: Any, **_: Any) -> Mapping[str, Any]:
+    """What members of an object may be called; apispec has no word for it."""
+    known = field.metadata.get("propertyNames")
+    return {"propertyNames": known} if known else {}
+
+
+def _about(settings: Settings) -> Document:
+    bearer = {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "An access token after RFC 9068, verified after RFC8725. The words beside "
+        "it are the permission that the token has to hold.",
+    }
+    basic = {"type": "http", "scheme": "basic", "description": "Of a service account (RFC 6749)."}
+    schemes = {"bearer": bearer, "basic": basic}
+    return {
+        "info": {
+            "description": "A secured, multi-tenant prediction platform.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+            "contact": {"name": "Whoever operates this installation", "url": settings.url},
+        },
+        "servers": [
+            {
+                "url": settings.url,
+                "description": "This installation, be it for production or a test.",
+                "x-internal": False,
+            }
+        ],
+        "components": {"securitySchemes": schemes},
+        "security": [{"bearer": []}],
+    }

@@ -1,0 +1,80 @@
+"""Examples of requests and answers, by operation; tests hold each against its schema."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+TOKEN: Final = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJ1c3JfMSJ9.c2lnbmF0dXJl"  # noqa: S105  # no secret
+TOKENS: Final = {
+    "access_token": TOKEN,
+    "refresh_token": "spr_1wPj3v",
+    "token_type": "Bearer",
+    "expires_in": 900,
+    "scope": "account models.read predict",
+}
+LINEAR: Final = {"name": "linear", "default": True, "champion": 2, "versions": [1, 2]}
+MOVE: Final = {
+    "alias": "champion",
+    "from": 1,
+    "to": 2,
+    "moved_by": "user:ben@acme",
+    "moved_at": 1790000000.5,
+    "reason": "trained on October",
+    "rollback": False,
+}
+ROUTE: Final = {
+    "split": [{"version": "champion", "weight": 95}, {"version": "canary", "weight": 5}],
+    "sticky": "caller",
+    "shadow": {"version": 7, "share": 0.1},
+    "bounds": {"error_rate": 0.02, "p95_ratio": 2, "least_requests": 50, "window_seconds": 60},
+}
+USER: Final = {"username": "ben", "role": "developer", "scope": "predict:linear"}
+CLIENT: Final = {"name": "nightly", "scope": "predict:linear"}
+
+REQUESTS: Final[dict[str, dict[str, Any]]] = {
+    "auth-login": {"tenant": "acme", "username": "ada", "password": "correct horse battery staple"},
+    "auth-refresh": {"refresh_token": "spr_1wPj3v"},
+    "auth-token": {"grant_type": "client_credentials", "scope": "predict:linear"},
+    "auth-revoke": {"token": TOKEN},
+    "auth-introspect": {"token": TOKEN},
+    "auth-password": {
+        "password": "correct horse battery staple",
+        "new_password": "staple battery horse correct",
+    },
+    "auth-otp": {"action": "confirm", "password": "correct horse battery staple", "otp": "123456"},
+    "predict-predict": {"features": [[5, 10], [1, 2]], "model": "linear", "version": 1},
+    "aliases-set_alias": {"version": 2, "reason": "trained on October"},
+    "versions-change_version": {"state": "retired", "pinned": False},
+    "routing-set_route": ROUTE,
+    "admin-create_user": USER,
+    "admin-change_user": {"state": "disabled"},
+    "admin-create_client": CLIENT | {"expires_in": 86_400},
+    "admin-set_limits": {"limits": {"requests_per_minute": 1000, "rows_per_day": None}},
+}
+ANSWERS: Final[dict[str, Any]] = {
+    "auth-login": TOKENS,
+    "auth-refresh": TOKENS,
+    "auth-token": {n: TOKENS[n] for n in ("access_token", "token_type", "expires_in", "scope")},
+    "auth-introspect": {"active": False},
+    "predict-predict": {"prediction": [15.0, 3.0], "model": "linear", "version": 1},
+    "models-list_models": [LINEAR],
+    "aliases-set_alias": MOVE,
+    "aliases-roll_back": MOVE | {"from": 2, "to": 1, "rollback": True},
+    "admin-create_user": USER | {"state": "active", "password": "Kz7-generated-9Qm"},
+    "admin-list_users": [USER | {"state": "active", "otp": False, "created_at": 1790000000.5}],
+    "admin-create_client": CLIENT | {"id": "cli_0a1b", "state": "active", "secret": "sps_9Qm"},
+    "health-live": {"status": "live"},
+    "health-ready": {"status": "ready", "checks": {"database": "ok", "sandbox": "full"}},
+}
+
+
+def add_examples(operation: dict[str, Any]) -> None:
+    """Put an operation's examples beside the schemas that they follow."""
+    name = operation["operationId"]
+    if name in REQUESTS:
+        for media in operation["requestBody"]["content"].values():
+            media.setdefault("example", REQUESTS[name])
+    if name in ANSWERS:
+        status = min(operation["responses"])
+        for media in operation["responses"][status]["content"].values():
+            media.setdefault("example", ANSWERS[name])

@@ -1,0 +1,67 @@
+"""Which refusals the rules of an operation lead to."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Final
+
+import auth.errors as auth_errors
+import models.errors as models_errors
+from service.description.operations import Operation
+from service.errors import (
+    BAD_REQUEST,
+    BUSY,
+    BY_STATUS,
+    INPUT,
+    INTERNAL,
+    INVALID_TOKEN,
+    MEDIA_TYPE_REFUSED,
+    NOT_FOUND,
+    TABLE,
+    TOO_LARGE,
+    UNAUTHENTICATED,
+    UNAVAILABLE,
+    Problem,
+    RateLimited,
+)
+
+ALWAYS: Final = (BAD_REQUEST, TABLE[RateLimited], INTERNAL, BUSY, UNAVAILABLE)
+OF_PERMISSIONS: Final = (UNAUTHENTICATED, INVALID_TOKEN, TABLE[auth_errors.PermissionMissing])
+OF_BODIES: Final = (INPUT, BY_STATUS[HTTPStatus.REQUEST_TIMEOUT], TOO_LARGE, MEDIA_TYPE_REFUSED)
+OF_PREDICTIONS: Final = (
+    NOT_FOUND,
+    *(
+        TABLE[kind]
+        for kind in (
+            models_errors.VersionRetired,
+            models_errors.VersionDeleted,
+            models_errors.VersionOutdated,
+            models_errors.VersionBroken,
+            models_errors.HostCrashed,
+            models_errors.DeadlineExceeded,
+            models_errors.RowsRefused,
+            models_errors.PredictionFailed,
+        )
+    ),
+)
+
+
+def problems_of(operation: Operation) -> list[Problem]:
+    """Every problem that an operation may answer with."""
+    problems = list(ALWAYS)
+    if not operation.is_public:
+        problems += OF_PERMISSIONS
+    if operation.rule.arguments:
+        problems.append(NOT_FOUND)
+    if operation.takes_body:
+        problems += OF_BODIES
+    if operation.predicts:
+        problems += OF_PREDICTIONS
+    return problems + _declared(operation)
+
+
+def _declared(operation: Operation) -> list[Problem]:
+    """Those that the view itself declares, by their status."""
+    statuses = [int(status) for status in operation.described["responses"] if status.isdigit()]
+    failing = [status for status in statuses if status >= HTTPStatus.BAD_REQUEST]
+    return [Problem(status, "declared", HTTPStatus(status).phrase) for status in failing]
