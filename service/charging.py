@@ -7,6 +7,7 @@ shared store is down they go on with a strict local share (config.counters.guard
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -97,6 +98,18 @@ def policies_of(verdict: Verdict) -> tuple[Policy, ...]:
     )
     closest = {"rows" in policy.name: policy for policy in reversed(policies)}
     return tuple(closest.values())
+
+
+def fields_of(policies: tuple[Policy, ...]) -> dict[str, str]:
+    """The IETF RateLimit fields that tell of limits."""
+    return {
+        "RateLimit-Policy": ", ".join(
+            f'"{p.name}";q={p.quota};w={math.ceil(p.window)}' for p in policies
+        ),
+        "RateLimit": ", ".join(
+            f'"{p.name}";r={max(0, p.remaining)};t={math.ceil(p.reset)}' for p in policies
+        ),
+    }
 
 
 def _charge(

@@ -51,28 +51,36 @@ def _answer_http(wordings: Wordings, error: HTTPException) -> flask.Response:
 
 def _answer_domain(wordings: Wordings, error: Exception) -> flask.Response:
     problem = problem_of(error)
-    if problem is INTERNAL:
-        log.error("unforeseen error", endpoint=request.endpoint, exc_info=error)
-    elif problem.status >= 500:
-        log.error("failing", problem=problem.name, reason=str(error))
-    elif not problem.tells:
-        log.info("refused", problem=problem.name, reason=str(error))
+    note(problem, error, endpoint=request.endpoint)
     response = _answer(wordings, problem, error)
     if isinstance(error, RateLimited):
         g.policies = error.policies
     if isinstance(error, CodingRefused):
         response.headers["Accept-Encoding"] = ", ".join(error.accepted)  # RFC 7694, section 3
-    seconds = _retry_after(error)
-    if seconds is not None and math.isfinite(seconds):
-        # Rounded up: a caller that comes back then must not be too early.
-        response.headers["Retry-After"] = str(max(1, math.ceil(seconds)))
+    seconds = retry_after(error)
+    if seconds is not None:
+        response.headers["Retry-After"] = str(seconds)
     return response
 
 
-def _retry_after(error: Exception) -> float | None:
-    if isinstance(error, HashingBusy):
-        return error.seconds
-    return error.retry_after if isinstance(error, RateLimited | TooBusy) else None
+def note(problem: Problem, error: Exception, *, endpoint: str | None) -> None:
+    """Log what a caller is not told of a refusal."""
+    if problem is INTERNAL:
+        log.error("unforeseen error", endpoint=endpoint, exc_info=error)
+    elif problem.status >= 500:
+        log.error("failing", problem=problem.name, reason=str(error))
+    elif not problem.tells:
+        log.info("refused", problem=problem.name, reason=str(error))
+
+
+def retry_after(error: Exception) -> int | None:
+    """After how many seconds to come back, if that is known, rounded up: never too early."""
+    seconds: float | None = error.seconds if isinstance(error, HashingBusy) else None
+    if isinstance(error, RateLimited | TooBusy):
+        seconds = error.retry_after
+    if seconds is None or not math.isfinite(seconds):
+        return None
+    return max(1, math.ceil(seconds))
 
 
 def _answer(wordings: Wordings, problem: Problem, error: Exception | None) -> flask.Response:

@@ -8,7 +8,6 @@ local share (config.counters.guarded).
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import flask
@@ -81,12 +80,7 @@ def tell(response: flask.Response) -> flask.Response:
     """Add the IETF RateLimit fields for the limits that the request was charged to."""
     policies: tuple[Policy, ...] = g.get("policies", ())
     if policies:
-        response.headers["RateLimit-Policy"] = ", ".join(
-            f'"{p.name}";q={p.quota};w={math.ceil(p.window)}' for p in policies
-        )
-        response.headers["RateLimit"] = ", ".join(
-            f'"{p.name}";r={max(0, p.remaining)};t={math.ceil(p.reset)}' for p in policies
-        )
+        response.headers.update(charging.fields_of(policies))
     return response
 
 

@@ -107,10 +107,15 @@ def recognise() -> None:
     if g.scope is not None:
         return
     if certificate is None and token is not None:
-        g.scope = _recognised(platform, platform.caches.callers, token, identity.identify)
+        g.scope = recognise_bearer(platform, token)
     elif certificate is not None and "Authorization" not in request.headers:
         known = platform.caches.certified
         g.scope = _recognised(platform, known, certificate, identity.identify_certificate)
+
+
+def recognise_bearer(platform: Platform, token: str) -> Scope | None:
+    """The scope of a bearer token if it was verified before; after a change, verified anew."""
+    return _recognised(platform, platform.caches.callers, token, identity.identify)
 
 
 def known_scope(platform: Platform, authorization: str) -> Scope | None:
@@ -164,7 +169,7 @@ def authorise() -> None:
     if access.permission is None:
         return
     g.scope = g.scope or _authenticate()
-    _require(g.scope, access.permission, (request.view_args or {}).get("model"))
+    require(g.scope, access.permission, (request.view_args or {}).get("model"))
 
 
 def access_of(app: flask.Flask, endpoint: str) -> Access | None:
@@ -172,9 +177,11 @@ def access_of(app: flask.Flask, endpoint: str) -> Access | None:
     return getattr(app.view_functions.get(endpoint), "access", None)
 
 
-def basic_credentials() -> tuple[str, str] | None:
-    """The identifier and secret of HTTP Basic credentials (RFC 7617), if the request has any."""
-    scheme, _, rest = request.headers.get("Authorization", "").partition(" ")
+def basic_credentials(authorization: str | None = None) -> tuple[str, str] | None:
+    """The identifier and secret of Basic credentials (RFC 7617), by default the request's."""
+    if authorization is None:
+        authorization = request.headers.get("Authorization", "")
+    scheme, _, rest = authorization.partition(" ")
     if scheme.lower() != "basic":
         return None
     try:
@@ -193,7 +200,8 @@ def bearer_token(authorization: str | None = None) -> str | None:
     return match[1] if match else None
 
 
-def _require(scope: Scope, permission: Permission, model: str | None) -> None:
+def require(scope: Scope, permission: Permission, model: str | None) -> None:
+    """Raise PermissionMissing unless the scope has the permission, on the model if one is named."""
     # Without a model in the path the operation checks the one that the body names.
     held = {grant.permission for grant in scope.principal.grants}
     if permission in PER_MODEL and model is None and permission in held:
