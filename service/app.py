@@ -24,7 +24,7 @@ from service.intake_runner import IntakeRunner
 from service.lanes import Pace
 from service.monitoring import Monitor
 from service.operations.guesses import counted_address
-from service.protocols import predict
+from service.protocols import open_inference, predict
 from service.routes import (
     admin,
     aliases,
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 BLUEPRINTS: Final = (
     auth.bp,
     predict.bp,
+    open_inference.bp,
     models.bp,
     versions.bp,
     aliases.bp,
@@ -60,14 +61,16 @@ BLUEPRINTS: Final = (
     health.bp,
     documentation.bp,
 )
-DIALECTS: Final = {"predict": "native"}  # of each blueprint that takes predictions
-WORDINGS: Final = Wordings()  # of each dialect whose clients expect words of their own
+# Of each blueprint that takes predictions.
+DIALECTS: Final = {"predict": "native", "open_inference": open_inference.DIALECT}
+# Of each dialect whose clients expect words of their own.
+WORDINGS: Final = Wordings([open_inference.WORDING])
 # What hashes passwords; werkzeug takes any number of slashes in front for one.
 HASHING_PATHS: Final = re.compile(
     r"/+(?:auth/(?:login|password|otp)|admin/users(?:/[^/]*/reset-password)?)"
 )
 # What opens a version first, wherever that runs.
-WAITING_PATHS: Final = re.compile(r"/+models/[^/]+/aliases/.+")
+WAITING_PATHS: Final = re.compile(r"/+models/[^/]+/aliases/.+|/v2/repository/models/[^/]+/load")
 INTAKE_SECONDS: Final = 5.0  # that a stopping worker gives an intake to stop as well
 UPLOAD_PATHS: Final = re.compile(r"/+models/[^/]+/versions")
 log = structlog.get_logger("sallyport.requests")
