@@ -210,11 +210,11 @@ class Telemetry:
             "shadows_dropped", "Calls that a shadow was not asked about for want of room."
         )
         self.log_waiting = self._gauge(
-            "prediction_log_waiting", "Calls that wait to be written to the prediction log."
+            "prediction_log_waiting_bytes", "What waits to be written to the prediction log."
         )
-        self.log_records = self._counter(
-            "prediction_log_records",
-            "Calls for the prediction log: written, or dropped.",
+        self.log_rows = self._counter(
+            "prediction_log_rows",
+            "Rows for the prediction log: offered, and what became of them.",
             "outcome",
         )
         self.spans = self._counter(

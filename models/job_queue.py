@@ -82,6 +82,12 @@ class Jobs:
         )
         return session.scalar(mine) or 0
 
+    def open_by_state(self, session: Session) -> dict[str, int]:
+        """How many jobs of all tenants have not ended, by how far they are."""
+        counts = select(JobRow.state, func.count()).where(JobRow.state.in_(OPEN))
+        found = {str(state): int(n) for state, n in session.execute(counts.group_by(JobRow.state))}
+        return dict.fromkeys(map(str, OPEN), 0) | found
+
     def show(self, session: Session, scope: TenantScope, job_id: str) -> Job:
         """One job of the tenant; raises JobNotFound."""
         return read_job(_find(session, scope, job_id))

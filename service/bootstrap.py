@@ -6,7 +6,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 import structlog
@@ -37,6 +37,7 @@ from config.epoch import Epoch, EpochCache
 from config.sealing import Sealer
 from config.settings import Settings
 from config.telemetry import Telemetry
+from config.tracing import Tracing
 from models.execution import Executor
 from models.job_queue import Jobs
 from models.register.artefacts import Artefacts
@@ -48,11 +49,13 @@ from models.routing.succession import Succession
 from models.routing.traffic import Traffic
 from models.uploads import Uploads
 from service.execution import Hosting, assemble_hosting
+from service.watching import watch_caches, watch_database, watch_shadows
 
 MANIFEST_KEY: Final = "manifest"
 CALLERS: Final = 10_000
 TENANTS: Final = 10_000
 ONE: Final = "one"
+TRACES_SECONDS: Final = 2.0  # that the last traces have to leave
 
 log = structlog.get_logger("sallyport.platform")
 
@@ -86,6 +89,7 @@ class Platform:
     clock: Callable[[], float]
     holder: str  # this process, among all that hold places in the counter store
     telemetry: Telemetry
+    tracing: Tracing
     database: Database
     counters: GuardedCounters
     statistics: Statistics
@@ -140,6 +144,7 @@ class Platform:
     def close(self) -> None:
         """Close what is open in this process."""
         self.shadows.stop()
+        self.tracing.close(TRACES_SECONDS)
         self.hosting.close()
         self.hasher.close()
         self.counters.close()
@@ -180,16 +185,22 @@ def assemble(
     )
     usage = UsageLedger(clock)
     counters = _counters(settings, telemetry, _seed(database, usage))
+    caches, holder = _caches(epoch, clock), f"{socket.gethostname()}:{os.getpid()}"
+    watch_database(telemetry, database)
+    watch_caches(telemetry, {field.name: getattr(caches, field.name) for field in fields(caches)})
+    serving = _serving(settings, registry, hosting.executor, clock)
+    watch_shadows(telemetry, serving["shadows"])
     return Platform(
         settings=settings,
         clock=clock,
-        holder=f"{socket.gethostname()}:{os.getpid()}",
+        holder=holder,
         telemetry=telemetry,
+        tracing=Tracing(settings, telemetry, instance=holder),
         database=database,
         counters=counters,
         statistics=Statistics(counters),
         epoch=epoch,
-        caches=_caches(epoch, clock),
+        caches=caches,
         authority=_authority(settings, sealer, clock),
         secrets=secrets,
         audit=AuditTrail(secrets, clock),
@@ -199,7 +210,7 @@ def assemble(
         artefacts=artefacts,
         hosting=hosting,
         **_identity(settings, sealer, clock),
-        **_serving(settings, registry, hosting.executor, clock),
+        **serving,
     )
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from config.database import Database
 from config.epoch import Epoch, EpochCache
 from config.settings import Settings
+from config.spans import note
 from config.telemetry import Telemetry
 from models.execution.hosts import HostExecutor
 from models.execution.in_process import InProcessExecutor
@@ -28,6 +29,7 @@ from models.register.registry import Registry
 from models.serving import ServingExecutor
 from models.versions import Version
 from service.hosting import hosts_socket, installed_flavours, parentage_of
+from service.watching import watch_cache, watch_engines
 
 VERSIONS: Final = 10_000
 
@@ -46,7 +48,7 @@ class WatchedIncidents:
     def __init__(self, database: Database, epoch: Epoch, clock: Callable[[], float]) -> None:
         self.kept = DatabaseIncidents(database, on_break=_raise_in(epoch), clock=clock)
         self._epoch = epoch
-        self._standings: EpochCache[str, Standing] = EpochCache(
+        self.standings: EpochCache[str, Standing] = EpochCache(
             epoch, VERSIONS, concerns=lambda standing: standing.tenant_id, clock=clock
         )
 
@@ -57,7 +59,7 @@ class WatchedIncidents:
 
     def open(self, version: Version) -> str | None:
         """Why a version is not to be run any more, or None while it may be."""
-        found = self._standings.fetch(
+        found = self.standings.fetch(
             version.id, lambda: Standing(version.tenant_id, self.kept.open(version))
         )
         return found.reason
@@ -114,12 +116,15 @@ def assemble_hosting(
     def observe(batch: int, seconds: float) -> None:
         telemetry.host_batch.observe(batch)
         telemetry.host_seconds.observe(seconds)
+        note("host", seconds, **{"sallyport.batch": batch})
 
     compiled = InProcessExecutor(
         lambda version: fetch(version, ENGINE),
         open_artefact,
         budget_bytes=settings.model_cache_bytes,
     )
+    watch_engines(telemetry, compiled)
+    watch_cache(telemetry, "standings", incidents.standings)
     native = HostExecutor(
         hosts, fetch, incidents, seconds=settings.predict_seconds, observe=observe
     )

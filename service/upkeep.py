@@ -28,6 +28,10 @@ def _renew_certificate(platform: Platform) -> None:
         signal_reload(platform.settings)
 
 
+def _look(platform: Platform) -> None:
+    platform.telemetry.look()
+
+
 class Upkeep:
     """A daemon thread; of all workers of an instance one at a time holds the lock and tidies."""
 
@@ -48,6 +52,7 @@ class Upkeep:
         self._thread.join()
         self._attempt(maintenance.flush_usage)
         self._attempt(routing.write_traffic)
+        self._attempt(_look)
 
     def _run(self) -> None:
         tick = 0
@@ -55,15 +60,18 @@ class Upkeep:
             tick += 1
             self._attempt(maintenance.follow_epoch)
             self._attempt(self._follow_counters)
+            self._attempt(_look)
             self._attempt(routing.write_traffic)
             if self._leads():
                 self._attempt(routing.keep_bounds)
             if tick % TICKS_PER_FLUSH == 0 and self._leads():
                 self._attempt(maintenance.flush_usage)
                 self._attempt(maintenance.follow_hosts)
+                self._attempt(maintenance.follow_jobs)
             if tick % TICKS_PER_TIDY == 1 and self._leads():
                 self._attempt(maintenance.tidy)
                 self._attempt(_renew_certificate)
+                self._attempt(maintenance.follow_certificate)
 
     def _attempt(self, work: Callable[[Platform], None]) -> None:
         # The next tick tries again; a store that is down must not end the upkeep of the rest.

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from numpy.typing import NDArray
 
+from config.spans import Attributes, Trace
 from models.errors import ModelsError
 from models.execution import Executor
 from models.routing.traffic import RouteKey, Traffic, agreeing_rows
@@ -41,6 +42,7 @@ class Shadowed:
     method: str
     features: Features
     answer: NDArray[Any]
+    trace: Trace | None = None  # where it is noted how the shadow did
 
     @property
     def cells(self) -> int:
@@ -59,11 +61,19 @@ class Shadows:
         self._changed = threading.Condition()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
+        self.dropped = 0  # calls that there was no room for
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait."""
+        with self._changed:
+            return sum(map(len, self._waiting.values()))
 
     def offer(self, call: Shadowed) -> None:
         """Have the shadow answer too, some time; returns at once."""
         with self._changed:
             if not self._has_room(call):
+                self.dropped += 1
                 self._traffic.dropped(call.route, call.shadow.id)
                 return
             self._waiting.setdefault(call.shadow.tenant_id, deque()).append(call)
@@ -125,8 +135,15 @@ class Shadows:
             )
         except ModelsError:
             self._traffic.answered(*whose, "shadow", 0.0, failed=True)
+            self._note(call, time.perf_counter() - started, failed=True)
             return
         seconds = time.perf_counter() - started
         self._traffic.answered(*whose, "shadow", seconds, failed=False)
+        self._note(call, seconds, failed=False)
         rows = row_count(call.features)
         self._traffic.compared(*whose, rows, agreeing_rows(call.answer, answer))
+
+    def _note(self, call: Shadowed, seconds: float, *, failed: bool) -> None:
+        if call.trace is not None:
+            found: Attributes = {"sallyport.version_id": call.shadow.id, "sallyport.failed": failed}
+            call.trace.note("shadow", seconds, found)

@@ -14,7 +14,13 @@ STATUS_SECONDS: Final = 0.2  # the rest of the upkeep waits for it
 
 def follow_epoch(platform: Platform) -> None:
     """See what another machine changed, or a process that died before it could tell."""
-    platform.telemetry.epoch.set(platform.epoch.refresh())
+    known = platform.epoch.current()
+    last = platform.epoch.refresh()
+    now, telemetry = platform.clock(), platform.telemetry
+    telemetry.epoch.set(last)
+    telemetry.epoch_read.set(now)
+    if last > known:  # an epoch is the time of its change, in microseconds, or a little later
+        telemetry.epoch_lag.observe(max(0.0, now - last / 1e6))
 
 
 def follow_hosts(platform: Platform) -> None:
@@ -29,6 +35,21 @@ def follow_hosts(platform: Platform) -> None:
         telemetry.host_bytes.labels(flavour).set(status["bytes"])
         for event, count in status["counts"].items():
             telemetry.host_events.labels(flavour, event).set(count)
+
+
+def follow_jobs(platform: Platform) -> None:
+    """Show how many intake jobs have not ended, and how far they are."""
+    with platform.database.read() as session:
+        counts = platform.jobs.open_by_state(session)
+    for state, count in counts.items():
+        platform.telemetry.jobs.labels(state).set(count)
+
+
+def follow_certificate(platform: Platform) -> None:
+    """Show until when the certificate that is served holds; add up what ended processes counted."""
+    served = platform.authority.describe()
+    platform.telemetry.expiry.labels(served.source).set(served.not_after)
+    platform.telemetry.tidy()
 
 
 def flush_usage(platform: Platform) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from auth.permissions import Permission
 from auth.scope import Scope
+from config.spans import CURRENT
 from models.errors import ModelsError
 from models.routing.plans import Plan
 from models.routing.shadows import Shadowed
@@ -81,7 +82,7 @@ def _ask_observed(
     seconds = time.perf_counter() - started
     platform.traffic.answered(route, version.id, "live", seconds, failed=False)
     if plan.shadow is not None and plan.wants_shadow():
-        call = Shadowed(route, plan.shadow, method, features, answers)
+        call = Shadowed(route, plan.shadow, method, features, answers, CURRENT.get())
         platform.shadows.offer(call)
     return answers
 
