@@ -119,6 +119,7 @@ class Served:
         """End the upkeep and the intakes after the last answer."""
         self.intakes.stop(seconds=INTAKE_SECONDS)
         self.platform.shadows.stop()
+        self.platform.prediction_logs.waiting.stop()
         self.upkeep.stop()
 
 

@@ -40,6 +40,8 @@ from config.telemetry import Telemetry
 from config.tracing import Tracing
 from models.execution import Executor
 from models.job_queue import Jobs
+from models.prediction_log.logs import PredictionLogs
+from models.prediction_log.writing import Outcome
 from models.register.artefacts import Artefacts
 from models.register.registry import Registry
 from models.requests.bounds import Bounds
@@ -124,6 +126,7 @@ class Platform:
     succession: Succession
     traffic: Traffic
     shadows: Shadows
+    prediction_logs: PredictionLogs
 
     def limits_of(self, tenant_id: str) -> TenantLimits:
         """The limits in force for a tenant."""
@@ -144,6 +147,7 @@ class Platform:
     def close(self) -> None:
         """Close what is open in this process."""
         self.shadows.stop()
+        self.prediction_logs.waiting.stop()
         self.tracing.close(TRACES_SECONDS)
         self.hosting.close()
         self.hasher.close()
@@ -209,6 +213,7 @@ def assemble(
         registry=registry,
         artefacts=artefacts,
         hosting=hosting,
+        prediction_logs=_prediction_logs(settings, database, tenants, telemetry, clock),
         **_identity(settings, sealer, clock),
         **serving,
     )
@@ -247,6 +252,21 @@ def _serving(
         "traffic": traffic,
         "shadows": Shadows(executor, traffic),
     }
+
+
+def _prediction_logs(
+    settings: Settings,
+    database: Database,
+    tenants: Tenants,
+    telemetry: Telemetry,
+    clock: Callable[[], float],
+) -> PredictionLogs:
+    def count(outcome: Outcome, rows: int) -> None:
+        telemetry.log_rows.labels(outcome).inc(rows)
+
+    logs = PredictionLogs.of(settings, database, tenants.data_key, count, clock)
+    telemetry.watch(lambda: telemetry.log_waiting.set(logs.waiting.waiting_bytes))
+    return logs
 
 
 def _caches(epoch: Epoch, clock: Callable[[], float]) -> Caches:

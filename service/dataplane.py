@@ -8,13 +8,14 @@ the gates and so cannot skip one.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from numpy.typing import NDArray
 
 from config.counters import Usage
+from models.prediction_log.excerpts import Call
 from models.requests.asked import Asked
 from models.routing.plans import Plan
 from models.tables import Features, row_count
@@ -65,15 +66,31 @@ def predict(visit: Visit, decode: Decode) -> Answer:
 
 def execute(visit: Visit, call: Admitted) -> dict[str, NDArray[Any]]:
     """What the version says to the rows of an admitted call, by each of its methods."""
+    noted = None if call.plan.log is None else _noted(visit, call)
     answers = {
         method: predictions.execute(
-            visit.platform, visit.scope, call.plan, call.version, method, call.features
+            visit.platform, visit.scope, call.plan, call.version, method, call.features, noted
         )
         for method in call.methods
     }
     visit.stages.done("compute")
     visit.answered(call.version, rows=row_count(call.features) * len(call.methods))
+    if noted is not None:
+        noted = replace(noted, seconds=visit.stages.spent["compute"] - noted.seconds)
+        predictions.log(visit.platform, call.plan, call.version, noted, call.features, answers)
     return answers
+
+
+def _noted(visit: Visit, call: Admitted) -> Call:
+    """Whose call it is, for its model's log; a call of many rows may come here in portions."""
+    return Call(
+        at=visit.platform.clock(),
+        request_id=visit.request_id,
+        principal_id=visit.scope.principal.id,
+        dialect=visit.dialect,
+        seconds=visit.stages.spent.get("compute", 0.0),  # before, until it is answered
+        first_row=visit.rows // len(call.methods),
+    )
 
 
 def _admit(visit: Visit, place: charging.Slot, decode: Decode) -> Admitted:

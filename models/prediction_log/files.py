@@ -63,20 +63,8 @@ class LogFiles:
         """Remove everything of a tenant."""
         self._store.delete_tenant(self._prefix + _checked(tenant_id))
 
-    def kept(self, tenant_id: str) -> list[str]:
-        """The identifiers of the segments of a tenant that have a file."""
-        addresses = self._store.addresses(self._prefix + _checked(tenant_id))
-        return [address.rpartition("/")[2] for address in addresses]
-
-    def delete_stray(self, tenant_id: str, segment_id: str) -> None:
-        """Remove a file that belongs to no segment."""
-        self._store.delete(self._place(tenant_id, segment_id))
-
     def _address(self, segment: Segment) -> str:
-        return self._place(segment.tenant_id, segment.id)
-
-    def _place(self, tenant_id: str, segment_id: str) -> str:
-        return f"{self._prefix}{_checked(tenant_id)}/{_checked(segment_id)}"
+        return f"{self._prefix}{_checked(segment.tenant_id)}/{_checked(segment.id)}"
 
 
 def _context(segment: Segment) -> dict[str, str]:

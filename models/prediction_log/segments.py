@@ -19,6 +19,8 @@ from models.register.entries import find_model
 from models.register.version_keys import TenantScope
 
 DAY_SECONDS: Final = 86_400
+ANNOUNCED: Final = ""  # the digest of what is not stored yet
+ANNOUNCED_SECONDS: Final = 3600.0
 PREFIX: Final = "seg_"
 TIME_DIGITS: Final = 12  # of Unix milliseconds, in hexadecimal: identifiers sort by their making
 
@@ -61,19 +63,9 @@ def new_segment_id(now: float) -> str:
     return f"{PREFIX}{int(now * 1000):0{TIME_DIGITS}x}{secrets.token_hex(8)}"
 
 
-def made_at(segment_id: str) -> float:
-    """When a segment of this identifier was made, in Unix time; raises ValueError for no such."""
-    return int(segment_id.removeprefix(PREFIX)[:TIME_DIGITS], 16) / 1000
-
-
 def day_of(at: float) -> str:
     """The day in UTC that the bounds of a day count by."""
     return datetime.fromtimestamp(at, UTC).date().isoformat()
-
-
-def expiry(segment: Segment, rule: LogRule) -> float:
-    """Until when a segment is kept."""
-    return segment.last_at + rule.terms.retention_days * DAY_SECONDS
 
 
 class Segments:
@@ -82,25 +74,27 @@ class Segments:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
 
-    def has_room(self, session: Session, rule: LogRule, *, rows: int, size: int) -> bool:
-        """Whether so many more rows and bytes are within what a day may have."""
-        query = select(
-            func.coalesce(func.sum(LogSegmentRow.rows), 0),
-            func.coalesce(func.sum(LogSegmentRow.bytes), 0),
-        ).where(
-            LogSegmentRow.model_id == rule.model_id,
-            LogSegmentRow.day == day_of(self._clock()),
-            LogSegmentRow.log_id == rule.id,
-        )
-        used_rows, used_bytes = session.execute(query).one()
+    def has_room(self, session: Session, rule: LogRule, *, rows: int) -> bool:
+        """Whether so many more rows are within what a day may have."""
+        used = self._used(session, (*_of(rule), LogSegmentRow.day == day_of(self._clock())))
         terms = rule.terms
-        fits = used_rows + rows <= terms.rows_per_day
-        return bool(fits and used_bytes + size <= terms.bytes_per_day)
+        return used.rows + rows <= terms.rows_per_day and used.bytes < terms.bytes_per_day
 
-    def add(self, session: Session, segment: Segment) -> None:
-        """Put a segment into the index, with its file stored already."""
-        session.add(LogSegmentRow(**{f.name: getattr(segment, f.name) for f in fields(Segment)}))
+    def announce(self, session: Session, segment: Segment) -> None:
+        """Enter a segment before it is stored; unless it is shown then, it expires soon."""
+        values = {field.name: getattr(segment, field.name) for field in fields(Segment)}
+        values |= {"digest": ANNOUNCED, "expires_at": segment.created_at + ANNOUNCED_SECONDS}
+        session.add(LogSegmentRow(**values))
         session.flush()
+
+    def show(self, session: Session, segment: Segment) -> bool:
+        """Show a segment that is stored; False if it is not announced any more."""
+        announced = update(LogSegmentRow).where(
+            LogSegmentRow.id == segment.id, LogSegmentRow.expires_at > 0
+        )
+        members = ("bytes", "digest", "expires_at")
+        values = {name: getattr(segment, name) for name in members}
+        return bool(session.scalar(announced.values(values).returning(LogSegmentRow.id)))
 
     def page(
         self,
@@ -134,13 +128,7 @@ class Segments:
 
     def kept(self, session: Session, rule: LogRule) -> Kept:
         """How much a log holds."""
-        query = select(
-            func.count(),
-            func.coalesce(func.sum(LogSegmentRow.rows), 0),
-            func.coalesce(func.sum(LogSegmentRow.bytes), 0),
-            func.min(LogSegmentRow.first_at),
-        ).where(*_of(rule), LogSegmentRow.expires_at > self._clock())
-        return Kept(*session.execute(query).one())
+        return self._used(session, (*_of(rule), *self._visible()))
 
     def expired(self, session: Session, *, limit: int) -> tuple[Segment, ...]:
         """Segments whose time is over, whosever they are."""
@@ -159,21 +147,30 @@ class Segments:
     def retain(self, session: Session, rule: LogRule) -> None:
         """Keep what is there as long as the terms say now."""
         span = rule.terms.retention_days * DAY_SECONDS
+        shown = (*_of(rule), LogSegmentRow.digest != ANNOUNCED)
         until = LogSegmentRow.last_at + span
-        session.execute(update(LogSegmentRow).where(*_of(rule)).values(expires_at=until))
-
-    def strays(self, session: Session, tenant_id: str, ids: Iterable[str]) -> set[str]:
-        """Those of these identifiers that no segment of the tenant has."""
-        own = select(LogSegmentRow.id).where(LogSegmentRow.tenant_id == tenant_id)
-        return set(ids) - set(session.scalars(own))
+        session.execute(update(LogSegmentRow).where(*shown).values(expires_at=until))
 
     def _shown(self, session: Session, scope: TenantScope, name: str) -> Any:
         model = find_model(session, scope, name)
         return select(LogSegmentRow).where(
             LogSegmentRow.model_id == model.id,
             LogSegmentRow.tenant_id == scope.tenant_id,
-            LogSegmentRow.expires_at > self._clock(),
+            *self._visible(),
         )
+
+    def _visible(self) -> tuple[Any, ...]:
+        return LogSegmentRow.digest != ANNOUNCED, LogSegmentRow.expires_at > self._clock()
+
+    def _used(self, session: Session, conditions: tuple[Any, ...]) -> Kept:
+        query = select(
+            func.count(),
+            func.coalesce(func.sum(LogSegmentRow.rows), 0),
+            func.coalesce(func.sum(LogSegmentRow.bytes), 0),
+            func.min(LogSegmentRow.first_at),
+        )
+        segments, rows, size, oldest = session.execute(query.where(*conditions)).one()
+        return Kept(segments, int(rows), int(size), oldest)
 
 
 def _of(rule: LogRule) -> tuple[Any, ...]:

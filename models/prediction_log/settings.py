@@ -92,9 +92,12 @@ class LogSettings:
         row = session.scalars(query).one_or_none()
         return _setting(row).rule if row is not None and row.enabled else None
 
-    def kept(self, session: Session, rule: LogRule) -> KeptLog | None:
-        """A log as it is by now; None if it was deleted, or made anew, meanwhile."""
-        row = session.get(PredictionLogRow, rule.model_id)
+    def kept(self, session: Session, rule: LogRule, *, lock: bool = False) -> KeptLog | None:
+        """A log as it is by now; None if it was deleted, or made anew, meanwhile.
+
+        Locked, one writer at a time adds to it.
+        """
+        row = session.get(PredictionLogRow, rule.model_id, with_for_update=lock)
         if row is None or row.id != rule.id:
             return None
         key = self._sealer(session, rule).open(row.sealed_key, _context(rule, row.id))

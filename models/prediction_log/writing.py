@@ -7,11 +7,9 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import starmap, zip_longest
 from typing import Literal
 
 import structlog
-from sqlalchemy.orm import Session
 
 from config.database import Database
 from config.sealing import Sealer
@@ -19,8 +17,9 @@ from models.errors import StoreUnavailable
 from models.prediction_log.excerpts import Excerpt
 from models.prediction_log.files import LogFiles
 from models.prediction_log.parquet import write_segment
-from models.prediction_log.segments import Segment, Segments, day_of, expiry, new_segment_id
+from models.prediction_log.segments import DAY_SECONDS, Segment, Segments, day_of, new_segment_id
 from models.prediction_log.settings import LogSettings
+from models.prediction_log.terms import LogRule
 
 log = structlog.get_logger("sallyport.prediction_log")
 
@@ -53,13 +52,20 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class _Stored:
+class _Work:
+    """A batch, the segment that it becomes, and what seals that."""
+
     batch: Batch
     segment: Segment
+    sealer: Sealer
 
 
 class SegmentWriter:
-    """Makes segments of batches; whatever fails loses the rows concerned, and is counted."""
+    """Makes segments of batches; whatever fails loses the rows concerned, and is counted.
+
+    A segment is announced in the index, then stored, then shown. One that was announced by a
+    process that ended is found by its expiry, with its file if there is one.
+    """
 
     def __init__(
         self,
@@ -79,84 +85,83 @@ class SegmentWriter:
 
     def write(self, batches: Sequence[Batch]) -> None:
         """Write batches, each to a file of its own; never raises."""
-        stored = [each for each in starmap(self._store, self._admit(batches)) if each is not None]
-        if stored:
-            self._enter(stored)
+        stored, failed = [], []
+        for work in self._announce(batches):
+            segment = self._store(work)
+            if segment is None:
+                failed.append(work)
+            else:
+                stored.append(replace(work, segment=segment))
+        self._show(stored, failed)
 
-    def _admit(self, batches: Sequence[Batch]) -> list[tuple[Batch, Sealer]]:
-        """The batches that are wanted still, each with what seals it."""
-        found: list[tuple[Batch, Sealer]] = []
+    def _announce(self, batches: Sequence[Batch]) -> list[_Work]:
+        """Enter the batches that are wanted still and that the day has room for."""
+        works: list[_Work] = []
         refused: list[tuple[Batch, Outcome]] = []
         try:
-            with self._database.read() as session:
+            with self._database.write() as session:
                 for batch in batches:
-                    kept = self._settings.kept(session, batch.first.rule)
+                    kept = self._settings.kept(session, batch.first.rule, lock=True)
                     if kept is None:
                         refused.append((batch, "gone"))
-                    elif not self._segments.has_room(session, kept.rule, rows=batch.rows, size=0):
+                    elif not self._segments.has_room(session, kept.rule, rows=batch.rows):
                         refused.append((batch, "bound"))
                     else:
-                        found.append((batch, kept.sealer))
+                        segment = self._segment(batch, kept.rule)
+                        self._segments.announce(session, segment)
+                        works.append(_Work(batch, segment, kept.sealer))
         except Exception as error:  # noqa: BLE001  nobody waits who could be told
             self._fail(batches, error)
             return []
         for batch, outcome in refused:
             self._count(outcome, batch.rows)
-        return found
+        return works
 
-    def _store(self, batch: Batch, sealer: Sealer) -> _Stored | None:
+    def _store(self, work: _Work) -> Segment | None:
         try:
-            content = write_segment(batch.excerpts)
-            segment = self._segment(batch, content)
-            self._files.put(segment, content, sealer)
+            content = write_segment(work.batch.excerpts)
+            digest = hashlib.sha256(content).hexdigest()
+            segment = replace(work.segment, bytes=len(content), digest=digest)
+            self._files.put(segment, content, work.sealer)
         except Exception as error:  # noqa: BLE001  as above
-            self._fail([batch], error)
+            self._fail([work.batch], error)
             return None
-        return _Stored(batch, segment)
+        return segment
 
-    def _enter(self, stored: Sequence[_Stored]) -> None:
-        """Show what is stored, unless its log has gone or a day has become full meanwhile."""
+    def _show(self, stored: Sequence[_Work], failed: Sequence[_Work]) -> None:
+        """Show what is stored, and take back what is not."""
+        if not stored and not failed:
+            return
         try:
             with self._database.write() as session:
-                outcomes = [self._add(session, each) for each in stored]
-        except Exception as error:  # noqa: BLE001  as above
-            self._fail([each.batch for each in stored], error)
-            outcomes = []
-        for each, outcome in zip_longest(stored, outcomes):
-            if outcome is not None:
-                self._count(outcome, each.batch.rows)
-            if outcome != "written":
-                self._remove(each.segment)
+                self._segments.forget(session, [work.segment for work in failed])
+                shown = [self._segments.show(session, work.segment) for work in stored]
+        except Exception as error:  # noqa: BLE001  as above; they expire as announced
+            self._fail([work.batch for work in stored], error)
+            return
+        for work, there in zip(stored, shown, strict=True):
+            self._count("written" if there else "gone", work.batch.rows)
+            if not there:
+                self._remove(work.segment)
 
-    def _add(self, session: Session, stored: _Stored) -> Outcome:
-        """Enter one segment, on the terms that are in force by now."""
-        kept = self._settings.kept(session, stored.batch.first.rule)
-        if kept is None:
-            return "gone"
-        segment = stored.segment
-        if not self._segments.has_room(session, kept.rule, rows=segment.rows, size=segment.bytes):
-            return "bound"
-        self._segments.add(session, replace(segment, expires_at=expiry(segment, kept.rule)))
-        return "written"
-
-    def _segment(self, batch: Batch, content: bytes) -> Segment:
+    def _segment(self, batch: Batch, rule: LogRule) -> Segment:
         first, now = batch.first, self._clock()
         times = [excerpt.call.at for excerpt in batch.excerpts]
         return Segment(
             id=new_segment_id(now),
-            tenant_id=first.rule.tenant_id,
-            model_id=first.rule.model_id,
-            log_id=first.rule.id,
+            tenant_id=rule.tenant_id,
+            model_id=rule.model_id,
+            log_id=rule.id,
             version=first.version.number,
             method=first.method,
             day=day_of(now),
             rows=batch.rows,
-            bytes=len(content),
-            digest=hashlib.sha256(content).hexdigest(),
+            bytes=0,
+            digest="",
             first_at=min(times),
             last_at=max(times),
             created_at=now,
-            expires_at=now,
+            expires_at=max(times) + rule.terms.retention_days * DAY_SECONDS,
         )
 
     def _fail(self, batches: Sequence[Batch], error: Exception) -> None:
@@ -166,5 +171,5 @@ class SegmentWriter:
             self._count("failed", batch.rows)
 
     def _remove(self, segment: Segment) -> None:
-        with suppress(StoreUnavailable):  # then the upkeep finds it
+        with suppress(StoreUnavailable):  # it is noise: its key is gone
             self._files.delete(segment)

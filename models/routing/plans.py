@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from models.errors import ModelsError, RouteNotFound, RouteRefused
 from models.names import Reference
+from models.prediction_log.terms import LogRule
 from models.records import ModelRow, RouteReportRow, RouteRow
 from models.register.entries import default_model, find_model, refuse_unloaded
 from models.register.registry import Registry
@@ -32,8 +33,8 @@ COUNTED: Final = ("requests", "errors", "seconds", "rows_compared", "rows_agreei
 class Plan:
     """The versions that calls of one name go to, with everything that must be known to choose.
 
-    Without a `route` there is one version, and nothing is observed. `until` is when the plan is
-    to be made anew, in Unix time.
+    Without a `route` there is one version, and nothing is observed; without a `log` nothing of
+    the calls is kept. `until` is when the plan is to be made anew, in Unix time.
     """
 
     versions: tuple[Version, ...]
@@ -43,6 +44,7 @@ class Plan:
     header: str | None = None
     shadow: Version | None = None
     shadow_share: float = 0.0
+    log: LogRule | None = None
     until: float = math.inf
 
     @property

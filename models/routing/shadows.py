@@ -10,6 +10,7 @@ import os
 import threading
 import time
 from collections import Counter, OrderedDict, deque
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -35,7 +36,7 @@ LOWEST_PRIORITY: Final = 19
 
 @dataclass(frozen=True, slots=True)
 class Shadowed:
-    """A call, and how it was answered."""
+    """A call, and how it was answered; `tell` hears what the shadow answered, and how soon."""
 
     route: RouteKey
     shadow: Version
@@ -142,6 +143,8 @@ class Shadows:
         self._note(call, seconds, failed=False)
         rows = row_count(call.features)
         self._traffic.compared(*whose, rows, agreeing_rows(call.answer, answer))
+        if call.tell is not None:
+            call.tell(answer, seconds)
 
     def _note(self, call: Shadowed, seconds: float, *, failed: bool) -> None:
         if call.trace is not None:

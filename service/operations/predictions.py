@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from auth.permissions import Permission
 from auth.scope import Scope
 from config.spans import CURRENT
 from models.errors import ModelsError
+from models.prediction_log.excerpts import Call
 from models.routing.plans import Plan
 from models.routing.shadows import Shadowed
 from models.routing.traffic import RouteKey
@@ -49,12 +51,16 @@ def execute(
     version: Version,
     method: str,
     features: Features,
+    noted: Call | None = None,
 ) -> NDArray[Any]:
-    """The version's answer to each row, by one of its methods."""
+    """The version's answer to each row, by one of its methods.
+
+    `noted` is whose call it is, where that is to be logged of what a shadow answers too.
+    """
     assert version.tenant_id == scope.tenant_id, "a version is resolved within its scope"
     if plan.route is None:
         return _ask(platform, version, method, features)
-    return _ask_observed(platform, plan, plan.route, version, method, features)
+    return _ask_observed(platform, plan, plan.route, version, method, features, noted)
 
 
 def _ask(platform: Platform, version: Version, method: str, features: Features) -> NDArray[Any]:
@@ -71,6 +77,7 @@ def _ask_observed(
     version: Version,
     method: str,
     features: Features,
+    noted: Call | None,
 ) -> NDArray[Any]:
     """Ask a version of a route, count how it did, and have the shadow asked too."""
     started = time.perf_counter()
@@ -82,9 +89,41 @@ def _ask_observed(
     seconds = time.perf_counter() - started
     platform.traffic.answered(route, version.id, "live", seconds, failed=False)
     if plan.shadow is not None and plan.wants_shadow():
-        call = Shadowed(route, plan.shadow, method, features, answers, CURRENT.get())
+        tell = _shadow_log(platform, plan, plan.shadow, noted, method, features)
+        call = Shadowed(route, plan.shadow, method, features, answers, CURRENT.get(), tell)
         platform.shadows.offer(call)
     return answers
+
+
+def log(
+    platform: Platform,
+    plan: Plan,
+    version: Version,
+    noted: Call,
+    features: Features,
+    answers: Mapping[str, NDArray[Any]],
+) -> None:
+    """Offer a call that was answered to its model's log; never raises, and waits for nothing."""
+    if plan.log is not None:
+        platform.prediction_logs.waiting.offer(plan.log, version, noted, features, answers)
+
+
+def _shadow_log(
+    platform: Platform,
+    plan: Plan,
+    shadow: Version,
+    noted: Call | None,
+    method: str,
+    features: Features,
+) -> Callable[[NDArray[Any], float], None] | None:
+    if noted is None:
+        return None
+
+    def tell(answer: NDArray[Any], seconds: float) -> None:
+        call = replace(noted, role="shadow", seconds=seconds)
+        log(platform, plan, shadow, call, features, {method: answer})
+
+    return tell
 
 
 def _plan(platform: Platform, scope: Scope, model: str | None, version: int | str | None) -> Plan:
@@ -98,4 +137,6 @@ def _plan(platform: Platform, scope: Scope, model: str | None, version: int | st
             return True
 
         new = platform.routing.plan(session, scope, model, version)
-        return platform.succession.follow((scope.tenant_id, model, version), new, serves)
+        found = platform.succession.follow((scope.tenant_id, model, version), new, serves)
+        name = found.versions[0].model
+        return replace(found, log=platform.prediction_logs.settings.rule(session, scope, name))
