@@ -44,6 +44,7 @@ class Shadowed:
     features: Features
     answer: NDArray[Any]
     trace: Trace | None = None  # where it is noted how the shadow did
+    tell: Callable[[NDArray[Any], float], None] | None = None
 
     @property
     def cells(self) -> int:
