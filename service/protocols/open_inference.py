@@ -160,16 +160,6 @@ def index() -> flask.Response:
     return _json(models.index(current_platform(), current_scope(), ready=only_ready))
 
 
-@bp.post(f"{REPOSITORY}/models/<string:model>/load")
-@bp.doc(requestBody={"content": {JSON: {"schema": shapes.SWITCH}}})
-@bp.alt_response(200, schema=shapes.LOADED, success=True)
-@requires(Permission.MODELS_WRITE)
-def load(model: str) -> flask.Response:
-    """Let a model answer again that was unloaded; its champion is opened first."""
-    repository.load(current_platform(), current_scope(), model, _parameters())
-    return _json({"name": model, "load": True})
-
-
 @bp.post(f"{REPOSITORY}/models/<string:model>/unload")
 @bp.doc(requestBody={"content": {JSON: {"schema": shapes.SWITCH}}})
 @bp.alt_response(200, schema=shapes.UNLOADED, success=True)
@@ -178,6 +168,16 @@ def unload(model: str) -> flask.Response:
     """Let a model answer nobody until it is loaded again, in every dialect and on every worker."""
     repository.unload(current_platform(), current_scope(), model, _parameters())
     return _json({"name": model, "unload": True})
+
+
+@bp.post(f"{REPOSITORY}/models/<string:model>/load")
+@bp.doc(requestBody={"content": {JSON: {"schema": shapes.SWITCH}}})
+@bp.alt_response(200, schema=shapes.LOADED, success=True)
+@requires(Permission.MODELS_WRITE)
+def load(model: str) -> flask.Response:
+    """Let a model answer again that was unloaded; its champion is opened first."""
+    repository.load(current_platform(), current_scope(), model, _parameters())
+    return _json({"name": model, "load": True})
 
 
 @dataclass(slots=True)
