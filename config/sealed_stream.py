@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import io
 import os
+from collections import OrderedDict
+from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Final
 
 from cryptography.exceptions import InvalidTag
@@ -27,6 +29,17 @@ KEY_BYTES: Final = 32
 TAG_BYTES: Final = 16
 PART_BYTES: Final = 256 * 1024
 HEADER_BYTES: Final = len(MAGIC) + SALT_BYTES
+KEPT_PARTS: Final = 32  # as many columns may be read side by side
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A finished stream, and all that opens it: a descriptor of its file, its key and its size."""
+
+    descriptor: int
+    key: bytes = field(repr=False)
+    size: int
+    purpose: str
 
 
 class SealedWriter:
@@ -139,6 +152,79 @@ class Unsealed(io.RawIOBase):
         if not self._left:
             self._reader.finish()
         return size
+
+
+class UnsealedAnywhere(io.RawIOBase):
+    """A sealed stream of a known size as a file to read from anywhere.
+
+    Every byte that it returns is authentic and in its place; raises SealBroken. Some of the parts
+    that were read last are kept.
+    """
+
+    def __init__(self, file: io.FileIO, sealed: Sealed) -> None:
+        self._file = file
+        self._size = sealed.size
+        self._count = max(1, -(-sealed.size // PART_BYTES))
+        self._position = 0
+        self._parts: OrderedDict[int, memoryview] = OrderedDict()
+        header = file.read(HEADER_BYTES)
+        if header is None or len(header) != HEADER_BYTES or not header.startswith(MAGIC):
+            raise SealBroken("the header")
+        self._header = header
+        self._cipher = AESGCM(_derive(sealed.key, header[len(MAGIC) :], sealed.purpose))
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def tell(self) -> int:
+        """Where the next byte is read from."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Read from another place next."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        if base + offset < 0:
+            raise ValueError("a place before the beginning")
+        self._position = base + offset
+        return self._position
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """Fill the buffer as far as the stream goes."""
+        target = memoryview(buffer).cast("B")
+        filled = 0
+        while filled < len(target) and self._position < self._size:
+            number, start = divmod(self._position, PART_BYTES)
+            piece = self._part(number)[start : start + len(target) - filled]
+            target[filled : filled + len(piece)] = piece
+            filled += len(piece)
+            self._position += len(piece)
+        return filled
+
+    def _part(self, number: int) -> memoryview:
+        if number not in self._parts:
+            if len(self._parts) >= KEPT_PARTS:
+                self._parts.popitem(last=False)
+            self._parts[number] = memoryview(self._open_part(number))
+        self._parts.move_to_end(number)
+        return self._parts[number]
+
+    def _open_part(self, number: int) -> bytes:
+        last = number == self._count - 1
+        size = self._size - number * PART_BYTES if last else PART_BYTES
+        self._file.seek(HEADER_BYTES + number * (PART_BYTES + TAG_BYTES))
+        sealed = bytearray(size + TAG_BYTES)
+        view, filled = memoryview(sealed), 0
+        while filled < len(sealed) and (count := self._file.readinto(view[filled:])):
+            filled += count
+        try:
+            return self._cipher.decrypt(_nonce(number, last=last), sealed, self._header)
+        except (InvalidTag, ValueError):
+            raise SealBroken(f"part {number + 1}") from None
 
 
 def _derive(master_key: bytes, salt: bytes, purpose: str) -> bytes:

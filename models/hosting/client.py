@@ -42,7 +42,7 @@ class TooLate(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
-    """A process that takes one model file apart at the other end of `connection`."""
+    """A process that takes one file apart at the other end of `connection`."""
 
     pid: int
     connection: socket.socket
@@ -116,8 +116,15 @@ class HostsClient:
 
     def workshop(self, *, memory_bytes: int, seconds: float) -> Workshop:
         """Open a workshop, which is ended after so long, or when its connection is closed."""
+        return self._open("workshop", memory_bytes, seconds)
+
+    def reader(self, *, memory_bytes: int, seconds: float) -> Workshop:
+        """Open a workshop for a file of rows, which predictions wait for."""
+        return self._open("reader", memory_bytes, seconds)
+
+    def _open(self, kind: str, memory_bytes: int, seconds: float) -> Workshop:
         self._renew_after_fork()
-        order = {"do": "workshop", "memory_bytes": memory_bytes, "seconds": seconds}
+        order = {"do": kind, "memory_bytes": memory_bytes, "seconds": seconds}
         patience = time.monotonic() + max(seconds, IMPORT_SECONDS)
         reply, descriptors = self._order_patiently(order, patience)
         return Workshop(reply["pid"], socket.socket(fileno=descriptors[0]))

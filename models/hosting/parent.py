@@ -33,7 +33,7 @@ from models.hosting.offspring import Offspring
 from models.hosting.population import AllBusy, Hosted, Population
 from models.hosting.probe import probe
 from models.hosting.starting import HostLimits
-from models.hosting.workshops import Workshop, Workshops
+from models.hosting.workshops import MOST_READERS, Workshop, Workshops
 
 log = logging.getLogger(__name__)
 
@@ -60,12 +60,14 @@ class Parent:
         nursery: Nursery,
         population: Population,
         workshops: Workshops,
+        readers: Workshops,
         report: SandboxReport,
         flavour: str,
     ) -> None:
         self._nursery = nursery
         self._population = population
         self._workshops = workshops
+        self._readers = readers
         self._report = report
         self._flavour = flavour
         self._selector = selectors.DefaultSelector()
@@ -75,7 +77,8 @@ class Parent:
         self._hand_over_at: float | None = None
         self._orders: dict[str, Callable[[orders.Order], Reply]] = {
             "host": self._host,
-            "workshop": self._workshop,
+            "workshop": partial(self._workshop, workshops),
+            "reader": partial(self._workshop, readers),
             "kill": self._kill,
             "forget": self._forget,
             "fate": self._fate,
@@ -100,6 +103,7 @@ class Parent:
             if time.monotonic() >= next_look:
                 self._population.look_after()
                 self._workshops.look_after()
+                self._readers.look_after()
                 if self._hand_over_at is not None and time.monotonic() >= self._hand_over_at:
                     self._hand_over()
                 next_look = time.monotonic() + LOOK_SECONDS
@@ -109,7 +113,8 @@ class Parent:
             return False
         if self._listener is not None:
             return not self._customers
-        return not self._population.hosts and not self._workshops.living
+        living = self._population.hosts, self._workshops.living, self._readers.living
+        return not any(living)
 
     def _watch(self, source: Any, react: Callable[[], object]) -> None:
         self._selector.register(source, selectors.EVENT_READ, react)
@@ -217,19 +222,19 @@ class Parent:
         fate = self._population.ended(host)
         log.info("host %d has ended: %s", host.number, fate)
 
-    def _workshop(self, order: orders.Order) -> Reply:
+    def _workshop(self, workshops: Workshops, order: orders.Order) -> Reply:
         self._nursery.prepare()
-        if self._workshops.is_full:
-            return {"error": "too many model files are taken apart", "busy": True}, [], ()
-        workshop, connection = self._workshops.open(
+        if workshops.is_full:
+            return {"error": "too many files are taken apart", "busy": True}, [], ()
+        workshop, connection = workshops.open(
             memory_bytes=int(order["memory_bytes"]), seconds=float(order["seconds"])
         )
-        self._attend(workshop.process, partial(self._workshop_ended, workshop))
+        self._attend(workshop.process, partial(self._workshop_ended, workshops, workshop))
         return {"pid": workshop.process.pid}, [connection], ()
 
-    def _workshop_ended(self, workshop: Workshop) -> None:
+    def _workshop_ended(self, workshops: Workshops, workshop: Workshop) -> None:
         self._leave(workshop.process)
-        fate = self._workshops.ended(workshop)
+        fate = workshops.ended(workshop)
         log.info("workshop %d has ended: %s", workshop.process.pid, fate)
 
     def _kill(self, order: orders.Order) -> Reply:
@@ -267,6 +272,7 @@ class Parent:
             "bytes": self._population.bytes,
             "hosts": self._population.describe(),
             "workshops": self._workshops.describe(),
+            "readers": self._readers.describe(),
             "counts": dict(self._population.counts),
         }
         return content, [], ()
@@ -317,6 +323,7 @@ def main(arguments: Sequence[str], craft: Craft) -> None:
         nursery,
         Population(limits, nursery, level=options.level, threads=threads),
         Workshops(nursery, level=options.level, threads=threads),
+        Workshops(nursery, level=options.level, threads=threads, most=MOST_READERS, niceness=0),
         report,
         options.flavour,
     )

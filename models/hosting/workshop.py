@@ -1,8 +1,8 @@
-"""The workshop's side of an intake: one order, carried out within the sandbox.
+"""The workshop's side: one order, carried out within the sandbox.
 
 An order brings the file as a descriptor. `convert` opens what may run code and writes it anew as
-skops; `prepare` makes a version of what does not. Nothing that is said here is trusted by who
-receives it.
+skops; `prepare` makes a version of what does not; `read` hands on the rows of a file of rows.
+Nothing that is said here is trusted by who receives it.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from models.errors import EstimatorRefused, FormatRefused, GivenRowsRefused, Int
 from models.formats import FORMATS
 from models.handlers import handler_of
 from models.hosting.messages import Bounds, Message, MessagesEnded, receive, send
+from models.hosting.reader import READ, serve_reader
 from models.preparation import Origin, prepare
 from models.stages import CONTENTS, Prepared, Stage
 
-ORDER: Final = Bounds(head=64 * 1024)
+ORDER: Final = Bounds(head=16 * 1024**2)  # the names of a million columns
 CHUNK_BYTES: Final = 16 * 1024**2
 MOST_TEXT: Final = 2_000
 
@@ -35,6 +36,9 @@ def serve_workshop(connection: socket.socket) -> None:
     """Carry out the order that comes over the connection, answer it, and return."""
     try:
         order = receive(connection, ORDER, patience=lambda: None)
+        if order.kind == READ:
+            serve_reader(connection, order)
+            return
         with _refusals(connection):
             send(connection, ORDERS[order.kind](order, connection))
     except MessagesEnded:

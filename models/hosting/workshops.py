@@ -1,4 +1,4 @@
-"""Workshops: throwaway children that take one model file apart, and end."""
+"""Workshops: throwaway children that take one file apart, and end."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from models.hosting.nursery import Nursery
 from models.hosting.offspring import Offspring
 
 MOST_WORKSHOPS: Final = 16
+MOST_READERS: Final = 32
 NICENESS: Final = 10  # predictions go before intakes
 
 
@@ -32,18 +33,28 @@ class Workshop:
 
 
 class Workshops:
-    """All workshops of one parent."""
+    """All workshops of one kind of one parent."""
 
-    def __init__(self, nursery: Nursery, *, level: Level, threads: bool) -> None:
+    def __init__(
+        self,
+        nursery: Nursery,
+        *,
+        level: Level,
+        threads: bool,
+        most: int = MOST_WORKSHOPS,
+        niceness: int = NICENESS,
+    ) -> None:
         self._nursery = nursery
         self._level = level
         self._threads = threads
+        self._most = most
+        self._niceness = niceness
         self.living: list[Workshop] = []
 
     @property
     def is_full(self) -> bool:
         """Whether no further one may be opened now."""
-        return len(self.living) >= MOST_WORKSHOPS
+        return len(self.living) >= self._most
 
     def open(self, *, memory_bytes: int, seconds: float) -> tuple[Workshop, socket.socket]:
         """Have a workshop forked; raises OSError. The socket is its customer's."""
@@ -51,7 +62,7 @@ class Workshops:
         confinement = Confinement(
             memory_bytes=memory_bytes,
             threads=self._threads,
-            niceness=NICENESS,
+            niceness=self._niceness,
             cpu_seconds=int(seconds) + 1,
             level=self._level,
         )

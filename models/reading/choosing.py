@@ -1,0 +1,61 @@
+"""Which column of a file is which of the model's: by name where both have names, else by place."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from models.reading import Unreadable
+from models.wanted import Wanted
+
+SHOWN: Final = 3
+LONGEST_NAME: Final = 100
+
+
+def choose(given: Sequence[str], wanted: Wanted) -> list[int]:
+    """The place in the file of each of the model's columns; raises Unreadable."""
+    if set(given) == set(wanted.names) and len(given) == wanted.count:
+        return [given.index(name) for name in wanted.names]
+    if wanted.named and not _are_numbers(given):
+        _refuse_other_names(given, wanted)
+    choose_by_place(len(given), wanted)
+    return list(range(wanted.count))
+
+
+def choose_by_place(count: int, wanted: Wanted) -> None:
+    """Raise Unreadable unless there are as many columns as the model takes."""
+    if count != wanted.count:
+        raise Unreadable(
+            f"{count} columns, where the model takes {wanted.count} ({_listed(wanted.names)})"
+        )
+
+
+def named(name: str) -> str:
+    """A name as it is shown: cut to a length."""
+    return repr(name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}...")
+
+
+def _are_numbers(given: Sequence[str]) -> bool:
+    """Whether columns have the names that pandas gives to those without any."""
+    return list(given) == [str(number) for number in range(len(given))]
+
+
+def _refuse_other_names(given: Sequence[str], wanted: Wanted) -> None:
+    repeated = [name for name, count in Counter(given).items() if count > 1]
+    if repeated:
+        raise Unreadable(f"the column {named(repeated[0])} is there more than once")
+    known, there = frozenset(wanted.names), frozenset(given)
+    for name in given:
+        if name not in known:
+            shown = _listed(wanted.names)
+            raise Unreadable(f"{named(name)} is no column of the model, which has {shown}")
+    for position, name in enumerate(wanted.names):
+        if name not in there:
+            problem = f"there is no column {named(name)}, which the model takes"
+            raise Unreadable(problem, column=position)
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(name[:LONGEST_NAME] for name in names[:SHOWN])
+    return shown + (", ..." if len(names) > SHOWN else "")
