@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import flask
-import structlog
 from flask import g, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -17,12 +15,13 @@ from config import migrations
 from config.logging import configure_logging
 from config.settings import Settings
 from config.telemetry import NO_DIALECT
-from service import faults, limits, security
+from service import faults, limits, observing, security
 from service.bootstrap import Platform, assemble
 from service.description.api import DescribedApi
 from service.intake_runner import IntakeRunner
 from service.lanes import Pace
 from service.monitoring import Monitor
+from service.observing import Call, Outcome
 from service.operations.guesses import counted_address
 from service.protocols import open_inference, predict
 from service.routes import (
@@ -38,9 +37,7 @@ from service.routes import (
     uploads,
     versions,
 )
-from service.stages import Stages
 from service.upkeep import Upkeep
-from service.visits import Visit
 from service.wording import Wordings
 
 if TYPE_CHECKING:
@@ -73,7 +70,6 @@ HASHING_PATHS: Final = re.compile(
 WAITING_PATHS: Final = re.compile(r"/+models/[^/]+/aliases/.+|/v2/repository/models/[^/]+/load")
 INTAKE_SECONDS: Final = 5.0  # that a stopping worker gives an intake to stop as well
 UPLOAD_PATHS: Final = re.compile(r"/+models/[^/]+/versions")
-log = structlog.get_logger("sallyport.requests")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +126,7 @@ def create_application(settings: Settings) -> Served:
     migrations.check(platform.database)
     platform.authority.describe()
     platform.signer()
+    platform.tracing.open()
     upkeep = Upkeep(platform)
     upkeep.start()
     intakes = IntakeRunner(platform)
@@ -169,45 +166,25 @@ def create_app(settings: Settings, platform: Platform | None = None) -> flask.Fl
 
 def begin() -> None:
     """Give the request an identifier that the answer and every log line carry."""
-    g.stages = Stages()
-    g.request_id = secrets.token_hex(8)
-    structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(request_id=g.request_id)
+    call = observing.begin(security.current_platform(), request.headers.get)
+    g.call, g.stages, g.request_id = call, call.stages, call.request_id
 
 
 def record(response: flask.Response) -> flask.Response:
     """Count and log the answer; who asked appears as an opaque identifier."""
-    telemetry = security.current_platform().telemetry
-    stages: Stages = g.stages
-    endpoint, seconds = request.endpoint or "unrouted", stages.total
-    # A method that nothing here has may be any word, and each would be kept for ever.
-    method = request.method if request.endpoint else "any"
-    telemetry.requests.labels(endpoint, method, str(response.status_code)).inc()
-    dialect = _dialect()
-    telemetry.request_seconds.labels(endpoint, dialect).observe(seconds)
-    if "problem" in g:
-        telemetry.refusals.labels(g.problem, dialect).inc()
-    if "compute" in stages.spent:  # predictions alone: other durations may tell what is secret
-        stages.done("encode")
-        telemetry.staged(dialect, stages.spent)
-        spent = [*stages.spent.items(), ("total", seconds)]
-        response.headers["Server-Timing"] = ", ".join(f"{n};dur={s * 1000:.3f}" for n, s in spent)
-    scope = g.get("scope")
-    log.debug(
-        "answered",
-        endpoint=endpoint,
-        status=response.status_code,
-        seconds=round(seconds, 6),
-        tenant=scope.tenant_id if scope else None,
-        principal=scope.principal.id if scope else None,
-    )
+    call: Call = g.call
+    call.scope, call.visit, call.problem = g.get("scope"), g.get("visit"), g.get("problem")
+    call.dialect = DIALECTS.get(request.blueprint or "", NO_DIALECT)
+    outcome = Outcome(status=response.status_code)
+    if request.endpoint and request.url_rule:
+        outcome = Outcome(
+            status=response.status_code,
+            endpoint=request.endpoint,
+            method=request.method,
+            route=request.url_rule.rule,
+        )
+    response.headers.extend(observing.finish(call, outcome))
     return response
-
-
-def _dialect() -> str:
-    """The dialect of the current request, also where it is refused before anybody reads it."""
-    visit: Visit | None = g.get("visit")
-    return visit.dialect if visit else DIALECTS.get(request.blueprint or "", NO_DIALECT)
 
 
 def harden(response: flask.Response) -> flask.Response:

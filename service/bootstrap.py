@@ -191,7 +191,7 @@ def assemble(
     counters = _counters(settings, telemetry, _seed(database, usage))
     caches, holder = _caches(epoch, clock), f"{socket.gethostname()}:{os.getpid()}"
     watch_database(telemetry, database)
-    watch_caches(telemetry, {field.name: getattr(caches, field.name) for field in fields(caches)})
+    watch_caches(telemetry, caches)
     serving = _serving(settings, registry, hosting.executor, clock)
     watch_shadows(telemetry, serving["shadows"])
     return Platform(

@@ -6,8 +6,9 @@ nothing until somebody looks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.pool import QueuePool
 
@@ -16,6 +17,9 @@ from config.epoch import EpochCache
 from config.telemetry import Telemetry
 from models.execution.in_process import InProcessExecutor
 from models.routing.shadows import Shadows
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 Cache = EpochCache[Any, Any]
 
@@ -34,10 +38,12 @@ def watch_cache(telemetry: Telemetry, name: str, cache: Cache) -> None:
     telemetry.watch(look)
 
 
-def watch_caches(telemetry: Telemetry, caches: Mapping[str, Cache]) -> None:
-    """Show each of several caches under its name."""
-    for name, cache in caches.items():
-        watch_cache(telemetry, name, cache)
+def watch_caches(telemetry: Telemetry, caches: DataclassInstance) -> None:
+    """Show each cache among an object's fields under the field's name."""
+    for each in fields(caches):
+        cache = getattr(caches, each.name)
+        if isinstance(cache, EpochCache):
+            watch_cache(telemetry, each.name, cache)
 
 
 def watch_engines(telemetry: Telemetry, executor: InProcessExecutor) -> None:
