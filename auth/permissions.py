@@ -21,6 +21,7 @@ class Permission(StrEnum):
 
     ACCOUNT = "account"  # one's own password, second factor and sessions
     PREDICT = "predict"
+    PREDICTIONS_READ = "predictions.read"  # what was logged of predictions
     MODELS_READ = "models.read"
     MODELS_WRITE = "models.write"
     MODELS_PICKLE = "models.pickle"  # formats whose opening runs what their author put in
@@ -49,11 +50,12 @@ P = Permission
 PERMISSIONS: Final = MappingProxyType(
     {
         # The operator runs the platform and sees no tenant's predictions.
-        Role.OPERATOR: frozenset(P) - {P.PREDICT},
+        Role.OPERATOR: frozenset(P) - {P.PREDICT, P.PREDICTIONS_READ},
         Role.ADMIN: frozenset(
             {
                 P.ACCOUNT,
                 P.PREDICT,
+                P.PREDICTIONS_READ,
                 P.MODELS_READ,
                 P.MODELS_WRITE,
                 P.MODELS_PICKLE,
@@ -71,7 +73,9 @@ PERMISSIONS: Final = MappingProxyType(
         Role.AUDITOR: frozenset({P.ACCOUNT, P.MODELS_READ, P.LIMITS_READ, P.USAGE, P.AUDIT}),
     }
 )
-PER_MODEL: Final = frozenset({P.PREDICT, P.MODELS_READ, P.MODELS_WRITE, P.MODELS_PICKLE})
+PER_MODEL: Final = frozenset(
+    {P.PREDICT, P.PREDICTIONS_READ, P.MODELS_READ, P.MODELS_WRITE, P.MODELS_PICKLE}
+)
 MODEL_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 
 

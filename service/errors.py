@@ -296,6 +296,9 @@ TABLE: Final[Mapping[type[Exception], Problem]] = {
     models_errors.ArtefactBroken: UNAVAILABLE,
     models_errors.MethodUnknown: INPUT,
     models_errors.RouteRefused: INPUT,
+    models_errors.LogRefused: INPUT,
+    models_errors.LogNotFound: NOT_FOUND,
+    models_errors.SegmentLost: UNAVAILABLE,
     models_errors.RouteNotFound: NOT_FOUND,
     models_errors.VersionRetired: Problem(410, "version-retired", "The version is retired"),
     models_errors.VersionDeleted: Problem(410, "version-deleted", "The version is deleted"),
@@ -321,6 +324,11 @@ TABLE: Final[Mapping[type[Exception], Problem]] = {
     certs_errors.CertificateError: CONFLICT,
 }
 
+WITH_PATH: Final = (
+    models_errors.InputRefused,
+    models_errors.RouteRefused,
+    models_errors.LogRefused,
+)
 FIELDS: Final[Mapping[type[Exception], str]] = {
     auth_errors.PasswordRefused: "/password",
     auth_errors.RoleRefused: "/role",
@@ -377,7 +385,7 @@ def _facts(error: Exception) -> dict[str, Any]:
     if isinstance(error, InputMalformed):
         pairs = error.problems.items()
         return {"errors": [{"pointer": where, "detail": what} for where, what in pairs]}
-    if isinstance(error, models_errors.InputRefused | models_errors.RouteRefused):
+    if isinstance(error, WITH_PATH):
         return {"errors": [{"pointer": error.path, "detail": error.problem}]}
     if isinstance(error, RateLimited):
         return {"violated_policies": [error.violated]}

@@ -6,13 +6,14 @@ import fcntl
 import os
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import structlog
 
 from config.errors import CounterStoreDown
 from service.bootstrap import Platform
-from service.operations import maintenance, routing
+from service.operations import maintenance, prediction_logs, routing
 from service.pidfile import signal_reload
 
 EPOCH_SECONDS: Final = 1.0
@@ -39,6 +40,7 @@ class Upkeep:
         self._platform = platform
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
+        self._removal: threading.Thread | None = None
         self._lock: int | None = None
         self._shared = True
 
@@ -72,6 +74,14 @@ class Upkeep:
                 self._attempt(maintenance.tidy)
                 self._attempt(_renew_certificate)
                 self._attempt(maintenance.follow_certificate)
+                self._remove_expired_logs()
+
+    def _remove_expired_logs(self) -> None:
+        """Remove them beside the rest of the upkeep, which a slow store must not hold up."""
+        if self._removal is None or not self._removal.is_alive():
+            removal = partial(self._attempt, prediction_logs.remove_expired)
+            self._removal = threading.Thread(target=removal, name="removal", daemon=True)
+            self._removal.start()
 
     def _attempt(self, work: Callable[[Platform], None]) -> None:
         # The next tick tries again; a store that is down must not end the upkeep of the rest.

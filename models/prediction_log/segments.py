@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterable
@@ -22,6 +23,7 @@ DAY_SECONDS: Final = 86_400
 ANNOUNCED: Final = ""  # the digest of what is not stored yet
 ANNOUNCED_SECONDS: Final = 3600.0
 PREFIX: Final = "seg_"
+SEGMENT_ID: Final = re.compile(r"seg_[0-9a-f]{28}")
 TIME_DIGITS: Final = 12  # of Unix milliseconds, in hexadecimal: identifiers sort by their making
 
 
@@ -61,6 +63,11 @@ class Kept:
 def new_segment_id(now: float) -> str:
     """An identifier that no other segment has; of two, the later made is the greater."""
     return f"{PREFIX}{int(now * 1000):0{TIME_DIGITS}x}{secrets.token_hex(8)}"
+
+
+def is_segment_id(text: str) -> bool:
+    """Whether a text may be the identifier of a segment; any other is not asked a database for."""
+    return SEGMENT_ID.fullmatch(text) is not None
 
 
 def day_of(at: float) -> str:
@@ -121,7 +128,7 @@ class Segments:
     def find(self, session: Session, scope: TenantScope, name: str, segment_id: str) -> Segment:
         """One segment; raises LogNotFound."""
         query = self._shown(session, scope, name).where(LogSegmentRow.id == segment_id)
-        row = session.scalars(query).one_or_none() if _is_id(segment_id) else None
+        row = session.scalars(query).one_or_none() if is_segment_id(segment_id) else None
         if row is None:
             raise LogNotFound(name, segment_id)
         return _view(row)
@@ -179,10 +186,6 @@ def _of(rule: LogRule) -> tuple[Any, ...]:
         LogSegmentRow.log_id == rule.id,
         LogSegmentRow.tenant_id == rule.tenant_id,
     )
-
-
-def _is_id(text: str) -> bool:
-    return text.isascii() and text.startswith(PREFIX) and len(text) <= 40 and text.isprintable()
 
 
 def _view(row: LogSegmentRow) -> Segment:

@@ -18,6 +18,7 @@ from service.bootstrap import Platform
 from service.errors import InputMalformed
 from service.operations import statistics
 from service.operations.aliases import proven
+from service.operations.prediction_logs import end_any_log
 from service.operations.recording import recorded
 from service.operations.versions import remove_files
 
@@ -120,6 +121,7 @@ def delete_model(platform: Platform, scope: Scope, name: str, *, confirm: str) -
         platform, scope, Permission.MODELS_WRITE, "models.delete", name, model=name
     ) as act:
         view = _view(platform.registry.show(act.session, scope, name))
+        end_any_log(platform, act.session, scope, name)
         deleted = platform.registry.life_cycle.delete_model(
             act.session, scope, name, by=str(scope.principal)
         )

@@ -37,7 +37,8 @@ def operator_within(platform: Platform, session: Session, tenant: str = PLATFORM
     home = platform.tenants.find(session, PLATFORM_TENANT)
     target = platform.tenants.find(session, tenant)
     name = getpass.getuser()
-    grants = grants_of_role(Role.OPERATOR) | {Grant(Permission.PREDICT)}
+    own = {Grant(Permission.PREDICT), Grant(Permission.PREDICTIONS_READ)}
+    grants = grants_of_role(Role.OPERATOR) | own
     principal = Principal("operator", f"cli_{name}", name, home.id, home.name, grants)
     return Scope(target.id, target.name, principal)
 
@@ -117,7 +118,7 @@ def delete_tenant(platform: Platform, scope: Scope, name: str) -> Tenant:
 
 def _remove_files(platform: Platform, tenant: Tenant) -> None:
     """Take a deleted tenant's files out of the stores; without its key they are noise anyway."""
-    for place in (platform.uploads, platform.artefacts):
+    for place in (platform.uploads, platform.artefacts, platform.prediction_logs.files):
         try:
             place.delete_tenant(tenant.id)
         except StoreUnavailable as error:
