@@ -6,7 +6,9 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
+from functools import partial
+from secrets import token_bytes
 from typing import Any, Final
 
 import structlog
@@ -76,6 +78,7 @@ class Caches:
 
     callers: EpochCache[str, Caller]  # by access token
     certified: EpochCache[bytes, Caller]  # by client certificate
+    basics: EpochCache[bytes, Caller]  # by a keyed hash of identifier and secret
     limits: EpochCache[str, TenantLimits]
     plans: EpochCache[tuple[str, str | None, int | str | None], Plan]
     signers: EpochCache[str, SigningKey]
@@ -97,6 +100,7 @@ class Platform:
     statistics: Statistics
     epoch: Epoch
     caches: Caches
+    basic_key: bytes = field(default_factory=partial(token_bytes, 32), repr=False)
     authority: Authority
     # who
     secrets: PlatformSecrets
@@ -273,6 +277,7 @@ def _caches(epoch: Epoch, clock: Callable[[], float]) -> Caches:
     return Caches(
         callers=EpochCache(epoch, CALLERS, concerns=lambda c: c.scope.tenant_id, clock=clock),
         certified=EpochCache(epoch, CALLERS, concerns=lambda c: c.scope.tenant_id, clock=clock),
+        basics=EpochCache(epoch, CALLERS, concerns=lambda c: c.scope.tenant_id, clock=clock),
         limits=EpochCache(epoch, TENANTS, concerns=lambda limits: limits.tenant_id, clock=clock),
         plans=EpochCache(epoch, TENANTS, concerns=lambda p: p.tenant_id, clock=clock),
         signers=EpochCache(epoch, 1, clock=clock),

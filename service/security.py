@@ -66,6 +66,15 @@ def requires(permission: Permission) -> Callable[[View], View]:
     return mark
 
 
+def accepts_basic(view: View) -> View:
+    """Let service accounts prove themselves to an endpoint by identifier and secret, too.
+
+    For clients that know no tokens; elsewhere Basic credentials are none.
+    """
+    view.accepts_basic = True  # type: ignore[attr-defined]
+    return view
+
+
 def register(app: flask.Flask, platform: Platform) -> None:
     """Put authentication and authorisation in front of every endpoint of the application."""
     app.extensions[EXTENSION] = platform
@@ -108,6 +117,8 @@ def recognise() -> None:
         return
     if certificate is None and token is not None:
         g.scope = recognise_bearer(platform, token)
+    elif certificate is None and (basic := _basic_here()) is not None:
+        g.scope = _recognise_basic(platform, *basic)
     elif certificate is not None and "Authorization" not in request.headers:
         known = platform.caches.certified
         g.scope = _recognised(platform, known, certificate, identity.identify_certificate)
@@ -119,10 +130,27 @@ def recognise_bearer(platform: Platform, token: str) -> Scope | None:
 
 
 def known_scope(platform: Platform, authorization: str) -> Scope | None:
-    """The scope of a bearer token that was verified in this epoch, if it was."""
-    token = bearer_token(authorization)
-    known = platform.caches.callers.get(token) if token else None
+    """The scope of a credential that was verified in this epoch, if it was."""
+    token, basic = bearer_token(authorization), basic_credentials(authorization)
+    if basic is not None:
+        known = platform.caches.basics.get(identity.credential_key(platform, *basic))
+    else:
+        known = platform.caches.callers.get(token) if token else None
     return known.scope if known else None
+
+
+def _recognise_basic(platform: Platform, client_id: str, secret: str) -> Scope | None:
+    key = identity.credential_key(platform, client_id, secret)
+    known = platform.caches.basics
+    return _recognised(
+        platform, known, key, lambda *_: identity.identify_basic(platform, client_id, secret)
+    )
+
+
+def _basic_here() -> tuple[str, str] | None:
+    """The Basic credentials of the request, where its endpoint takes them."""
+    view = flask.current_app.view_functions.get(request.endpoint or "")  # noqa: TID251
+    return basic_credentials() if getattr(view, "accepts_basic", False) else None
 
 
 def _admitted(platform: Platform, upload: Upload | None) -> Scope | None:
@@ -213,6 +241,9 @@ def _authenticate() -> Scope:
     certificate = request.environ.get(CERTIFICATE)
     if certificate is not None:
         return identity.identify_certificate(current_platform(), certificate)
+    basic = _basic_here()
+    if basic is not None:
+        return identity.identify_basic(current_platform(), *basic)
     token = bearer_token()
     if token is None:
         raise CredentialsMissing

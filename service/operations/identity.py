@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import math
 from dataclasses import replace
 
@@ -36,6 +38,26 @@ def identify_client(platform: Platform, client_id: str, secret: str) -> Scope:
         raise ClientRefused from error
 
 
+def identify_basic(platform: Platform, client_id: str, secret: str) -> Scope:
+    """The scope of a service account that proves itself by its secret with every call.
+
+    The answer is remembered until the account ends or the epoch moves; raises ClientRefused.
+    """
+    known = platform.caches.basics.fetch(
+        credential_key(platform, client_id, secret),
+        lambda: _identify_basic(platform, client_id, secret),
+        expires=lambda caller: caller.until,
+    )
+    return known.scope
+
+
+def credential_key(platform: Platform, client_id: str, secret: str) -> bytes:
+    """Under what Basic credentials are remembered: their keyed hash, which tells no secret."""
+    digest = hmac.new(platform.basic_key, client_id.encode(), hashlib.sha256)
+    digest.update(b"\0" + secret.encode())  # no identifier that is one holds a NUL
+    return digest.digest()
+
+
 def identify_certificate(platform: Platform, certificate: bytes) -> Scope:
     """The scope of a service account whose client certificate TLS has verified.
 
@@ -58,6 +80,12 @@ def _identify(platform: Platform, token: str) -> Caller:
     scope = own_scope(replace(principal, grants=grants, session_id=claims.session_id))
     ends = principal.expires_at  # a service account may end before its token does
     return Caller(scope, until if ends is None else min(until, ends))
+
+
+def _identify_basic(platform: Platform, client_id: str, secret: str) -> Caller:
+    scope = identify_client(platform, client_id, secret)
+    ends = scope.principal.expires_at
+    return Caller(scope, math.inf if ends is None else ends)
 
 
 def _identify_certificate(platform: Platform, certificate: bytes) -> Caller:
