@@ -23,7 +23,7 @@ from service.lanes import Pace
 from service.monitoring import Monitor
 from service.observing import Call, Outcome
 from service.operations.guesses import counted_address
-from service.protocols import open_inference, predict
+from service.protocols import mlflow, open_inference, predict, tensorflow_serving
 from service.routes import (
     admin,
     aliases,
@@ -48,6 +48,8 @@ BLUEPRINTS: Final = (
     auth.bp,
     predict.bp,
     open_inference.bp,
+    tensorflow_serving.bp,
+    mlflow.bp,
     models.bp,
     versions.bp,
     aliases.bp,
@@ -61,9 +63,14 @@ BLUEPRINTS: Final = (
     documentation.bp,
 )
 # Of each blueprint that takes predictions.
-DIALECTS: Final = {"predict": "native", "open_inference": open_inference.DIALECT}
+DIALECTS: Final = {
+    "predict": "native",
+    "open_inference": open_inference.DIALECT,
+    "tensorflow_serving": tensorflow_serving.DIALECT,
+    "mlflow": mlflow.DIALECT,
+}
 # Of each dialect whose clients expect words of their own.
-WORDINGS: Final = Wordings([open_inference.WORDING])
+WORDINGS: Final = Wordings([open_inference.WORDING, tensorflow_serving.WORDING, mlflow.WORDING])
 # What hashes passwords; werkzeug takes any number of slashes in front for one.
 HASHING_PATHS: Final = re.compile(
     r"/+(?:auth/(?:login|password|otp)|admin/users(?:/[^/]*/reset-password)?)"

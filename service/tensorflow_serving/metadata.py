@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from models.register.entries import ACTIVE
-from models.register.listing import Listed
 from models.requests.instances import INPUT
 from models.signature import Output, Signature
 from models.versions import Version
+from service.operations.version_states import VersionState
 from service.tensorflow_serving.signatures import (
     CLASSIFICATION,
     REGRESSION,
@@ -25,7 +24,7 @@ ANY: Final = -1
 Members = dict[str, Any]
 
 
-def describe_states(name: str, versions: Iterable[Listed]) -> Members:
+def describe_states(name: str, versions: Iterable[VersionState]) -> Members:
     """The state of each version; `name` and `ready` besides, which KServe's clients look for."""
     states = [_describe_state(version) for version in versions]
     return {
@@ -42,8 +41,8 @@ def describe_version(version: Version) -> Members:
     return {"model_spec": spec, "metadata": definitions}
 
 
-def _describe_state(version: Listed) -> Members:
-    state = "AVAILABLE" if version.state == ACTIVE else "END"
+def _describe_state(version: VersionState) -> Members:
+    state = "AVAILABLE" if version.is_available else "END"
     status = {"error_code": "OK", "error_message": ""}
     return {"version": str(version.number), "state": state, "status": status}
 
