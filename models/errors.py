@@ -414,9 +414,18 @@ class LogNotFound(ModelsError):
 class SegmentLost(ModelsError):
     """Raised when a segment of a prediction log is not, bit for bit, in the store."""
 
-    def __init__(self, segment_id: str, problem: str) -> None:
+    def __init__(self, segment_id: str, problem: str, *, is_missing: bool = False) -> None:
         self.segment_id = segment_id
         self.problem = problem
+        self.is_missing = is_missing
         super().__init__(
             f"the segment {segment_id} of a prediction log is not what was written: {problem}"
         )
+
+
+class ExportRefused(ModelsError):
+    """Raised when what was logged cannot be written where, or as, it was asked for."""
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        self.problem = problem
+        super().__init__(f"{problem}; {remedy}")

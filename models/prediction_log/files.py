@@ -46,7 +46,7 @@ class LogFiles:
         """The Parquet file that was written; raises SegmentLost."""
         sealed = self._store.get(self._address(segment))
         if sealed is None:
-            raise SegmentLost(segment.id, "it is not in the store")
+            raise SegmentLost(segment.id, "it is not in the store", is_missing=True)
         try:
             content = sealer.open(sealed, _context(segment))
         except SealBroken as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from service.commands import versions
+from service.commands import prediction_logs, versions
 from service.commands.imports import import_
 from service.commands.operator import Operator
 from service.commands.output import json_option, listing, plain, show, tenant_option
@@ -20,7 +20,7 @@ def models() -> None:
     """Models of a tenant: immutable versions, one of them the champion."""
 
 
-for command in (import_, *versions.COMMANDS):
+for command in (import_, prediction_logs.log, *versions.COMMANDS):
     models.add_command(command)
 
 
