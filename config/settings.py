@@ -62,6 +62,7 @@ class Settings:
     )
     drain_seconds: float = setting(20.0, "how long a stopping worker may finish its requests")
     client_certificate_port: int = setting(0, "port of the mutual-TLS listener; 0 is off")
+    grpc_port: int = setting(0, "port of the gRPC listener; 0 is off")
     tls_profile: Literal["modern", "intermediate"] = setting(
         "modern", "Mozilla's TLS profile: modern is TLS 1.3, intermediate allows TLS 1.2"
     )
@@ -99,6 +100,10 @@ class Settings:
     job_days: int = setting(30, "how long a finished intake job is listed")
     free_disk_bytes: int = setting(256 * 1024 * 1024, "what uploads leave free on the disk")
     max_rows: int = setting(100_000, "most rows in one prediction")
+    max_bulk_bytes: int = setting(1024**3, "largest file of rows to predict, and of answers")
+    max_bulk_rows: int = setting(10_000_000, "most rows in one file to predict")
+    bulk_seconds: int = setting(900, "how long one file of rows may take, once it has arrived")
+    bulk_memory_bytes: int = setting(1024**3, "what reading one file of rows may take")
     max_columns: int = setting(10_000, "most columns in one row")
     max_depth: int = setting(8, "deepest nesting of a JSON body, at most 64")
     model_cache_bytes: int = setting(512 * 1024 * 1024, "artefact bytes a worker keeps open")
@@ -325,6 +330,7 @@ _RANGES: Final[dict[str, tuple[float, float]]] = {
     "threads": (1, 256),
     "drain_seconds": (0.5, 3600),
     "client_certificate_port": (0, MAX_PORT),
+    "grpc_port": (0, MAX_PORT),
     "certificate_days": (1, 90),
     "access_seconds": (30, 3600),
     "refresh_seconds": (300, 366 * 86_400),
@@ -350,6 +356,10 @@ _RANGES: Final[dict[str, tuple[float, float]]] = {
     "job_days": (1, 3660),
     "free_disk_bytes": (0, 1024**5),
     "max_rows": (1, 100_000_000),
+    "max_bulk_bytes": (1024, 64 * 1024**3),
+    "max_bulk_rows": (1, 10**12),
+    "bulk_seconds": (5, 86_400),
+    "bulk_memory_bytes": (64 * 1024**2, 1024**4),
     "max_columns": (1, 1_000_000),
     "max_depth": (3, 64),
     "model_cache_bytes": (1024 * 1024, 1024**4),
