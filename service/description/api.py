@@ -15,7 +15,7 @@ from service.description.examples import add_examples
 from service.description.forms import Forms
 from service.description.headers import HEADERS, of_success
 from service.description.operations import Operation, rules_of
-from service.description.parameters import PATH
+from service.description.parameters import path_parameter
 from service.description.refusals import problems_of
 from service.schemas import MOST_LISTED
 from service.schemas.answers import ErrorSchema, MlflowErrorSchema, ProblemSchema
@@ -49,8 +49,10 @@ class DescribedApi(Api):  # type: ignore[misc]
         for path, item in document["paths"].items():
             for verb in VERBS:
                 if verb in item:
-                    _complete(Operation.of(self._app, rules[path, verb], item[verb]), forms)
-            _limit_path(item)
+                    operation = Operation.of(self._app, rules[path, verb], item[verb])
+                    with self._app.test_request_context(operation.sample, method=verb):
+                        _complete(operation, forms)  # some word a refusal by what was asked
+            _limit_path(path, item)
         document["components"] |= {"headers": HEADERS, "responses": forms.responses()}
         return document
 
@@ -78,10 +80,10 @@ def _complete(operation: Operation, forms: Forms) -> None:
     add_examples(described)
 
 
-def _limit_path(item: Document) -> None:
+def _limit_path(path: str, item: Document) -> None:
     for parameter in item.get("parameters", ()):
         if parameter["in"] == "path":
-            parameter |= PATH[parameter["name"]]
+            parameter |= path_parameter(path, parameter["name"])
 
 
 def _limit_lists(answer: Document) -> None:

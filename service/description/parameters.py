@@ -17,10 +17,9 @@ def _path(description: str, pattern: str, most: int, example: str) -> dict[str, 
 PATH: Final[dict[str, dict[str, Any]]] = {
     "model": _path("The model's name.", MODEL_NAME.pattern, 63, "linear"),
     "version": _path("The version's number or an alias.", REFERENCE, 63, "1"),
-    "label": _path("A label: an alias.", ALIAS.pattern, 63, "champion"),
-    "label": _path("The label: an alias.", ALIAS.pattern, 63, "champion"),
     "alias": _path("The alias.", ALIAS.pattern, 63, "champion"),
     "job_id": _path("The job's name.", JOB, 64, "job_0198a5f0c1d2ab34cd56ef7890"),
+    "segment": _path("A segment's name.", r"[A-Za-z0-9_.-]+", 128, "1790000000-0a1b2c3d"),
     "username": _path("The user's name.", ACCOUNT, 128, "ben"),
     "client_id": _path(
         "The service account's `client_id`.", r"[A-Za-z0-9_-]+", 64, "cli_0a1b2c3d4e5f"
@@ -31,5 +30,5 @@ NUMBERED: Final = PATH | {"version": _path("The version's number.", NUMBER.patte
 
 
 def path_parameter(path: str, name: str) -> dict[str, Any]:
-    """What the variable of a path is; TF Serving has labels where others take aliases as versions."""
+    """What a variable is on this path: TF Serving has labels beside versions."""
     return (NUMBERED if path.startswith("/v1/") else PATH)[name]

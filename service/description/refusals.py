@@ -7,6 +7,7 @@ from typing import Final
 
 import auth.errors as auth_errors
 import models.errors as models_errors
+from auth.permissions import Permission
 from service.description.operations import Operation
 from service.errors import (
     BAD_REQUEST,
@@ -28,7 +29,7 @@ from service.errors import (
 ALWAYS: Final = (BAD_REQUEST, TABLE[RateLimited], INTERNAL, BUSY, UNAVAILABLE)
 OF_PERMISSIONS: Final = (UNAUTHENTICATED, INVALID_TOKEN, TABLE[auth_errors.PermissionMissing])
 OF_BODIES: Final = (INPUT, BY_STATUS[HTTPStatus.REQUEST_TIMEOUT], TOO_LARGE, MEDIA_TYPE_REFUSED)
-OF_PREDICTIONS: Final = (
+OF_VERSIONS: Final = (
     NOT_FOUND,
     *(
         TABLE[kind]
@@ -36,6 +37,14 @@ OF_PREDICTIONS: Final = (
             models_errors.VersionRetired,
             models_errors.VersionDeleted,
             models_errors.VersionOutdated,
+        )
+    ),
+)
+OF_PREDICTIONS: Final = (
+    *OF_VERSIONS,
+    *(
+        TABLE[kind]
+        for kind in (
             models_errors.VersionBroken,
             models_errors.HostCrashed,
             models_errors.DeadlineExceeded,
@@ -51,8 +60,10 @@ def problems_of(operation: Operation) -> list[Problem]:
     problems = list(ALWAYS)
     if not operation.is_public:
         problems += OF_PERMISSIONS
-    if operation.rule.arguments:
+    if operation.rule.arguments or operation.takes("tenant"):
         problems.append(NOT_FOUND)
+    if operation.access.permission is Permission.PREDICT and operation.rule.arguments:
+        problems += OF_VERSIONS
     if operation.takes_body:
         problems += OF_BODIES
     if operation.predicts:

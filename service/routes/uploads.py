@@ -19,7 +19,14 @@ from service.operations.jobs import JobView
 from service.operations.uploads import Wishes, read_digest
 from service.parsing import Blueprint, load_fields
 from service.schemas import described
-from service.schemas.jobs import FILE, JobSchema, UploadFormSchema, UploadSchema
+from service.schemas.jobs import (
+    DIGEST_FORM,
+    FILE,
+    FORMAT_NAMES,
+    JobSchema,
+    UploadFormSchema,
+    UploadSchema,
+)
 from service.security import current_platform, current_scope, requires
 from service.spools import UPLOAD, Admission
 from service.upload_forms import FORM, read_upload
@@ -35,16 +42,19 @@ BODY: Final = {
     "content": {FORM: {"schema": UploadFormSchema}, "application/octet-stream": {"schema": FILE}},
 }
 DESCRIBED: Final = [
-    {
-        "in": "header",
-        "name": name,
-        "schema": {"type": "string"} | described(VISIBLE, most),
-        "description": description,
-    }
-    for name, most, description in (
-        (FORMAT_HEADER, 16, "The same as `format`."),
-        (DIGEST_HEADER, 80, "The same as `digest`; Content-Digest (RFC 9530) is verified as well."),
-        ("Prefer", 256, "`wait=N` (RFC 7240): answer once it is there, or after N seconds."),
+    {"in": "header", "name": name, "schema": {"type": "string"} | form, "description": description}
+    for name, form, description in (
+        (FORMAT_HEADER, {"enum": FORMAT_NAMES}, "The same as `format`."),
+        (
+            DIGEST_HEADER,
+            DIGEST_FORM,
+            "The same as `digest`; Content-Digest (RFC 9530) is verified as well.",
+        ),
+        (
+            "Prefer",
+            described(VISIBLE, 256),
+            "`wait=N` (RFC 7240): answer when the version is there, or after N seconds.",
+        ),
     )
 ]
 MADE: Final = referred("Location", "Preference-Applied")
@@ -69,7 +79,8 @@ def upload_version(query: dict[str, Any], model: str) -> flask.Response:
     admit the body or to refuse it unread, and when the body has.
     """
     upload = request.environ.get(UPLOAD)
-    stated = _merged(query, {field: request.headers.get(h) for h, field in HEADERS.items()})
+    named = {field: request.headers[h] for h, field in HEADERS.items() if h in request.headers}
+    stated = _merged(query, load_fields(UploadSchema(), named))
     if upload is None or not upload.complete:
         _admit(model, stated, request.content_length if upload is None else upload.declared)
     if upload is not None and not upload.complete:

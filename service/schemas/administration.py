@@ -18,6 +18,7 @@ from service.schemas import (
     TenantQuerySchema,
     anything,
     choice,
+    described,
     model_name,
     moment,
     scope,
@@ -28,7 +29,7 @@ from service.schemas import (
 )
 
 FIRST_DAY: Final = validate.Range(min=date(2000, 1, 1), error="not a day since 2000-01-01")
-DAY: Final = {"maxLength": 10}
+DAY: Final = described("[2-9][0-9]{3}-[0-9]{2}-[0-9]{2}", 10)
 STATES: Final = ("active", "disabled")
 # Of a name in its one form (NFKC, case folded); which letters and signs there are, Unicode says.
 NAME: Final = "1 to 128 visible characters without space or colon, a letter or digit first"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from marshmallow import fields
+from marshmallow import fields, validate
 
+from models.formats import FORMATS
 from models.jobs import State
 from service.schemas import (
     JOB,
@@ -17,6 +18,7 @@ from service.schemas import (
     StrictSchema,
     alias_name,
     choice,
+    described,
     model_name,
     moment,
     prose,
@@ -41,20 +43,27 @@ FORM_PARTS: Final = {
     "X": FILE | {"description": "Rows to try the model on: JSON, CSV, Parquet or npy."},
     "y": FILE | {"description": "The answers that it should give to them."},
 }
+FORMAT_NAMES: Final = sorted({*FORMATS, "pickle"})
+DIGEST_FORM: Final = described("(?:[sS][hH][aA]-?256:)?[0-9a-fA-F]{64}", 80)
 STAGES: Final = [str(state) for state in State]
 
 
 class UploadSchema(StrictSchema):
     """What an upload asks for, in the query or in fields of the form."""
 
-    format = text(16, "skops, onnx, joblib, ...; by default the file tells.")
+    format = fields.String(
+        validate=validate.Length(min=1, max=16),
+        metadata={"description": "By default the file tells.", "enum": FORMAT_NAMES},
+    )
     promote = fields.Boolean(metadata={"description": "Make the version the champion."})
     alias = alias_name("Point this alias at the version.")
     note = text(200, NOTE)
     version_policy = choice(
         ["refuse", "accept"], "Of a file that another version of its library saved."
     )
-    digest = text(80, DIGEST)
+    digest = fields.String(
+        validate=validate.Length(max=80), metadata={"description": DIGEST} | DIGEST_FORM
+    )
 
 
 class UploadFormSchema(UploadSchema):
