@@ -62,12 +62,9 @@ def _word(problem: Problem, document: Document) -> tuple[int, dict[str, Any]]:
     return status, {"error_code": code, "message": said}
 
 
-WORDING: Final = Wording(
-    paths=re.compile(
-        r"/(?:ping|health|version|(?:(?:models|endpoints|serving-endpoints)/[^/]+/)?invocations)"
-    ),
-    word=_word,
-)
+# Whatever a model is called: names that none can have hold slashes.
+PATHS: Final = re.compile(r"/(?:ping|health|version|(?:.*/)?invocations)", re.DOTALL)
+WORDING: Final = Wording(paths=PATHS, word=_word)
 
 
 @bp.get("/ping", endpoint="ping")

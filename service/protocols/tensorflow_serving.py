@@ -76,8 +76,8 @@ def _word(problem: Problem, document: Document) -> tuple[int, dict[str, Any]]:
     said = str(document.get("detail", document["title"]))
     if flask.has_request_context():
         if request.url_rule is None and status in (404, 405):
-            path = request.path[:SHOWN]
-            return 400, {"error": f"Malformed request: {request.method} {path}"}
+            said = f"Malformed request: {request.method} {request.path[:SHOWN]}"
+            return (400 if status == 404 else status), {"error": said}
         if status == 404:
             return _not_found(**request.view_args or {})
     return status, {"error": said}
