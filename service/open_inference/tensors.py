@@ -165,7 +165,7 @@ def _read_reals(datatype: Datatype, cells: Sequence[Any], where: str) -> NDArray
     kinds = _refuse_others(cells, REAL, "a number", where)
     with np.errstate(over="ignore"):  # what is infinite is refused with its place
         values = np.array(cells, dtype=np.float64).astype(datatype.dtype, copy=False)
-    if int in kinds and np.nanmax(np.abs(values), initial=0.0) > LARGEST_INTEGER:
+    if int in kinds and np.nanmax(np.abs(values), initial=0.0) >= LARGEST_INTEGER:
         _refuse_large(cells, where)
     return values
 
