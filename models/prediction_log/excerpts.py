@@ -18,6 +18,7 @@ POINTER_BYTES: Final = 8
 
 Role = Literal["live", "shadow"]
 Positions = NDArray[np.int64]
+Key = tuple[str, str, str, tuple[int, ...]]
 FIRST: Final[Positions] = np.zeros(1, np.int64)
 NONE: Final[Positions] = np.zeros(0, np.int64)
 
@@ -62,9 +63,9 @@ class Excerpt:
         return len(self.positions)
 
     @property
-    def key(self) -> tuple[str, str, str]:
+    def key(self) -> Key:
         """What excerpts of one file have in common."""
-        return self.rule.id, self.version.id, self.method
+        return self.rule.id, self.version.id, self.method, self.kept
 
 
 class Sampler:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from numpy.typing import NDArray
 
-from models.prediction_log.excerpts import Call, Excerpt, Offer, Sampler
+from models.prediction_log.excerpts import Call, Excerpt, Key, Offer, Sampler
 from models.prediction_log.terms import LogRule
 from models.prediction_log.writing import Batch, Count
 from models.tables import Features, row_count
@@ -31,7 +31,6 @@ STOP_SECONDS: Final = 5.0
 REMEMBERED: Final = 1_000
 
 Write = Callable[[list[Batch]], None]
-Key = tuple[str, str, str]
 
 
 class PredictionLog:
@@ -80,7 +79,7 @@ class PredictionLog:
     def flush(self, seconds: float = STOP_SECONDS) -> bool:
         """Have everything written now; says whether that was done in time."""
         with self._changed:
-            if self._thread is None:
+            if not self._total:
                 return True
             self._flushing = True
             self._changed.notify_all()
@@ -155,7 +154,7 @@ class PredictionLog:
                 while self._waiting:
                     shelf.add(self._waiting.popleft())
                 everything = self._flushing or self._stopped
-                stopped, self._flushing = self._stopped, False
+                stopped = self._stopped
             due = shelf.take(everything=everything)
             if due:
                 self._write(due)
@@ -171,6 +170,7 @@ class PredictionLog:
                 self._total -= batch.size
                 if not self._bytes[tenant]:
                     del self._bytes[tenant]
+            self._flushing = self._flushing and self._total > 0
             self._changed.notify_all()
 
 
