@@ -79,7 +79,7 @@ def main(arguments: Sequence[str]) -> None:
         )
         for number in range(settings.workers)
     ]
-    _keep(posts, inherited)
+    keep(posts, ready=inherited.ready, lifeline=inherited.lifeline)
 
 
 def load_factory(application: str) -> Factory:
@@ -97,21 +97,22 @@ def _parse(arguments: Sequence[str]) -> Inherited:
     return Inherited(**vars(parser.parse_args(arguments)))
 
 
-def _keep(posts: list[Post], inherited: Inherited) -> None:
+def keep(posts: list[Post], *, ready: int, lifeline: int) -> None:
+    """Keep the posts held until told to stop; write to `ready` when all of them serve first."""
     signals = Signals((signal.SIGTERM, signal.SIGINT, signal.SIGCHLD))
     announced = stopping = False
-    os.set_blocking(inherited.lifeline, False)
+    os.set_blocking(lifeline, False)
     while True:
         pauses = [post.tick() for post in posts]
         if stopping and not any(post.children for post in posts):
             return
         if not announced and all(post.serves for post in posts):
-            announced = bool(os.write(inherited.ready, b"1"))
+            announced = bool(os.write(ready, b"1"))
         awaited = [fd for post in posts for fd in post.listens_to]
         received = signals.wait(
-            [inherited.lifeline, *awaited], min((p for p in pauses if p is not None), default=None)
+            [lifeline, *awaited], min((p for p in pauses if p is not None), default=None)
         )
-        if not still_open(inherited.lifeline):
+        if not still_open(lifeline):
             _abandon(posts)
         reap(posts)
         if not announced and any(post.is_hopeless for post in posts):
