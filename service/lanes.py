@@ -165,13 +165,25 @@ class Lanes:
         """How full they are, for whoever watches; also from other threads."""
         return self._turns.crowd
 
-    async def run(self, lane: Hashable, work: Callable[[], T]) -> T:
+    async def run(
+        self, lane: Hashable, work: Callable[[], T], *, left: Callable[[], None] = lambda: None
+    ) -> T:
         """Return what `work` returns, when it is this lane's turn; raises LanesFull at once.
 
         Work that has begun is finished, and holds its thread until then, though nobody waits for
         it any more: whoever called and hung up again and again would else have all threads.
+        `left` is called once, when the call holds nothing here any more.
         """
-        await self._turns.take(lane)
+        try:
+            await self._turns.take(lane)
+        except BaseException:
+            left()
+            raise
         begun = asyncio.get_running_loop().run_in_executor(self._pool, work)
-        begun.add_done_callback(lambda _done: self._turns.give_back(lane))
+
+        def leave(_done: object) -> None:
+            self._turns.give_back(lane)
+            left()
+
+        begun.add_done_callback(leave)
         return await asyncio.shield(begun)
