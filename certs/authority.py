@@ -23,7 +23,8 @@ from certs.inspection import Description, describe, names_of, needs_renewal
 from certs.installed import Installed, ServerFiles
 from certs.intake import check_loads, check_pair, read_pair
 from certs.issuing import Issuer, check_days
-from certs.names import check_names, uncovered
+from certs.names import check_names, hosts, uncovered
+from certs.pairs import Pair
 from certs.root import Root
 from config.sealing import Sealer
 
@@ -125,6 +126,18 @@ class Authority:
             self._open()
             self._server.install(pair, "imported", check=check_loads)
         return self.describe()
+
+    def issue_for_hosts(self) -> Pair | None:
+        """A server certificate for the host names without the addresses, kept in no file.
+
+        BoringSSL, which most gRPC clients stand on, refuses an address that its authority is
+        constrained to. None where the one in use will do, or came from outside.
+        """
+        names = hosts(self._names)
+        with locked(self._folder):
+            if not names or names == self._names or self._server.read().source == "imported":
+                return None
+            return self._open().issue_server(names, days=self._days, now=self._clock())
 
     def issue_client(self, name: str, *, days: int | None = None) -> ClientCertificate:
         """Issue a client certificate; only its public key's digest says who it is."""

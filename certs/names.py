@@ -49,6 +49,11 @@ def check_client_name(name: str) -> str:
     return name
 
 
+def hosts(names: Iterable[str]) -> tuple[str, ...]:
+    """Those of the names that are no addresses."""
+    return tuple(name for name in names if isinstance(general_name(name), x509.DNSName))
+
+
 def subtrees(names: Iterable[str]) -> frozenset[x509.GeneralName]:
     """Say what an authority must be permitted so that it can certify these names."""
     return frozenset(_subtree(general_name(name)) for name in names)

@@ -35,6 +35,16 @@ def show(platform: Platform, scope: Scope) -> Description:
     return platform.authority.describe()
 
 
+def for_grpc(platform: Platform) -> bytes:
+    """Chain and key as gRPC serves with them, which its clients must be able to verify (PEM).
+
+    Raises CertificateMissing. They are as old as the server certificate at most: take them again
+    when that has changed.
+    """
+    pair = platform.authority.issue_for_hosts()
+    return platform.authority.server_file.read_bytes() if pair is None else pair.pem
+
+
 def renew(platform: Platform, scope: Scope, *, force: bool = False) -> Renewal:
     """Replace the server certificate if its time has come, or at once by force."""
     with recorded(platform, scope, Permission.TENANTS, "certs.renew") as act:
