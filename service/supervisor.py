@@ -55,10 +55,10 @@ class AlreadyServed(ServingError):
 class AddressUnavailable(ServingError):
     """Raised when the listening address cannot be had."""
 
-    def __init__(self, host: str, port: int, error: OSError) -> None:
+    def __init__(self, host: str, port: int, setting: str, error: OSError) -> None:
         reasons = {
-            errno.EADDRINUSE: "is in use; stop what listens there, or choose another --port",
-            errno.EACCES: "needs a privilege; choose a --port above 1023",
+            errno.EADDRINUSE: f"is in use; stop what listens there, or choose another {setting}",
+            errno.EACCES: f"needs a privilege; choose a {setting} above 1023",
             errno.EADDRNOTAVAIL: "is no address of this machine; choose another --host",
         }
         reason = reasons.get(error.errno or 0, f"cannot be listened on: {error.strerror or error}")
@@ -187,15 +187,24 @@ def _listen(program: Program) -> Any:
         )[0]
         listener = socket.socket(family, kind, protocol)
     except OSError as error:
-        raise AddressUnavailable(program.host, program.port, error) from error
+        raise AddressUnavailable(program.host, program.port, program.setting, error) from error
     with listener:
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
-            listener.listen(BACKLOG)
+            _share(listener) if program.shares else listener.listen(BACKLOG)
         except OSError as error:
-            raise AddressUnavailable(program.host, program.port, error) from error
+            raise AddressUnavailable(program.host, program.port, program.setting, error) from error
         yield listener
+
+
+def _share(held: socket.socket) -> None:
+    """Let the program's own listeners beside a socket that only holds its address.
+
+    Only now, so that holding failed if anybody listened there; and nobody but this user may.
+    """
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
 
 
 def _listen_at(path: Path) -> socket.socket:
