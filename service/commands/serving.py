@@ -7,6 +7,7 @@ import os
 import shlex
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -34,14 +35,16 @@ def serve(operator: Operator, host: str | None, port: int | None, workers: int |
     configure_logging(operator.settings.log_level, operator.settings.log_format)
     settings = load_settings(operator.instance, host=host, port=port, workers=workers)
     supervisor = Supervisor(settings, programs_of(settings))
-    supervisor.run(on_ready=lambda: announce(settings, supervisor.ports["web"]))
+    supervisor.run(on_ready=lambda: announce(settings, supervisor.ports))
 
 
-def announce(settings: Settings, port: int) -> None:
+def announce(settings: Settings, ports: Mapping[str, int]) -> None:
     """Say where the platform is, and for a demo installation how to try it."""
-    url = _address(settings, port)
+    url = _address(settings, ports["web"])
     authority = _short(settings.instance / "certs" / "ca.pem")
     click.echo(f"Sallyport serves {url}   API: {url}/docs")
+    if "grpc" in ports:
+        click.echo(f"gRPC             {urlsplit(url).hostname}:{ports['grpc']}")
     click.echo(f"CA file          {authority}")
     demo = settings.instance / "demo.json"
     if demo.is_file():
