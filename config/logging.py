@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from typing import Any, Final
 
 import structlog
@@ -50,6 +51,20 @@ def configure_logging(level: str, form: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(threshold)
+
+
+def frames_of(error: BaseException) -> str:
+    """Where an error was raised, and of which kinds it and its causes are, without their words.
+
+    An error that nobody foresaw may quote what a caller sent.
+    """
+    kinds, frames = [], ""
+    cause: BaseException | None = error
+    while cause is not None:
+        kinds.append(type(cause).__name__)
+        frames = "".join(traceback.format_tb(cause.__traceback__))
+        cause = cause.__cause__ or cause.__context__
+    return f"{frames}{' of '.join(kinds)}"
 
 
 def readable(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -13,6 +13,7 @@ from flask import g, request
 from werkzeug.exceptions import HTTPException
 
 from auth.errors import HashingBusy
+from config.logging import frames_of
 from service.errors import (
     BAD_REQUEST,
     BY_STATUS,
@@ -66,7 +67,7 @@ def _answer_domain(wordings: Wordings, error: Exception) -> flask.Response:
 def note(problem: Problem, error: Exception, *, endpoint: str | None) -> None:
     """Log what a caller is not told of a refusal."""
     if problem is INTERNAL:
-        log.error("unforeseen error", endpoint=endpoint, exc_info=error)
+        log.error("unforeseen error", endpoint=endpoint, exception=frames_of(error))
     elif problem.status >= 500:
         log.error("failing", problem=problem.name, reason=str(error))
     elif not problem.tells:

@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 
 from config.errors import CounterStoreDown
-from service.bootstrap import Platform
+from service.bootstrap import TRACES_SECONDS, Platform
 from service.operations import maintenance, prediction_logs, routing
 from service.pidfile import signal_reload
 
@@ -55,6 +55,7 @@ class Upkeep:
         self._attempt(maintenance.flush_usage)
         self._attempt(routing.write_traffic)
         self._attempt(_look)
+        self._platform.tracing.close(TRACES_SECONDS)
 
     def _run(self) -> None:
         tick = 0

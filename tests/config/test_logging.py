@@ -6,8 +6,14 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+
+from config.database import Database
+from config.logging import frames_of
 
 SECRET = "correct horse battery staple"
 COLOUR = r"\x1b\[[0-9;]*m"
@@ -84,3 +90,27 @@ def test_a_terminal_obeys_nothing_that_a_line_holds() -> None:
     assert all(line.isprintable() for line in lines)
     assert not any(line.startswith("forged") for line in lines)
     assert len([line for line in lines if "Traceback" in line]) == 1
+
+
+def test_an_unforeseen_error_is_told_without_what_it_quotes() -> None:
+    try:
+        try:
+            float(str(SECRET))
+        except ValueError as error:
+            raise RuntimeError(f"no such row: {error}") from error
+    except RuntimeError as error:
+        told = frames_of(error)
+
+    assert "test_logging.py" in told
+    assert told.endswith("RuntimeError of ValueError")
+    assert SECRET not in told
+
+
+def test_an_error_of_the_database_hides_what_it_was_asked_with(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'empty.db'}")
+    with pytest.raises(OperationalError) as raised, database.read() as session:
+        session.execute(text("SELECT * FROM nowhere WHERE word = :word"), {"word": SECRET})
+    database.close()
+
+    assert "nowhere" in str(raised.value)
+    assert SECRET not in str(raised.value)

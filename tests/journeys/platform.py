@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import httpx
 import psutil
@@ -107,8 +107,10 @@ def bearer(token: str) -> dict[str, str]:
 
 
 @contextmanager
-def running(instance: Path, **settings: object) -> Iterator[Running]:
-    """Serve an installation on a free port until the end of the block."""
+def running(
+    instance: Path, *, log: IO[bytes] | None = None, **settings: object
+) -> Iterator[Running]:
+    """Serve an installation on a free port until the end of the block; its log may be kept."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SALLYPORT_")}
     environment |= {"SALLYPORT_LOG_LEVEL": "error"}
     environment |= {f"SALLYPORT_{name}": str(value) for name, value in settings.items()}
@@ -117,6 +119,7 @@ def running(instance: Path, **settings: object) -> Iterator[Running]:
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,
+        stderr=log,
         text=True,
     )
     try:
