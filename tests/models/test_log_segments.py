@@ -1,0 +1,123 @@
+"""The index of prediction logs, on each database."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from config.database import Database
+from models.errors import LogNotFound
+from models.prediction_log.segments import (
+    ANNOUNCED_SECONDS,
+    DAY_SECONDS,
+    Segment,
+    Segments,
+    day_of,
+    new_segment_id,
+)
+from models.prediction_log.settings import LogSettings
+from models.prediction_log.terms import LogRule, LogTerms
+from tests.auth.clock import Clock
+from tests.models.conftest import Register, Tenant, data_key
+
+MODEL = "linear"
+
+
+def segment(rule: LogRule, now: float, rows: int = 5) -> Segment:
+    return Segment(
+        id=new_segment_id(now),
+        tenant_id=rule.tenant_id,
+        model_id=rule.model_id,
+        log_id=rule.id,
+        version=1,
+        method="predict",
+        day=day_of(now),
+        rows=rows,
+        bytes=100,
+        digest="d" * 64,
+        first_at=now - 10,
+        last_at=now,
+        created_at=now,
+        expires_at=now + 30 * DAY_SECONDS,
+    )
+
+
+def test_a_segment_is_announced_shown_counted_and_expires(
+    database: Database, register: Register, acme: Tenant, globex: Tenant
+) -> None:
+    clock = Clock()
+    settings, segments = LogSettings(data_key, clock), Segments(clock)
+    register(acme)
+    terms = LogTerms(sample=0.5, rows_per_day=9, columns=("x0",))
+    with database.write() as session:
+        rule = settings.set(session, acme, MODEL, terms, created_by="user:ben").rule
+    own = segment(rule, clock())
+
+    with database.write() as session:
+        kept = settings.kept(session, rule, lock=True)
+        assert kept is not None
+        assert kept.rule == rule
+        assert rule.terms == terms
+        segments.announce(session, own)
+    with database.write() as session:
+        assert segments.page(session, acme, MODEL) == ()
+        assert segments.has_room(session, rule, rows=4)
+        assert not segments.has_room(session, rule, rows=5), "what is announced has its room"
+        assert segments.show(session, own)
+    with database.read() as session:
+        assert segments.page(session, acme, MODEL) == (own,)
+        assert segments.find(session, acme, MODEL, own.id) == own
+        for wrong in ("", "seg_\x00", "seg_" + "0" * 28):
+            with pytest.raises(LogNotFound):
+                segments.find(session, acme, MODEL, wrong)
+        assert segments.kept(session, rule).rows == 5
+        assert settings.rule(session, acme, MODEL) == rule
+        assert settings.rule(session, globex, MODEL) is None
+
+    with database.write() as session:
+        shorter = replace(terms, retention_days=1)
+        segments.retain(session, settings.set(session, acme, MODEL, shorter, created_by="x").rule)
+    clock.advance(DAY_SECONDS)
+    with database.write() as session:
+        assert segments.page(session, acme, MODEL) == ()
+        (expired,) = segments.expired(session, limit=10)
+        assert expired.id == own.id
+        segments.forget(session, [expired])
+        assert segments.expired(session, limit=10) == ()
+
+
+def test_what_was_announced_is_shown_no_more_once_its_log_has_ended(
+    database: Database, register: Register, acme: Tenant
+) -> None:
+    clock = Clock()
+    settings, segments = LogSettings(data_key, clock), Segments(clock)
+    register(acme)
+    with database.write() as session:
+        rule = settings.set(session, acme, MODEL, LogTerms(sample=1.0), created_by="x").rule
+    own, other = segment(rule, clock()), segment(rule, clock())
+    with database.write() as session:
+        segments.announce(session, own)
+        segments.announce(session, other)
+        segments.end(session, settings.delete(session, acme, MODEL))
+
+    with database.write() as session:
+        assert settings.kept(session, rule) is None
+        assert not segments.show(session, own)
+        assert len(segments.expired(session, limit=10)) == 2
+
+
+def test_what_was_announced_and_never_stored_expires(
+    database: Database, register: Register, acme: Tenant
+) -> None:
+    clock = Clock()
+    settings, segments = LogSettings(data_key, clock), Segments(clock)
+    register(acme)
+    with database.write() as session:
+        rule = settings.set(session, acme, MODEL, LogTerms(sample=1.0), created_by="x").rule
+        segments.announce(session, segment(rule, clock()))
+        segments.retain(session, rule)
+
+    clock.advance(ANNOUNCED_SECONDS)
+    with database.read() as session:
+        assert len(segments.expired(session, limit=10)) == 1
