@@ -26,6 +26,7 @@ PLACEHOLDERS: Final = {
     "asset": "page.js",
     "version": "1",
     "alias": "champion",
+    "segment": "seg_" + "0" * 28,
     "label": "champion",
 }
 ROLES: Final = {
@@ -152,6 +153,17 @@ OBJECTS: Final[tuple[Tried, ...]] = (
     ("GET", "/models/{}/route", "private", "missing", {}),
     ("PUT", "/models/{}/route", "private", "missing", {"json": ROUTE}),
     ("DELETE", "/models/{}/route", "private", "missing", {}),
+    ("GET", "/models/{}/log", "private", "missing", {}),
+    ("PUT", "/models/{}/log", "private", "missing", {"json": {"sample": 1}}),
+    ("DELETE", "/models/{}/log", "private", "missing", {}),
+    ("GET", "/models/{}/log/segments", "private", "missing", {}),
+    (
+        "GET",
+        f"/models/{{}}/log/segments/{PLACEHOLDERS['segment']}",
+        "private",
+        "missing",
+        {},
+    ),
     ("GET", "/v2/models/{}", "private", "missing", {}),
     ("GET", "/v2/models/{}/versions/1", "private", "missing", {}),
     ("GET", "/v2/models/{}/ready", "private", "missing", {}),
