@@ -258,3 +258,49 @@ class KeyNotActive(TokenRefused):
     def __init__(self, kid: str) -> None:
         self.kid = kid
         super().__init__("its key does not sign yet")
+
+
+class KeyReused(AuthError):
+    """Raised when an idempotency key comes with another request than the first time."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this idempotency key was given with another request; make a new key for a new request"
+        )
+
+
+class StillRunning(AuthError):
+    """Raised when a request with the same idempotency key has no answer yet."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        super().__init__("a request with this idempotency key is still running; try again later")
+
+
+class AnswerLost(AuthError):
+    """Raised when a request with the same idempotency key did its work, and then was cut off."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the request with this idempotency key was carried out, but its answer is lost; "
+            "look at what it changed, and make a new key for a new request"
+        )
+
+
+class KeysExhausted(AuthError):
+    """Raised when a principal holds as many idempotency keys as may be."""
+
+    def __init__(self, most: int, seconds: float) -> None:
+        self.most = most
+        self.seconds = seconds
+        super().__init__(f"{most} idempotency keys are kept for this account; wait for one to end")
+
+
+class Overtaken(AuthError):
+    """Raised when a request took so long that another one has taken its idempotency key over."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this took too long: another request has taken over its idempotency key; "
+            "nothing was changed here"
+        )

@@ -199,6 +199,26 @@ class UsageRow(Base):
     compute_us: Mapped[int] = mapped_column(BigInteger)
 
 
+class IdempotencyRow(Base):
+    """A request that gave an idempotency key, and once it is known, what was answered."""
+
+    __tablename__ = "idempotency_keys"
+
+    tenant_id: Mapped[str] = mapped_column(
+        ForeignKey("tenants.id", ondelete="CASCADE"), primary_key=True
+    )
+    principal_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)  # a keyed hash, as the next
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    holder: Mapped[str] = mapped_column(String(32))  # which request works on it
+    lease_until: Mapped[float] = mapped_column(Double)
+    has_acted: Mapped[bool] = mapped_column()  # committed with what the request changed
+    status: Mapped[int | None] = mapped_column()
+    answer: Mapped[bytes | None] = mapped_column(LargeBinary)  # sealed: it may hold a secret
+    created_at: Mapped[float] = mapped_column(Double)
+    expires_at: Mapped[float] = mapped_column(Double, index=True)
+
+
 class AuditRow(Base):
     """One link of the audit chain. Never updated, never deleted, not even with its tenant."""
 

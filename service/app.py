@@ -15,7 +15,7 @@ from config import migrations
 from config.logging import configure_logging
 from config.settings import Settings
 from config.telemetry import NO_DIALECT
-from service import faults, limits, observing, security
+from service import faults, idempotency, limits, observing, security
 from service.bootstrap import Platform, assemble
 from service.description.api import DescribedApi
 from service.intake_runner import IntakeRunner
@@ -165,7 +165,9 @@ def create_app(settings: Settings, platform: Platform | None = None) -> flask.Fl
     app.before_request(security.recognise)
     limits.register(app, platform)
     app.before_request(limits.admit)
-    for finish in (record, harden, limits.tell):
+    app.before_request(idempotency.begin)
+    app.teardown_request(idempotency.forget)
+    for finish in (record, harden, limits.tell, idempotency.keep):
         app.after_request(finish)
     api = DescribedApi(app, settings, WORDINGS)
     for blueprint in BLUEPRINTS:

@@ -16,6 +16,7 @@ import structlog
 from auth.accounts import Accounts
 from auth.audit import AuditTrail
 from auth.clients import Clients
+from auth.idempotency import IdempotencyKeys
 from auth.keys import KeyRing, SigningKey, VerifyingKey
 from auth.login import Login
 from auth.otp import Otp
@@ -108,6 +109,7 @@ class Platform:
     tokens: AccessTokens
     revoked: RevokedTokens
     audit: AuditTrail
+    idempotency: IdempotencyKeys
     tenants: Tenants
     hasher: PasswordHasher
     otp: Otp
@@ -212,6 +214,7 @@ def assemble(
         authority=_authority(settings, sealer, clock),
         secrets=secrets,
         audit=AuditTrail(secrets, clock),
+        idempotency=IdempotencyKeys(tenants.data_key, clock),
         tenants=tenants,
         usage=usage,
         registry=registry,

@@ -238,6 +238,9 @@ MEDIA_TYPE_REFUSED: Final = Problem(
 WRONG_CREDENTIALS: Final = Problem(
     401, "wrong-credentials", "The credentials are wrong", "invalid_grant"
 )
+KEY_REUSED: Final = Problem(422, "idempotency-key-reused", "The key is of another request")
+STILL_RUNNING: Final = Problem(409, "still-running", "The same request is still running")
+ANSWER_LOST: Final = Problem(409, "answer-lost", "It was done, but its answer is lost")
 
 TABLE: Final[Mapping[type[Exception], Problem]] = {
     InputMalformed: INPUT,
@@ -289,6 +292,10 @@ TABLE: Final[Mapping[type[Exception], Problem]] = {
         400, "invalid-scope", "The scope is malformed", "invalid_scope"
     ),
     auth_errors.KeyNotReady: CONFLICT,
+    auth_errors.KeyReused: KEY_REUSED,
+    auth_errors.StillRunning: STILL_RUNNING,
+    auth_errors.AnswerLost: ANSWER_LOST,
+    auth_errors.Overtaken: CONFLICT,
     models_errors.ModelNotFound: NOT_FOUND,
     models_errors.JobNotFound: NOT_FOUND,
     models_errors.NameRefused: INPUT,

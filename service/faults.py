@@ -12,7 +12,7 @@ import structlog
 from flask import g, request
 from werkzeug.exceptions import HTTPException
 
-from auth.errors import HashingBusy
+from auth.errors import HashingBusy, StillRunning
 from config.logging import frames_of
 from service.errors import (
     BAD_REQUEST,
@@ -76,7 +76,7 @@ def note(problem: Problem, error: Exception, *, endpoint: str | None) -> None:
 
 def retry_after(error: Exception) -> int | None:
     """After how many seconds to come back, if that is known, rounded up: never too early."""
-    seconds: float | None = error.seconds if isinstance(error, HashingBusy) else None
+    seconds: float | None = error.seconds if isinstance(error, HashingBusy | StillRunning) else None
     if isinstance(error, RateLimited | TooBusy):
         seconds = error.retry_after
     if seconds is None or not math.isfinite(seconds):

@@ -16,6 +16,7 @@ def upgrade() -> None:
     with op.batch_alter_table("models", schema=None) as batch_op:
         batch_op.add_column(sa.Column("unloaded_at", sa.Double(), nullable=True))
     _add_prediction_logs()
+    _add_idempotency_keys()
 
 
 def downgrade() -> None:
@@ -82,4 +83,34 @@ def _add_prediction_logs() -> None:
         )
         batch_op.create_index(
             batch_op.f("ix_prediction_log_segments_expires_at"), ["expires_at"], unique=False
+        )
+
+
+def _add_idempotency_keys() -> None:
+    op.create_table(
+        "idempotency_keys",
+        sa.Column("tenant_id", sa.String(length=40), nullable=False),
+        sa.Column("principal_id", sa.String(length=64), nullable=False),
+        sa.Column("key", sa.String(length=64), nullable=False),
+        sa.Column("fingerprint", sa.String(length=64), nullable=False),
+        sa.Column("holder", sa.String(length=32), nullable=False),
+        sa.Column("lease_until", sa.Double(), nullable=False),
+        sa.Column("has_acted", sa.Boolean(), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=True),
+        sa.Column("answer", sa.LargeBinary(), nullable=True),
+        sa.Column("created_at", sa.Double(), nullable=False),
+        sa.Column("expires_at", sa.Double(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["tenant_id"],
+            ["tenants.id"],
+            name=op.f("fk_idempotency_keys_tenant_id_tenants"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint(
+            "tenant_id", "principal_id", "key", name=op.f("pk_idempotency_keys")
+        ),
+    )
+    with op.batch_alter_table("idempotency_keys", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_idempotency_keys_expires_at"), ["expires_at"], unique=False
         )

@@ -17,6 +17,7 @@ from service.description.headers import HEADERS, of_success
 from service.description.operations import Operation, rules_of
 from service.description.parameters import path_parameter
 from service.description.refusals import problems_of
+from service.description.request_headers import IDEMPOTENCY_KEY
 from service.schemas import MOST_LISTED
 from service.schemas.answers import ErrorSchema, MlflowErrorSchema, ProblemSchema
 from service.schemas.predictions import prediction_schemas
@@ -77,6 +78,8 @@ def _complete(operation: Operation, forms: Forms) -> None:
         answer["headers"] = of_success(operation) | answer.get("headers", {})
         _limit_lists(answer)
     described["responses"] = answers | failures
+    if operation.takes_key:
+        described.setdefault("parameters", []).append(IDEMPOTENCY_KEY)
     add_examples(described)
 
 

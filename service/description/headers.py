@@ -50,11 +50,15 @@ HEADERS: Final[dict[str, Header]] = {
     ),
     "ETag": _word("The state that was answered (RFC 9110).", ETAG, 256),
     "Preference-Applied": _word("Present if `Prefer` was heeded.", r"wait=[0-9]{1,6}", 16),
+    "Idempotency-Replayed": _word(
+        "Present if the same call was answered so before, under its idempotency key.", "true", 4
+    ),
     "Accept-Encoding": _word("The codings that are read here (RFC 7694).", VISIBLE, 64),
 }
 EVERYWHERE: Final = ("X-Request-Id", "RateLimit-Policy", "RateLimit")
 OF_FAILURES: Final = {
     401: ("WWW-Authenticate",),
+    409: ("Retry-After",),
     415: ("Accept-Encoding",),
     429: ("Retry-After",),
     503: ("Retry-After",),
@@ -66,6 +70,8 @@ def of_success(operation: Operation) -> dict[str, Header]:
     names = list(EVERYWHERE)
     if operation.takes("cursor"):
         names.append("Link")
+    if operation.takes_key:
+        names.append("Idempotency-Replayed")
     if operation.predicts:
         names.append("Server-Timing")
     return referred(*names)

@@ -10,6 +10,7 @@ from typing import Any, Final
 import flask
 from werkzeug.routing import Rule
 
+from service.idempotency import takes_key
 from service.security import Access, access_of
 
 VARIABLE: Final = re.compile(r"<(?:[^:<>]+:)?([^<>]+)>")
@@ -50,6 +51,11 @@ class Operation:
     def predicts(self) -> bool:
         """Whether a model is asked: rows are charged once they are read."""
         return getattr(self.view, "charges_itself", False) and self.access.permission == "predict"
+
+    @property
+    def takes_key(self) -> bool:
+        """Whether it may be sent again under an idempotency key."""
+        return any(takes_key(self.access, method) for method in self.rule.methods or ())
 
     def takes(self, parameter: str) -> bool:
         """Whether a parameter of the query is called so."""

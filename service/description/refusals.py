@@ -10,14 +10,17 @@ import models.errors as models_errors
 from auth.permissions import Permission
 from service.description.operations import Operation
 from service.errors import (
+    ANSWER_LOST,
     BAD_REQUEST,
     BUSY,
     BY_STATUS,
     INPUT,
     INTERNAL,
     INVALID_TOKEN,
+    KEY_REUSED,
     MEDIA_TYPE_REFUSED,
     NOT_FOUND,
+    STILL_RUNNING,
     TABLE,
     TOO_LARGE,
     UNAUTHENTICATED,
@@ -40,6 +43,7 @@ OF_VERSIONS: Final = (
         )
     ),
 )
+OF_KEYS: Final = (INPUT, KEY_REUSED, STILL_RUNNING, ANSWER_LOST)
 OF_PREDICTIONS: Final = (
     *OF_VERSIONS,
     *(
@@ -66,6 +70,8 @@ def problems_of(operation: Operation) -> list[Problem]:
         problems += OF_VERSIONS
     if operation.takes_body:
         problems += OF_BODIES
+    if operation.takes_key:
+        problems += OF_KEYS
     if operation.predicts:
         problems += OF_PREDICTIONS
     return problems + _declared(operation)

@@ -59,11 +59,12 @@ def flush_usage(platform: Platform) -> None:
 
 
 def tidy(platform: Platform) -> None:
-    """Forget what has expired: keys, revocations, sessions, counts of routes, jobs."""
+    """Forget what has expired: keys, revocations, sessions, answers, counts of routes, jobs."""
     with platform.database.write() as session:
         gone = platform.keys.expire(session)
         platform.revoked.purge_revoked(session)
         platform.sessions.purge(session)
+        platform.idempotency.purge(session)
         platform.routing.forget_old(session)
         if gone:
             platform.epoch.raise_in(session)

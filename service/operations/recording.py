@@ -8,14 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Final
 
 from sqlalchemy.orm import Session
 
 from auth.errors import CredentialsWrong, OneTimeCodeWrong
+from auth.idempotency import Reservation
 from auth.permissions import Permission
 from auth.scope import Scope
 from service.bootstrap import Platform
+
+# The idempotency key of the request under way, if it has one. Whatever changes something comes
+# through here, so that no operation can forget to say so in its transaction.
+RESERVED: Final[ContextVar[Reservation | None]] = ContextVar("reserved", default=None)
 
 
 @dataclass(slots=True)
@@ -52,6 +59,9 @@ def recorded(
             details=act.details,
         )
         platform.epoch.raise_in(session, act.concerns)
+        reserved = RESERVED.get()
+        if reserved is not None:
+            platform.idempotency.mark(session, reserved)
     platform.epoch.publish()
 
 

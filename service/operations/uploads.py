@@ -156,6 +156,10 @@ class Reception:
             act.details |= {"job": job.id, "digest": job.digest, "size": job.size}
         return job
 
+    def abandon(self) -> None:
+        """Keep nothing of what arrived."""
+        self.platform.uploads.delete(self.place)
+
     def _check(self, wishes: Wishes) -> None:
         file = self._parts.get(FILE)
         if file is None or not file.size:

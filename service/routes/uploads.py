@@ -13,6 +13,7 @@ from auth.permissions import Permission
 from models.errors import InputTooLarge
 from service.description.headers import VISIBLE, referred
 from service.errors import InputMalformed, ModelRefused
+from service.idempotency import reads_body_itself, reserve
 from service.limits import charge, charges_itself
 from service.operations import jobs, uploads
 from service.operations.jobs import JobView
@@ -29,7 +30,7 @@ from service.schemas.jobs import (
 )
 from service.security import current_platform, current_scope, requires
 from service.spools import UPLOAD, Admission
-from service.upload_forms import FORM, read_upload
+from service.upload_forms import FORM, Digested, read_upload
 
 FORMAT_HEADER: Final = "X-Model-Format"
 DIGEST_HEADER: Final = "X-Model-Digest"
@@ -71,6 +72,7 @@ bp = Blueprint("uploads", __name__, url_prefix="/models", description="Uploads o
 @bp.alt_response(422, "UNPROCESSABLE_ENTITY")
 @bp.alt_response(507, "INSUFFICIENT_STORAGE")
 @charges_itself
+@reads_body_itself
 @requires(Permission.MODELS_WRITE)
 def upload_version(query: dict[str, Any], model: str) -> flask.Response:
     """Upload a model file, which a job makes the model's next version.
@@ -87,7 +89,8 @@ def upload_version(query: dict[str, Any], model: str) -> flask.Response:
         most = current_platform().settings.max_model_bytes
         upload.admission = Admission(current_scope(), most)
         return flask.Response(status=CONTINUE)
-    return _answer(_receive(model, stated))
+    received = _receive(model, stated)
+    return received if isinstance(received, flask.Response) else _answer(received)
 
 
 def _admit(model: str, stated: dict[str, Any], declared: int | None) -> None:
@@ -99,11 +102,17 @@ def _admit(model: str, stated: dict[str, Any], declared: int | None) -> None:
         raise InputTooLarge(declared, most)
 
 
-def _receive(model: str, stated: dict[str, Any]) -> JobView:
+def _receive(model: str, stated: dict[str, Any]) -> JobView | flask.Response:
+    """The job of what arrives, or the answer if the same was sent before."""
     platform, scope = current_platform(), current_scope()
     with uploads.receiving(platform, scope, model) as reception:
-        fields = read_upload(request, reception, most=platform.settings.max_model_bytes)
+        digested = Digested(reception)
+        fields = read_upload(request, digested, most=platform.settings.max_model_bytes)
         wishes = _merged(stated, load_fields(UploadSchema(), fields))
+        answered = reserve(digested.content(wishes))
+        if answered is not None:
+            reception.abandon()
+            return answered
         return jobs.view(reception.accept(_wishes(wishes)))
 
 

@@ -24,6 +24,8 @@ NOT_OVER_HTTP = {
     # Between processes and within engines: other errors are made of them.
     "EstimatorNotHeld",
     "FrameMalformed",
+    # Told as a limit that is reached.
+    "KeysExhausted",
     # Of intake jobs, which tell them in their logs.
     "IntakeRefused",
     "IntakeFailed",
