@@ -17,13 +17,14 @@ from config.settings import Settings
 from config.telemetry import NO_DIALECT
 from service import faults, idempotency, limits, observing, security
 from service.bootstrap import Platform, assemble
+from service.columnar.forms import is_columnar
 from service.description.api import DescribedApi
 from service.intake_runner import IntakeRunner
 from service.lanes import Pace
 from service.monitoring import Monitor
 from service.observing import Call, Outcome
 from service.operations.guesses import counted_address
-from service.protocols import mlflow, open_inference, predict, tensorflow_serving
+from service.protocols import columnar, mlflow, open_inference, predict, tensorflow_serving
 from service.routes import (
     admin,
     aliases,
@@ -40,6 +41,7 @@ from service.routes import (
 )
 from service.upkeep import Upkeep
 from service.wording import Wordings
+from service.wsgi import Kind, Request
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
 BLUEPRINTS: Final = (
     auth.bp,
     predict.bp,
+    columnar.bp,
     open_inference.bp,
     tensorflow_serving.bp,
     mlflow.bp,
@@ -65,6 +68,7 @@ BLUEPRINTS: Final = (
 # Of each blueprint that takes predictions.
 DIALECTS: Final = {
     "predict": "native",
+    "columnar": columnar.DIALECT,
     "open_inference": open_inference.DIALECT,
     "tensorflow_serving": tensorflow_serving.DIALECT,
     "mlflow": mlflow.DIALECT,
@@ -79,6 +83,7 @@ HASHING_PATHS: Final = re.compile(
 WAITING_PATHS: Final = re.compile(r"/+models/[^/]+/aliases/.+|/v2/repository/models/[^/]+/load")
 INTAKE_SECONDS: Final = 5.0  # that a stopping worker gives an intake to stop as well
 UPLOAD_PATHS: Final = re.compile(r"/+models/[^/]+/versions")
+BULK_PATHS: Final = re.compile(r"/+models/[^/]+/predict")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +121,14 @@ class Served:
         """How what is refused before the application is asked is worded."""
         return WORDINGS
 
-    def takes_upload(self, method: str, path: str) -> bool:
-        """Whether a request brings a file that memory should not hold."""
-        return method == "POST" and UPLOAD_PATHS.fullmatch(path) is not None
+    def takes_upload(self, asked: Request) -> Kind | None:
+        """Whether a request brings a file that memory should not hold, and of which kind."""
+        if asked.method != "POST":
+            return None
+        if UPLOAD_PATHS.fullmatch(asked.path):
+            return "upload"
+        is_bulk = BULK_PATHS.fullmatch(asked.path) and is_columnar(asked.header("content-type"))
+        return "bulk" if is_bulk else None
 
     def close(self) -> None:
         """End the upkeep and the intakes after the last answer."""

@@ -160,6 +160,13 @@ class ModelRefused(ServiceError):
 FAILING: Final = "failing"
 
 
+class CallAbandoned(Exception):
+    """Raised in the work for a caller who has gone; nobody hears of it."""
+
+    def __init__(self) -> None:
+        super().__init__("the caller has gone")
+
+
 class NotReady(ServiceError):
     """Raised when something that predictions stand on does not answer."""
 
@@ -260,6 +267,7 @@ TABLE: Final[Mapping[type[Exception], Problem]] = {
     RateLimited: Problem(429, "rate-limited", "A limit is reached"),
     TooBusy: BUSY,
     StorageFull: STORAGE_FULL,
+    CallAbandoned: BAD_REQUEST,
     QuotaReached: CONFLICT,
     ModelRefused: Problem(422, "model-refused", "The model is refused"),
     NotReady: Problem(503, "not-ready", "Not ready to serve"),

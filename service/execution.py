@@ -23,6 +23,7 @@ from models.hosting.starting import PrivateParent
 from models.intake import Intake
 from models.manifest import ENGINE
 from models.opening import open_artefact
+from models.readers import Readers
 from models.register.artefacts import Artefacts
 from models.register.incidents import DatabaseIncidents
 from models.register.registry import Registry
@@ -80,6 +81,7 @@ class Hosting:
     incidents: WatchedIncidents
     executor: ServingExecutor
     intake: Intake
+    readers: Readers
 
     def keeps_waiting(self, tenant_id: str) -> bool:
         """Whether calls of the tenant are to be expected to wait for a host."""
@@ -131,7 +133,8 @@ def assemble_hosting(
     intake = Intake(
         hosts, memory_bytes=settings.workshop_memory_bytes, most_bytes=settings.max_model_bytes
     )
-    return Hosting(hosts, incidents, ServingExecutor(compiled, native), intake)
+    readers = Readers(hosts["sklearn"], memory_bytes=settings.bulk_memory_bytes)
+    return Hosting(hosts, incidents, ServingExecutor(compiled, native), intake, readers)
 
 
 def _access(settings: Settings, flavour: Flavour, *, served: bool) -> Access:

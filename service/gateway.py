@@ -4,7 +4,8 @@ A thread that waits for a client's bytes is lost to everyone else, so a body is 
 loop, within bounds of size, time and memory, and the application sees only complete requests.
 
 An upload is larger than memory should hold. The application sees its head first, and admits it or
-refuses it; only what is admitted is read, onto the disk, and then handed over.
+refuses it; only what is admitted is read, onto the disk, and then handed over. So may its answer
+be: that is sent piece by piece, as fast as the client fetches it.
 """
 
 from __future__ import annotations
@@ -12,18 +13,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Hashable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 from wsgiref.types import WSGIApplication, WSGIEnvironment
 
+from config.logging import frames_of
 from service.errors import (
     BAD_REQUEST,
     BUSY,
-    BY_STATUS,
     INTERNAL,
     STORAGE_FULL,
     TOO_LARGE,
@@ -32,13 +33,23 @@ from service.errors import (
 )
 from service.lanes import Lanes, LanesFull, Pace
 from service.monitoring import Load, Monitor
+from service.pacing import deliver, discard, keeping_pace
 from service.spools import UPLOAD, Admission, Spool, Spools, Upload
 from service.wording import Wordings
-from service.wsgi import BODY, Answer, Body, Request, RequestRefused, environ_of, run_wsgi
+from service.wsgi import (
+    BODY,
+    Answer,
+    Body,
+    Chunks,
+    Kind,
+    Request,
+    RequestRefused,
+    environ_of,
+    run_wsgi,
+)
 
 log = logging.getLogger(__name__)
 
-FIRST_BODY_SECONDS: Final = 15.0
 LEAST_BODY_BYTES_PER_SECOND: Final = 16 * 1024
 LEAST_UPLOAD_BYTES_PER_SECOND: Final = 64 * 1024  # an upload may be long, so it is not also slow
 BODIES_IN_MEMORY: Final = 16
@@ -49,12 +60,16 @@ WAITING_SLOW: Final = 128  # some seconds' worth of password hashes
 WAITING_SLOW_EACH: Final = 32
 UPLOADS: Final = 16
 UPLOADS_EACH: Final = 4
+BULKS: Final = 12
+BULKS_EACH: Final = 4
 WAITING_THREADS: Final = 32  # they cost memory alone
 UPLOAD_THREADS: Final = 8  # more than one caller's uploads can hold
+BULK_THREADS: Final = 3  # they compute as well as wait, and others want to be answered meanwhile
 SPOOLED_BYTES: Final = 256 * 1024  # written to the disk at once
-DISCARD_SECONDS: Final = 5.0
 CONTINUE: Final = 100
 
+# Returns when the client has gone.
+Gone = Callable[[], Awaitable[object]]
 # From path, Authorization and client address to what the call will do, and whose it is.
 Sort = Callable[[str, str | None, str], tuple[Pace, Hashable]]
 
@@ -66,10 +81,10 @@ def by_address(_path: str, _authorization: str | None, address: str) -> tuple[Pa
 
 @dataclass(frozen=True, slots=True)
 class Uploads:
-    """Which requests, by method and path, are uploads, and where those arrive."""
+    """Which requests are uploads, of which kind, and where each kind arrives."""
 
-    takes: Callable[[str, str], bool]
-    spools: Spools
+    takes: Callable[[Request], Kind | None]
+    spools: Mapping[Kind, Spools]
 
 
 class Gateway:
@@ -99,8 +114,13 @@ class Gateway:
             # So does what waits for a model's process: it may take as long as its author likes.
             "waiting": self._lane("waiting", WAITING_THREADS, WAITING_CALLS, WAITING_CALLS_EACH),
         }
-        # So does what copies a file, or waits until somebody has made a version of it.
-        self._long = Lanes("upload", threads=UPLOAD_THREADS, waiting=UPLOADS, waiting_each=UPLOADS)
+        self._long: dict[Kind, Lanes] = {
+            # So does what copies a file, or waits until somebody has made a version of it.
+            "upload": Lanes(
+                "upload", threads=UPLOAD_THREADS, waiting=UPLOADS, waiting_each=UPLOADS
+            ),
+            "bulk": Lanes("bulk", threads=BULK_THREADS, waiting=BULKS, waiting_each=BULKS),
+        }
         self._disk = ThreadPoolExecutor(2, thread_name_prefix="disk")
         self._max_body_bytes = max_body_bytes
         self._buffered = 0
@@ -108,22 +128,41 @@ class Gateway:
         if monitor is not None:
             monitor.watch(self._load)
 
-    async def answer(self, request: Request, chunks: AsyncIterator[bytes]) -> Answer:
-        """Read the body, call the application, and return its whole answer.
+    async def answer(
+        self, request: Request, chunks: AsyncIterator[bytes], gone: Gone | None = None
+    ) -> Answer:
+        """Read the body, call the application, and return its answer.
 
-        `chunks` raises ConnectionAbortedError where a body is cut off.
+        `chunks` raises ConnectionAbortedError where a body is cut off. An answer in pieces is to
+        be sent by `send`, or closed.
         """
         body = Body(chunks)
+        kind = self._uploads.takes(request) if self._uploads is not None else None
         try:
-            if self._uploads is not None and self._uploads.takes(request.method, request.path):
-                return await self._answer_upload(self._uploads.spools, request, body)
+            if kind is not None:
+                return await self._answer_upload(kind, request, body, gone)
             return await self._answer_call(request, body)
         except RequestRefused as refusal:
-            await _discard(request, body)
+            await discard(request, body)
             return self._refuse(refusal, request)
         except ConnectionAbortedError:
             cut_off = RequestRefused(BAD_REQUEST, "the body was cut off; send it again")
             return self._refuse(cut_off, request)
+
+    async def send(self, chunks: Chunks, write: Callable[[bytes], Awaitable[None]]) -> None:
+        """Send an answer in pieces, each when the client has taken the one before it.
+
+        Raises TimeoutError if it takes none for long, or what `write` raises.
+        """
+        try:
+            await deliver(self._pieces(chunks), write)
+        finally:
+            chunks.close()
+
+    async def _pieces(self, chunks: Chunks) -> AsyncIterator[bytes]:
+        loop = asyncio.get_running_loop()
+        while piece := await loop.run_in_executor(self._disk, next, chunks, b""):
+            yield piece
 
     async def _answer_call(self, request: Request, body: Body) -> Answer:
         received: list[bytes] = []
@@ -137,42 +176,63 @@ class Gateway:
         finally:
             self._release(lane, sum(map(len, received)))
 
-    async def _answer_upload(self, spools: Spools, request: Request, body: Body) -> Answer:
+    async def _answer_upload(
+        self, kind: Kind, request: Request, body: Body, gone: Gone | None
+    ) -> Answer:
         upload = Upload(request.declared)
         pace, lane = self._sorted(request)
         head: WSGIEnvironment = environ_of(request, b"") | {UPLOAD: upload}
         answer = await self._call(head, self._lanes[pace], lane)
         if answer.status != CONTINUE or upload.admission is None:
-            await _discard(request, body)
+            await discard(request, body)
             return answer
         try:
-            with spools.spool(upload.admission.scope.tenant_id) as spool:
-                await self._spool(request, body, spool, upload.admission)
-                upload.complete = True
-                environ = head | {"CONTENT_LENGTH": str(spool.size)}
-                work = partial(self._run_spooled, environ, spool)
-                return await self._long.run(upload.admission.scope.tenant_id, work)
+            return await self._answer_admitted(kind, request, body, upload, head, gone)
         except (TooBusy, LanesFull) as error:
             raise RequestRefused(BUSY, str(error)) from None
         except StorageFull as error:
             raise RequestRefused(STORAGE_FULL, str(error)) from None
+
+    async def _answer_admitted(
+        self,
+        kind: Kind,
+        request: Request,
+        body: Body,
+        upload: Upload,
+        head: WSGIEnvironment,
+        gone: Gone | None,
+    ) -> Answer:
+        assert self._uploads is not None, "this is one"
+        assert upload.admission is not None, "it was admitted"
+        tenant = upload.admission.scope.tenant_id
+        with ExitStack() as stack:
+            spool = stack.enter_context(self._uploads.spools[kind].spool(tenant))
+            await self._spool(request, body, spool, upload.admission)
+            upload.complete, upload.spool = True, spool
+            environ = head | {"CONTENT_LENGTH": str(spool.size)}
+            async with _noticing(gone, upload):
+                work = partial(self._run_spooled, environ, spool)
+                answer = await self._long[kind].run(tenant, work)
+            if isinstance(answer.body, Chunks):
+                answer.body.then(stack.pop_all().close)  # its place is taken until it is sent
+            return answer
 
     async def _spool(
         self, request: Request, body: Body, spool: Spool, admission: Admission
     ) -> None:
         loop = asyncio.get_running_loop()
         received, pending = 0, bytearray()
-        async with _pace(LEAST_UPLOAD_BYTES_PER_SECOND) as pace:
+        async with keeping_pace(LEAST_UPLOAD_BYTES_PER_SECOND) as limit:
             async for chunk in body:
                 received += len(chunk)
                 if received > admission.most_bytes:
                     raise _too_large(admission.most_bytes)
                 pending += chunk
                 if len(pending) >= SPOOLED_BYTES:
-                    with pace.paused():  # our disk may be slow, that is not the client's fault
+                    with limit.paused():  # our disk may be slow, that is not the client's fault
                         await loop.run_in_executor(self._disk, spool.write, bytes(pending))
                     pending.clear()
-                pace.has_come(received)
+                limit.has_come(received)
         await loop.run_in_executor(self._disk, spool.write, bytes(pending))
         request.refuse_cut_off(received)
 
@@ -182,12 +242,12 @@ class Gateway:
         if request.declared is not None and request.declared > self._max_body_bytes:
             raise _too_large(self._max_body_bytes)
         size = 0
-        async with _pace(LEAST_BODY_BYTES_PER_SECOND) as pace:
+        async with keeping_pace(LEAST_BODY_BYTES_PER_SECOND) as limit:
             async for chunk in body:
                 size += len(chunk)
                 self._admit(size, len(chunk), lane)
                 received.append(chunk)
-                pace.has_come(size)
+                limit.has_come(size)
         request.refuse_cut_off(size)
 
     def _sorted(self, request: Request) -> tuple[Pace, Hashable]:
@@ -217,20 +277,23 @@ class Gateway:
 
     def _run_spooled(self, environ: WSGIEnvironment, spool: Spool) -> Answer:
         named = {name: value for name, value in environ.items() if name != BODY}
-        return self._run(named | {"wsgi.input": spool.read()})
+        try:
+            return self._run(named | {"wsgi.input": spool.read()})
+        finally:
+            spool.close()
 
     def _run(self, environ: WSGIEnvironment) -> Answer:
         try:
             return run_wsgi(self._application, environ)
-        except Exception:
-            log.exception("the application raised")
+        except Exception as error:  # noqa: BLE001 - it is answered, and told in the log
+            log.error("the application raised\n%s", frames_of(error))  # noqa: TRY400
             failed = RequestRefused(INTERNAL, "the application raised")
             return failed.answer(self._wordings, environ["PATH_INFO"])
 
     def _load(self) -> Load:
         crowds = {str(pace): lanes.crowd for pace, lanes in self._lanes.items()}
-        crowds["upload"] = self._long.crowd
-        spools = self._uploads.spools.count if self._uploads else 0
+        crowds |= {kind: lanes.crowd for kind, lanes in self._long.items()}
+        spools = sum(each.count for each in self._uploads.spools.values()) if self._uploads else 0
         return Load(crowds, self._buffered, spools)
 
     def _lane(self, pace: Pace, threads: int, waiting: int, waiting_each: int) -> Lanes:
@@ -243,60 +306,27 @@ class Gateway:
         return refusal.answer(self._wordings, request.path)
 
 
-class _Pace:
-    """Cuts off a body that trickles, or falls silent near the end of what came fast.
-
-    A slow line is served; what came fast buys no time for what does not come.
-    """
-
-    def __init__(self, limit: asyncio.Timeout, least: int) -> None:
-        self._limit = limit
-        self._share = FIRST_BODY_SECONDS * least
-        self._awaited = self._share
-
-    def has_come(self, size: int) -> None:
-        """Give more time once enough has come."""
-        if size >= self._awaited:
-            self._limit.reschedule(asyncio.get_running_loop().time() + FIRST_BODY_SECONDS)
-            self._awaited = size + self._share
-
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Count nothing against the client while the block runs."""
-        loop, until = asyncio.get_running_loop(), self._limit.when()
-        assert until is not None, "it is paused once at a time"
-        left = until - loop.time()
-        self._limit.reschedule(None)
-        yield
-        self._limit.reschedule(loop.time() + left)
-
-
 @asynccontextmanager
-async def _pace(least: int) -> AsyncIterator[_Pace]:
-    """Refuse a body that comes at less than so many bytes a second."""
+async def _noticing(gone: Gone | None, upload: Upload) -> AsyncIterator[None]:
+    """Tell whoever works for a client when it has gone, also by the end of the block's own task."""
+    if gone is None:
+        yield
+        return
+
+    async def notice() -> None:
+        with suppress(ConnectionAbortedError):
+            await gone()
+        upload.gone.set()
+
+    watch = asyncio.ensure_future(notice())
     try:
-        async with asyncio.timeout(FIRST_BODY_SECONDS) as limit:
-            yield _Pace(limit, least)
-    except TimeoutError:
-        raise RequestRefused(
-            BY_STATUS[408], "the body did not arrive in time; send it again"
-        ) from None
+        yield
+    except asyncio.CancelledError:
+        upload.gone.set()
+        raise
+    finally:
+        watch.cancel()
 
 
 def _too_large(most: int) -> RequestRefused:
     return RequestRefused(TOO_LARGE, f"a body has at most {most} bytes here")
-
-
-async def _discard(request: Request, body: Body) -> None:
-    """Read on for a moment, keeping nothing.
-
-    A stream or connection whose body is left unread is reset, and the answer lost with it: many
-    clients read only when they have sent everything. One that waits for leave to send (RFC 9110,
-    section 10.1.1) is not given it.
-    """
-    if request.expects_leave and not body.begun:
-        return
-    with suppress(TimeoutError, ConnectionAbortedError):
-        async with asyncio.timeout(DISCARD_SECONDS):
-            async for _chunk in body:
-                pass

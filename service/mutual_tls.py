@@ -12,6 +12,8 @@ import os
 import ssl
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -135,12 +137,23 @@ def asgi(gateway: Gateway) -> Application:
     async def application(scope: Message, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             return
-        answer = await gateway.answer(_request(scope), _body(receive))
+        answer = await gateway.answer(_request(scope), _body(receive), partial(_gone, receive))
         headers = [
             (name.encode("latin-1"), text.encode("latin-1")) for name, text in answer.headers
         ]
-        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        await send({"type": "http.response.body", "body": answer.body})
+        start = {"type": "http.response.start", "status": answer.status, "headers": headers}
+        if isinstance(answer.body, bytes):
+            await send(start)
+            await send({"type": "http.response.body", "body": answer.body})
+            return
+
+        async def write(piece: bytes) -> None:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+
+        with closing(answer.body):
+            await send(start)
+            await gateway.send(answer.body, write)
+            await send({"type": "http.response.body", "body": b""})
 
     return application
 
@@ -170,6 +183,12 @@ async def _body(receive: Callable[[], Awaitable[Message]]) -> AsyncIterator[byte
             raise ConnectionAbortedError
         yield message.get("body", b"")
         more = message.get("more_body", False)
+
+
+async def _gone(receive: Callable[[], Awaitable[Message]]) -> None:
+    """Return when the client has gone; its body has been read."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 if __name__ == "__main__":

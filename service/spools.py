@@ -10,15 +10,16 @@ import errno
 import io
 import os
 import tempfile
+import threading
 from collections import Counter
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
 from auth.scope import Scope
-from config.sealed_stream import KEY_BYTES, SealedReader, SealedWriter, Unsealed
+from config.sealed_stream import KEY_BYTES, Sealed, SealedReader, SealedWriter, Unsealed
 from service.errors import StorageFull, TooBusy
 
 UPLOAD: Final = "sallyport.upload"  # in the environ, where no header can reach
@@ -35,28 +36,15 @@ class Admission:
     most_bytes: int
 
 
-@dataclass(slots=True)
-class Upload:
-    """A body that is announced, then admitted by the application, and at last complete.
-
-    The application sees such a request twice: when its head has arrived, to refuse it or to
-    answer 100 with an admission, and when its body has. `seen` is the last change there was before
-    it decided: unless another one concerns the caller, whoever was admitted still is.
-    """
-
-    declared: int | None
-    seen: int = -1
-    admission: Admission | None = None
-    complete: bool = False
-
-
 class Spool:
     """A body on disk that can be written once and then read; `close` gives the room back."""
 
     def __init__(self, folder: Path, *, least_free: int) -> None:
         self.size = 0
         self._key = os.urandom(KEY_BYTES)
+        self._folder = folder
         self._least_free = least_free
+        self._finished = False
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with refusing_full():
             self._file = cast(BinaryIO, tempfile.TemporaryFile(dir=folder))  # noqa: SIM115
@@ -71,16 +59,49 @@ class Spool:
 
     def read(self) -> BinaryIO:
         """End the writing, and return the body from its beginning."""
-        with refusing_full():
-            self._writer.finish()
-            self._file.seek(0)
+        self._finish()
+        self._file.seek(0)
         reader = SealedReader(self._file, (self._key,), purpose=PURPOSE)
         return cast(BinaryIO, io.BufferedReader(Unsealed(reader, self.size), READ_BYTES))
+
+    def sealed(self) -> Sealed:
+        """End the writing, and return what opens the body in another process."""
+        self._finish()
+        return Sealed(self._file.fileno(), self._key, self.size, PURPOSE)
+
+    def another(self) -> Spool:
+        """A further one in the same place, whose room whoever asked for it gives back."""
+        return Spool(self._folder, least_free=self._least_free)
 
     def close(self) -> None:
         """Give the room back."""
         with suppress(OSError):  # what it still held could not be written: nobody needs it
             self._file.close()
+
+    def _finish(self) -> None:
+        with refusing_full():
+            if not self._finished:
+                self._writer.finish()
+                self._finished = True
+            self._file.flush()
+
+
+@dataclass(slots=True)
+class Upload:
+    """A body that is announced, then admitted by the application, and at last complete.
+
+    The application sees such a request twice: when its head has arrived, to refuse it or to
+    answer 100 with an admission, and when its body has and is the `spool`. `seen` is the last
+    change there was before it decided: unless another one concerns the caller, whoever was
+    admitted still is. `gone` is set when the client has left.
+    """
+
+    declared: int | None
+    seen: int = -1
+    admission: Admission | None = None
+    complete: bool = False
+    spool: Spool | None = None
+    gone: threading.Event = field(default_factory=threading.Event)
 
 
 class Spools:

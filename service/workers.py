@@ -18,6 +18,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -31,10 +32,18 @@ from certs.errors import CertificateError
 from config.errors import ConfigurationError, DatabaseOutOfDate, SealBroken
 from config.logging import configure_logging
 from config.settings import Settings, load_settings
-from service.gateway import UPLOADS, UPLOADS_EACH, Gateway, Uploads, by_address
+from service.gateway import (
+    BULKS,
+    BULKS_EACH,
+    UPLOADS,
+    UPLOADS_EACH,
+    Gateway,
+    Uploads,
+    by_address,
+)
 from service.processes import REFUSED, Child, Post, Signals, fork, reap, still_open
 from service.spools import Spools
-from service.wsgi import Request
+from service.wsgi import Kind, Request
 
 BACKLOG: Final = 4096
 MOST_CONNECTIONS: Final = 8192
@@ -185,15 +194,20 @@ def gateway_to(application: WSGIApplication, settings: Settings, *, program: str
         slow_threads=settings.hashing_parallel + 1,
         max_body_bytes=settings.max_body_bytes,
         sort=getattr(application, "sort", by_address),
-        uploads=Uploads(takes, _spools(settings)) if takes else None,
+        uploads=_uploads(takes, settings) if takes else None,
         wordings=getattr(application, "wordings", None),
         monitor=watched(program) if watched else None,
     )
 
 
-def _spools(settings: Settings) -> Spools:
-    return Spools(
-        settings.uploads, most=UPLOADS, most_each=UPLOADS_EACH, least_free=settings.free_disk_bytes
+def _uploads(takes: Callable[[Request], Kind | None], settings: Settings) -> Uploads:
+    spools = partial(Spools, settings.uploads, least_free=settings.free_disk_bytes)
+    return Uploads(
+        takes,
+        {
+            "upload": spools(most=UPLOADS, most_each=UPLOADS_EACH),
+            "bulk": spools(most=BULKS, most_each=BULKS_EACH),
+        },
     )
 
 
@@ -209,8 +223,14 @@ async def _answer(gateway: Gateway, scope: Any, protocol: Any) -> None:
         headers=scope.headers.items(),
     )
     body = read_body(protocol, version=scope.http_version)
-    answer = await gateway.answer(request, body)
-    protocol.response_bytes(answer.status, answer.headers, answer.body)
+    answer = await gateway.answer(request, body, protocol.client_disconnect)
+    if isinstance(answer.body, bytes):
+        protocol.response_bytes(answer.status, answer.headers, answer.body)
+        return
+    # Who has gone, or fetches nothing: what is missing of the declared length says that it failed.
+    with closing(answer.body), suppress(TimeoutError, engine.RSGIProtocolClosed):
+        transport = protocol.response_stream(answer.status, answer.headers)
+        await gateway.send(answer.body, transport.send_bytes)
 
 
 async def read_body(protocol: Any, *, version: str) -> AsyncIterator[bytes]:

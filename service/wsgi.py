@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import secrets
 import sys
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 from wsgiref.types import WSGIApplication, WSGIEnvironment
 
 from service.errors import BAD_REQUEST, BUSY, Problem, describe
@@ -17,6 +18,35 @@ CLIENT_CERTIFICATE: Final = "sallyport.client_certificate"
 BODY: Final = "sallyport.body"  # the whole body: read from here, it is not copied again
 
 Headers = list[tuple[str, str]]
+# What a body brings that memory should not hold: a file for a version; rows to be answered.
+Kind = Literal["upload", "bulk"]
+
+
+class Chunks:
+    """A body of a known size that is fetched piece by piece, from any thread but one at a time.
+
+    What it holds is given back by `close`, sent or not.
+    """
+
+    def __init__(self, pieces: Iterator[bytes], size: int, close: Callable[[], None]) -> None:
+        self.size = size
+        self._pieces = pieces
+        self._held = ExitStack()
+        self._held.callback(close)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        return next(self._pieces)
+
+    def then(self, close: Callable[[], object]) -> None:
+        """Call this as well when it is closed."""
+        self._held.callback(close)
+
+    def close(self) -> None:
+        """Give back what it holds; what was not fetched is lost."""
+        self._held.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +55,7 @@ class Answer:
 
     status: int
     headers: Headers
-    body: bytes
+    body: bytes | Chunks
 
 
 class RequestRefused(Exception):
@@ -103,7 +133,7 @@ class Body:
 
 
 def run_wsgi(application: WSGIApplication, environ: WSGIEnvironment) -> Answer:
-    """Call a WSGI application and collect its whole answer."""
+    """Call a WSGI application and collect its whole answer, unless that comes in pieces."""
     started: list[tuple[str, Headers]] = []
     written: list[bytes] = []
 
@@ -112,14 +142,19 @@ def run_wsgi(application: WSGIApplication, environ: WSGIEnvironment) -> Answer:
         return written.append
 
     parts: Iterable[bytes] = application(environ, start_response)
+    if isinstance(parts, Chunks):
+        return Answer(_status(started), started[0][1], parts)
     try:
         written.extend(parts)
     finally:
         if hasattr(parts, "close"):
             parts.close()
-    status, headers = started[0]
     body = b"" if environ["REQUEST_METHOD"] == "HEAD" else b"".join(written)
-    return Answer(int(status.split(" ", 1)[0]), headers, body)
+    return Answer(_status(started), started[0][1], body)
+
+
+def _status(started: list[tuple[str, Headers]]) -> int:
+    return int(started[0][0].split(" ", 1)[0])
 
 
 def environ_of(request: Request, body: bytes) -> WSGIEnvironment:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from sqlalchemy.orm import Session
 
 from auth.errors import CredentialsWrong, KeyNotActive, TokenRefused
-from auth.permissions import Grants, narrow
+from auth.permissions import Grants, Permission, narrow
 from auth.scope import Principal, Scope, own_scope
 from auth.tokens import Claims
 from certs.inspection import public_key_digest
@@ -120,6 +120,22 @@ def require_standing(platform: Platform, session: Session, claims: Claims) -> fl
     if session_ends is None:
         raise TokenRefused("its session has ended")
     return min(claims.expires_at, session_ends)
+
+
+def require_live(platform: Platform, scope: Scope, permission: Permission, model: str) -> None:
+    """Raise TokenRefused or PermissionMissing if the scope's account may not do this any more.
+
+    For calls that go on while accounts change; that a token runs out does not end one.
+    """
+    known = scope.principal
+    if known.kind == "operator":
+        return
+    with platform.database.read() as session:
+        ended = known.session_id and platform.sessions.expiry(session, known.session_id) is None
+        principal = None if ended else platform.principals.of(session, known.id)
+    if principal is None or principal.tenant_id != known.tenant_id:
+        raise TokenRefused("its account may not act any more")
+    own_scope(principal).require(permission, model)
 
 
 def _live_principal(platform: Platform, session: Session, claims: Claims) -> Principal:

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auth.scope import Principal, own_scope
-from service import gateway
+from service import gateway, pacing
 from service.gateway import Gateway, Uploads
 from service.spools import UPLOAD, Admission, Spool, Spools
 from service.workers import read_body
@@ -38,7 +38,7 @@ REQUEST = Request(
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Read on after a refusal for a moment only."""
-    monkeypatch.setattr(gateway, "DISCARD_SECONDS", 0.05)
+    monkeypatch.setattr(pacing, "DISCARD_SECONDS", 0.05)
 
 
 def count_bytes(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -73,7 +73,7 @@ def test_a_body_is_whole_or_refused(parts: list[bytes]) -> None:
 
 
 def test_a_body_that_trickles_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway, "FIRST_BODY_SECONDS", 0.05)
+    monkeypatch.setattr(pacing, "FIRST_BODY_SECONDS", 0.05)
 
     assert ask(endless(b"x"), max_body_bytes=10**9).status == 408
 
@@ -97,7 +97,7 @@ def sent_from(number: int) -> Request:
 
 
 def test_a_body_that_falls_silent_near_its_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway, "FIRST_BODY_SECONDS", 0.05)
+    monkeypatch.setattr(pacing, "FIRST_BODY_SECONDS", 0.05)
 
     async def silent() -> AsyncIterator[bytes]:
         yield b"x" * 2**20
@@ -254,7 +254,7 @@ class Librarian:
 
 def taking(librarian: Any, folder: Path, *, most_each: int = 2, least_free: int = 0) -> Gateway:
     spools = Spools(folder, most=3, most_each=most_each, least_free=least_free)
-    uploads = Uploads(lambda _method, path: path == "/", spools)
+    uploads = Uploads(lambda asked: "upload" if asked.path == "/" else None, {"upload": spools})
     return Gateway(librarian, threads=1, max_body_bytes=16, uploads=uploads)
 
 
@@ -317,7 +317,7 @@ def test_an_upload_that_is_cut_off_does_not_reach_the_application(tmp_path: Path
 def test_an_upload_that_trickles_is_cut_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gateway, "FIRST_BODY_SECONDS", 0.05)
+    monkeypatch.setattr(pacing, "FIRST_BODY_SECONDS", 0.05)
     librarian = Librarian(10**9)
 
     assert asyncio.run(taking(librarian, tmp_path).answer(REQUEST, endless(b"x"))).status == 408
@@ -327,7 +327,7 @@ def test_an_upload_that_trickles_is_cut_off(
 def test_a_slow_disk_is_not_held_against_the_sender(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gateway, "FIRST_BODY_SECONDS", 0.05)
+    monkeypatch.setattr(pacing, "FIRST_BODY_SECONDS", 0.05)
     monkeypatch.setattr(gateway, "SPOOLED_BYTES", 1)
     release = threading.Event()
     monkeypatch.setattr(Spool, "write", lambda *_: release.wait(10))

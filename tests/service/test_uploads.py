@@ -6,6 +6,7 @@ import base64
 import hashlib
 import io
 import resource
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,21 @@ from models.uploads import Uploads
 from service.app import Served
 from service.operations import models, plans
 from service.spools import UPLOAD, Upload
+from service.wsgi import Request
 from tests.house import Actor, House
 from tests.service.problems import pointers, refused
 from tests.service.uploading import PATH, joblib_file, kept, skops_file, upload, work
+
+REQUEST = Request(
+    method="POST",
+    path="/",
+    query="",
+    version="1.1",
+    client=("192.0.2.7", "50000"),
+    server=("192.0.2.1", "8443"),
+    host="localhost",
+    headers=[],
+)
 
 
 def digest_of(content: bytes) -> str:
@@ -368,12 +381,26 @@ def test_whoever_is_not_admitted_is_refused_at_the_head(house: House) -> None:
 
 def test_only_uploads_are_spooled(house: House) -> None:
     served = Served(house.app, house.platform, None, None)  # type: ignore[arg-type]
-    assert served.takes_upload("POST", "/models/fresh/versions")
-    assert served.takes_upload("POST", "//models/a%20b/versions")
+    for path in ("/models/fresh/versions", "//models/a%20b/versions"):
+        assert served.takes_upload(replace(REQUEST, path=path)) == "upload"
     for method, path in (
         ("GET", "/models/fresh/versions"),
         ("POST", "/models/a/b/versions"),
         ("POST", "/models/fresh/versions/1"),
         ("POST", "/predict"),
     ):
-        assert not served.takes_upload(method, path)
+        assert served.takes_upload(replace(REQUEST, method=method, path=path)) is None
+
+
+def test_files_of_rows_are_spooled_and_other_rows_are_not(house: House) -> None:
+    served = Served(house.app, house.platform, None, None)  # type: ignore[arg-type]
+    asked = replace(REQUEST, path="/models/linear/predict")
+    for media_type, kind in (
+        ("text/csv; charset=utf-8", "bulk"),
+        ("Application/X-NPY", "bulk"),
+        ("application/json", None),
+        ("", None),
+    ):
+        headers = [("content-type", media_type)]
+        assert served.takes_upload(replace(asked, headers=headers)) == kind
+    assert served.takes_upload(asked) is None

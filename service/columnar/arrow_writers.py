@@ -1,0 +1,82 @@
+"""Answers as Arrow IPC and Parquet: only arrays of our own are written, nothing is read."""
+
+from __future__ import annotations
+
+from typing import Any, BinaryIO, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from service.columnar.columns import Answers, columns_of
+from service.columnar.writers import Asked
+
+TYPES: Final = {
+    "number": pa.float64(),
+    "integer": pa.int64(),
+    "boolean": pa.bool_(),
+    "text": pa.string(),
+}
+GROUP_ROWS: Final = 128 * 1024
+
+
+class _Batches:
+    """Answers as record batches of one schema."""
+
+    def __init__(self, asked: Asked) -> None:
+        self._columns = columns_of(asked.version.signature, asked.methods)
+        fields = [(column.name, TYPES[column.kind]) for column in self._columns]
+        metadata = {"model": asked.version.model, "version": str(asked.version.number)}
+        self.schema = pa.schema(fields, metadata=metadata)
+
+    def of(self, answers: Answers) -> pa.RecordBatch:
+        """The answers to some rows."""
+        arrays = [
+            pa.array(column.of(answers), TYPES[column.kind], from_pandas=False)
+            for column in self._columns
+        ]
+        return pa.record_batch(arrays, schema=self.schema)
+
+
+class ArrowWriter:
+    """Arrow IPC, as a stream or as a file."""
+
+    def __init__(self, asked: Asked, sink: BinaryIO, *, framed: bool) -> None:
+        self._batches = _Batches(asked)
+        make: Any = pa.ipc.new_file if framed else pa.ipc.new_stream
+        options = pa.ipc.IpcWriteOptions(use_threads=False)
+        self._writer = make(sink, self._batches.schema, options=options)
+
+    def write(self, answers: Answers) -> None:
+        """Append a record batch."""
+        self._writer.write_batch(self._batches.of(answers))
+
+    def finish(self) -> bytes:
+        """Write the end of the stream, and of a file where its batches are."""
+        self._writer.close()
+        return b""
+
+
+class ParquetWriter:
+    """Parquet in row groups of moderate size."""
+
+    def __init__(self, asked: Asked, sink: BinaryIO) -> None:
+        self._batches = _Batches(asked)
+        self._writer = pq.ParquetWriter(sink, self._batches.schema, compression="zstd")
+        self._waiting: list[pa.RecordBatch] = []
+
+    def write(self, answers: Answers) -> None:
+        """Append rows to the group."""
+        self._waiting.append(self._batches.of(answers))
+        if sum(batch.num_rows for batch in self._waiting) >= GROUP_ROWS:
+            self._write_group()
+
+    def finish(self) -> bytes:
+        """Write the last group, and where each of them is."""
+        if self._waiting:
+            self._write_group()
+        self._writer.close()
+        return b""
+
+    def _write_group(self) -> None:
+        self._writer.write_table(pa.Table.from_batches(self._waiting, self._batches.schema))
+        self._waiting.clear()
