@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from models.errors import InputRefused, InputTooLarge
 from models.requests.binding import step
 from models.requests.bounds import Bounds
+from models.requests.faults import DIGITS
 from models.requests.tensors import LARGEST_INTEGER
 from models.signature import Signature
 from models.tables import Features, Matrix, Table
@@ -123,7 +124,7 @@ def _numbers(cells: Cells, name: str, signature: Signature) -> Matrix:
         # numpy takes more for a number than this: underscores, words.
         if NUMERIC.fullmatch("".join(known)) and (signature.missing or len(known) == len(cells)):
             column = np.array(cells, dtype=np.float64)
-            if not (np.abs(column) > LARGEST_INTEGER).any():
+            if not (np.abs(column) >= LARGEST_INTEGER).any():
                 return column
     _refuse_fault(cells, name, signature)
     return np.array(cells, dtype=np.float64)
@@ -140,5 +141,10 @@ def _refuse_fault(cells: Cells, name: str, signature: Signature) -> None:
             raise InputRefused(where, "not a number but a string")
         elif np.isinf(float(cell)):
             raise InputRefused(where, "beyond what a 64-bit float holds")
-        elif INTEGER.fullmatch(cell) and abs(float(cell)) > LARGEST_INTEGER:
+        elif INTEGER.fullmatch(cell) and _is_large(cell):
             raise InputRefused(where, "an integer beyond 2^53; write it with an exponent")
+
+
+def _is_large(integer: str) -> bool:
+    digits = integer.lstrip("+-0")
+    return len(digits) > DIGITS or int(digits or "0") > int(LARGEST_INTEGER)
