@@ -21,6 +21,7 @@ NOT_OVER_HTTP = {
     "ArraysMalformed",
     "SandboxTooWeak",
     "StoreExtraMissing",
+    "ExportRefused",
     # Between processes and within engines: other errors are made of them.
     "EstimatorNotHeld",
     "FrameMalformed",
