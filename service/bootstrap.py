@@ -48,6 +48,7 @@ from models.prediction_log.writing import Outcome
 from models.register.artefacts import Artefacts
 from models.register.registry import Registry
 from models.requests.bounds import Bounds
+from models.requests.worked import Worked
 from models.routing.plans import Plan, Routing
 from models.routing.shadows import Shadows
 from models.routing.succession import Succession
@@ -59,6 +60,7 @@ from service.watching import watch_caches, watch_database, watch_shadows
 MANIFEST_KEY: Final = "manifest"
 CALLERS: Final = 10_000
 TENANTS: Final = 10_000
+WORKED: Final = 200  # a row may have thousands of columns
 ONE: Final = "one"
 TRACES_SECONDS: Final = 2.0  # that the last traces have to leave
 
@@ -82,6 +84,7 @@ class Caches:
     basics: EpochCache[bytes, Caller]  # by a keyed hash of identifier and secret
     limits: EpochCache[str, TenantLimits]
     plans: EpochCache[tuple[str, str | None, int | str | None], Plan]
+    worked: EpochCache[str, Worked]  # by a version's id
     signers: EpochCache[str, SigningKey]
     verifiers: EpochCache[str, Mapping[str, VerifyingKey]]
     key_sets: EpochCache[str, dict[str, Any]]
@@ -283,6 +286,7 @@ def _caches(epoch: Epoch, clock: Callable[[], float]) -> Caches:
         basics=EpochCache(epoch, CALLERS, concerns=lambda c: c.scope.tenant_id, clock=clock),
         limits=EpochCache(epoch, TENANTS, concerns=lambda limits: limits.tenant_id, clock=clock),
         plans=EpochCache(epoch, TENANTS, concerns=lambda p: p.tenant_id, clock=clock),
+        worked=EpochCache(epoch, WORKED, concerns=lambda w: w.tenant_id, clock=clock),
         signers=EpochCache(epoch, 1, clock=clock),
         verifiers=EpochCache(epoch, 1, clock=clock),
         key_sets=EpochCache(epoch, 1, clock=clock),

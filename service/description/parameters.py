@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from auth.permissions import MODEL_NAME
 from models.names import ALIAS, NUMBER
+from models.prediction_log.segments import SEGMENT_ID
 from service.schemas import ACCOUNT, JOB, REFERENCE, described
 
 
@@ -19,7 +20,8 @@ PATH: Final[dict[str, dict[str, Any]]] = {
     "version": _path("The version's number or an alias.", REFERENCE, 63, "1"),
     "alias": _path("The alias.", ALIAS.pattern, 63, "champion"),
     "job_id": _path("The job's name.", JOB, 64, "job_0198a5f0c1d2ab34cd56ef7890"),
-    "segment": _path("A segment's name.", r"[A-Za-z0-9_.-]+", 128, "1790000000-0a1b2c3d"),
+    "label": _path("The label: an alias.", ALIAS.pattern, 63, "champion"),
+    "segment": _path("The segment's name.", SEGMENT_ID.pattern, 32, f"seg_{'0' * 28}"),
     "username": _path("The user's name.", ACCOUNT, 128, "ben"),
     "client_id": _path(
         "The service account's `client_id`.", r"[A-Za-z0-9_-]+", 64, "cli_0a1b2c3d4e5f"

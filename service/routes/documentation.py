@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import flask
 from flask_smorest import current_api
 
+from auth.permissions import Permission
+from models.names import read_reference
+from models.requests.worked import Worked
+from models.versions import Version
+from service import visiting
+from service.model_documents.document import document_of
+from service.model_documents.examples import worked_example
+from service.model_documents.facts import Facts
+from service.operations import predictions
 from service.parsing import Blueprint
 from service.schemas import TEXT
 from service.schemas.answers import DocumentSchema
-from service.security import public
+from service.schemas.models import ReferenceQuerySchema
+from service.security import current_platform, current_scope, public, requires
 
 bp = Blueprint("documentation", __name__, description="The API's own description.")
 
@@ -46,6 +56,26 @@ def openapi() -> flask.Response:
     return flask.jsonify(current_api.document)
 
 
+@bp.get("/models/<string:model>/openapi.json")
+@bp.arguments(ReferenceQuerySchema, location="query")
+@bp.alt_response(200, schema=DocumentSchema, success=True)
+@requires(Permission.PREDICT)
+def openapi_of_model(query: dict[str, Any], model: str) -> flask.Response:
+    """Give the OpenAPI 3.1 document of one model: its own columns, methods and classes."""
+    reference = read_reference(query.get("version"))
+    plan = predictions.plan(current_platform(), current_scope(), model, reference)
+    version = plan.versions[0]
+    facts = Facts(
+        model=model,
+        number=version.number,
+        reference=reference,
+        signature=version.signature,
+        bounds=current_platform().bounds,
+        worked=_worked(version),
+    )
+    return flask.jsonify(document_of(facts, current_api.document))
+
+
 @bp.get("/docs")
 @bp.alt_response(200, schema=TEXT, content_type="text/html", success=True)
 @public
@@ -68,3 +98,14 @@ def asset(asset: str) -> flask.Response:
         flask.abort(404)
     folder = Path(str(files("flask_swagger_ui"))) / "dist"
     return flask.send_from_directory(folder, asset, max_age=3600)
+
+
+def _worked(version: Version) -> Worked:
+    """The version's worked example; made once, as it costs a prediction."""
+    visit = visiting.visit_of("native")
+    try:
+        return visit.platform.caches.worked.fetch(
+            version.id, lambda: worked_example(visit, version)
+        )
+    finally:
+        flask.g.policies = visit.policies or flask.g.get("policies", ())

@@ -8,6 +8,7 @@ from models.signature import METHODS
 from service.schemas import (
     LARGEST,
     PRINCIPAL,
+    REFERENCE,
     AnswerSchema,
     Flag,
     StrictSchema,
@@ -141,6 +142,12 @@ class AliasDetailSchema(AliasSchema):
     """An alias with its latest moves, newest first."""
 
     moves = several(fields.Nested(MoveSchema), "The latest, newest first.", required=True)
+
+
+class ReferenceQuerySchema(StrictSchema):
+    """Which version is meant."""
+
+    version = spelled(REFERENCE, 63, "A number or an alias; by default whichever answers.")
 
 
 class ReasonSchema(StrictSchema):

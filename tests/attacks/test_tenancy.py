@@ -141,6 +141,7 @@ OBJECTS: Final[tuple[Tried, ...]] = (
     ("POST", "/admin/users/{}/reset-password", "rob", "bob", {}),
     ("GET", "/models/{}", "private", "missing", {}),
     ("DELETE", "/models/{0}?confirm={0}", "private", "missing", {}),
+    ("GET", "/models/{}/openapi.json", "private", "missing", {}),
     ("GET", "/models/{}/versions", "private", "missing", {}),
     ("GET", "/models/{}/versions/1", "private", "missing", {}),
     ("PATCH", "/models/{}/versions/1", "private", "missing", {"json": {"pinned": True}}),

@@ -1,0 +1,93 @@
+"""MLflow's scoring protocol for one model: data frames, tensors and CSV."""
+
+from __future__ import annotations
+
+from service.model_documents.columns import LOOSE_RECORD, ROW, inputs, instances
+from service.model_documents.facts import JSON, Call, Described, Facts, closed, listed, refer
+from service.model_documents.outputs import any_answers
+from service.schemas.predictions import VERSION, WORD
+
+FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
+CSV = "text/csv"
+
+
+def describe(facts: Facts) -> list[Call]:
+    """The calls of the dialect; a version is named in the query."""
+    example, answered = {}, None
+    if facts.worked.row is not None:
+        split = {"columns": list(facts.names), "data": [facts.worked.row]}
+        example = {JSON: {"dataframe_split": split}}
+        answered = {"predictions": [facts.worked.answer]}
+    return [
+        Call(
+            general="/models/{model}/invocations",
+            path=f"/models/{facts.model}/invocations",
+            requests={JSON: _request(facts), CSV: _csv(facts)},
+            answer=closed({"predictions": any_answers(facts)}, "predictions"),
+            examples=example,
+            answered=answered,
+            parameters=_parameters(facts),
+        )
+    ]
+
+
+def _parameters(facts: Facts) -> tuple[Described, ...]:
+    if facts.reference is None:
+        return ()
+    return (
+        {
+            "in": "query",
+            "name": "version",
+            "required": True,
+            "description": "The version that this document is about.",
+            "schema": (VERSION if isinstance(facts.reference, int) else WORD)
+            | {"enum": [facts.reference]},
+        },
+    )
+
+
+def _request(facts: Facts) -> Described:
+    most = facts.bounds.max_rows
+    record = refer(LOOSE_RECORD)
+    names = {
+        "type": "array",
+        "minItems": len(facts.names),
+        "maxItems": len(facts.names),
+        "items": {"enum": list(facts.names)},
+        "uniqueItems": True,
+    }
+    split = closed(
+        {
+            "columns": names,
+            "index": listed({"type": ["integer", "string"], **_label()}, most),
+            "data": listed(refer(ROW), most),
+        },
+        "data",
+    )
+    method = {"type": "string", "enum": list(facts.signature.methods)}
+    return {
+        "description": "Exactly one of the four forms of rows.",
+        "type": "object",
+        "properties": {
+            "dataframe_split": split,
+            "dataframe_records": listed(record, most),
+            "instances": instances(facts),
+            "inputs": inputs(facts),
+            "params": closed({"method": method, "predict_method": method}),
+        },
+        "oneOf": [{"required": [form]} for form in FORMS],
+    }
+
+
+def _label() -> Described:
+    limits = {"format": "text", "maxLength": 2**31 - 1}
+    return limits | {"minimum": -(2**63), "maximum": 2**63 - 1}
+
+
+def _csv(facts: Facts) -> Described:
+    return {
+        "description": f"A line of names ({', '.join(facts.names[:8])}, ...), then rows.",
+        "type": "string",
+        "format": "csv",
+        "maxLength": facts.bounds.max_bytes,
+    }

@@ -1,0 +1,157 @@
+"""The Open Inference Protocol for one model: its tensors, by their names, types and shapes."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from models.signature import Kind, Output
+from service.model_documents.columns import ROW
+from service.model_documents.facts import JSON, Call, Described, Facts, closed, listed, refer
+from service.model_documents.outputs import DATATYPES, element
+from service.open_inference.datatypes import DATATYPES as EVERY
+from service.open_inference.shapes import COUNT, NAME, PARAMETERS
+
+OF_KINDS: Final = {"number": "FP64", "text": "BYTES"}
+NUMERIC: Final = [name for name in EVERY if name != "BYTES"]
+MODEL: Final = "/v2/models/{model}/infer"
+VERSION: Final = "/v2/models/{model}/versions/{version}/infer"
+MATRIX: Final = "input"
+
+
+def describe(facts: Facts) -> list[Call]:
+    """The calls of the dialect."""
+    within = "" if facts.reference is None else f"/versions/{facts.reference}"
+    example, answered = {}, None
+    if facts.worked.row is not None:
+        example = {JSON: {"inputs": _given(facts, facts.worked.row)}}
+        answered = _answered(facts, facts.worked.answer)
+    return [
+        Call(
+            general=VERSION if within else MODEL,
+            path=f"/v2/models/{facts.model}{within}/infer",
+            requests={JSON: _request(facts)},
+            answer=_answer(facts),
+            examples=example,
+            answered=answered,
+        )
+    ]
+
+
+def _request(facts: Facts) -> Described:
+    wanted = closed(
+        {"name": {"enum": list(facts.signature.methods)}, "parameters": PARAMETERS}, "name"
+    )
+    methods = len(facts.signature.methods)
+    return {
+        "description": "Tensors that agree on how many rows there are.",
+        "type": "object",
+        "properties": {
+            "id": NAME | {"description": "Comes back with the answer."},
+            "parameters": PARAMETERS,
+            "inputs": _inputs(facts),
+            "outputs": listed(wanted, methods, description="By default the first method."),
+        },
+        "required": ["inputs"],
+    }
+
+
+def _inputs(facts: Facts) -> Described:
+    columns = {
+        "description": "A tensor for each column, by its name.",
+        "type": "array",
+        "minItems": 1 if facts.signature.missing else facts.signature.columns,
+        "maxItems": facts.signature.columns,
+        "items": {"oneOf": [_column(facts, at) for at in range(facts.signature.columns)]},
+    }
+    if not facts.is_numeric:
+        return columns
+    rows = {"description": "The elements, flat or row by row.", "anyOf": _elements(facts)}
+    matrix = _tensor(NAME, NUMERIC, rows)
+    sole = listed(matrix, 1, description="One tensor of rows [-1, columns].")
+    return {"anyOf": [sole, columns]}
+
+
+def _elements(facts: Facts) -> list[Described]:
+    most = facts.bounds.max_rows
+    number = {"type": ["number", "null"] if facts.signature.missing else "number"}
+    return [listed(refer(ROW), most), listed(number, most * facts.signature.columns)]
+
+
+def _column(facts: Facts, position: int) -> Described:
+    kind: Kind = facts.signature.column_kinds[position]
+    cell: Described = {"type": "number"}
+    if kind == "text":
+        cell = {"type": "string", "format": "text", "maxLength": facts.bounds.max_bytes}
+    if facts.signature.missing:
+        cell["type"] = [cell["type"], "null"]
+    most = facts.bounds.max_rows
+    name = {"const": facts.signature.column(position)}
+    datatypes = ["BYTES"] if kind == "text" else NUMERIC
+    wrapped = listed(cell, 1)
+    return _tensor(name, datatypes, {"anyOf": [listed(cell, most), listed(wrapped, most)]})
+
+
+def _tensor(name: Described, datatypes: list[str], data: Described) -> Described:
+    return closed(
+        {
+            "name": name,
+            "shape": listed(COUNT, 2),
+            "datatype": {"enum": datatypes},
+            "parameters": PARAMETERS,
+            "data": data,
+        },
+        "name",
+        "shape",
+        "datatype",
+    )
+
+
+def _answer(facts: Facts) -> Described:
+    outputs = [_output(name, output, facts) for name, output in facts.signature.methods.items()]
+    members: Described = {
+        "model_name": {"const": facts.model},
+        "model_version": {"type": "string", "pattern": "^[1-9][0-9]{0,14}$", "maxLength": 15},
+        "id": NAME,
+        "outputs": listed({"oneOf": outputs}, len(outputs)),
+    }
+    return closed(members, "model_name", "model_version", "outputs")
+
+
+def _output(name: str, output: Output, facts: Facts) -> Described:
+    elements = facts.bounds.max_rows * (output.width or 1)
+    return closed(
+        {
+            "name": {"const": name},
+            "shape": listed(COUNT, 2),
+            "datatype": {"const": DATATYPES[output.dtype]},
+            "parameters": PARAMETERS,
+            "data": listed(element(output), elements),
+        },
+        "name",
+        "shape",
+        "datatype",
+    )
+
+
+def _given(facts: Facts, row: list[Any]) -> list[Described]:
+    if facts.is_numeric:
+        shape = [1, facts.signature.columns]
+        return [{"name": MATRIX, "shape": shape, "datatype": "FP64", "data": row}]
+    pairs = zip(facts.names, facts.signature.column_kinds, row, strict=True)
+    return [
+        {"name": name, "shape": [1], "datatype": OF_KINDS[kind], "data": [cell]}
+        for name, kind, cell in pairs
+    ]
+
+
+def _answered(facts: Facts, answer: Any) -> Described:
+    method = facts.signature.default_method
+    output = facts.signature.methods[method]
+    shape = [1] if output.width is None else [1, output.width]
+    data = [answer] if output.width is None else answer
+    tensor = {"name": method, "shape": shape, "datatype": DATATYPES[output.dtype], "data": data}
+    return {
+        "model_name": facts.model,
+        "model_version": str(facts.number),
+        "outputs": [tensor],
+    }
