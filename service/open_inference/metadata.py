@@ -10,7 +10,7 @@ from service.bootstrap import Platform
 from service.open_inference.asking import INPUT
 
 SERVER: Final = "sallyport"
-RELEASE: Final = "1"
+API_VERSION: Final = "1"  # not the release: strangers may ask, and could look up its weaknesses
 EXTENSIONS: Final = (
     "binary_tensor_data",
     "model_configuration",
@@ -28,7 +28,7 @@ Tensor = dict[str, Any]
 
 def describe_server() -> dict[str, Any]:
     """The server's name, version and protocol extensions; nothing of any tenant."""
-    return {"name": SERVER, "version": RELEASE, "extensions": list(EXTENSIONS)}
+    return {"name": SERVER, "version": API_VERSION, "extensions": list(EXTENSIONS)}
 
 
 def describe_model(version: Version, versions: list[int]) -> dict[str, Any]:

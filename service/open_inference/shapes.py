@@ -133,6 +133,7 @@ BINARY: Final[Described] = {
     "format": "binary",
     "maxLength": MOST,
 }
+LENGTH: Final = COUNT | {"description": "How many bytes of the body are JSON; 0 is a raw tensor."}
 LIVE: Final = _object("This process answers.", ("live",), live=YES)
 READY: Final = _object("Predictions are answered.", ("ready", "live"), ready=YES, live=YES)
 SERVER: Final = _object(

@@ -139,9 +139,15 @@ def show_statistics(model: str | None = None, version: str | None = None) -> fla
     requestBody={
         "required": True,
         "content": {JSON: {"schema": shapes.REQUEST}, BINARY: {"schema": shapes.BINARY}},
-    }
+    },
+    responses={
+        "200": {
+            "description": "In binary form if an output is wanted so.",
+            "content": {JSON: {"schema": shapes.ANSWER}, BINARY: {"schema": shapes.BINARY}},
+        }
+    },
+    parameters=[{"in": "header", "name": HEADER_LENGTH, "schema": shapes.LENGTH}],
 )
-@bp.alt_response(200, schema=shapes.ANSWER, success=True)
 @charges_itself
 @requires(Permission.PREDICT)
 def infer(model: str, version: str | None = None) -> flask.Response:
