@@ -6,7 +6,7 @@ import copy
 import gzip
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import pytest
@@ -34,7 +34,7 @@ JSON_DIALECTS: Final = tuple(kind for kind in HTTP_DIALECTS if kind is not OpenI
 FOREIGN: Final = tuple(kind for kind in HTTP_DIALECTS if kind is not Native)
 
 # In the place of any value of a good request.
-WRONG: Final = (
+WRONG: Final[tuple[Any, ...]] = (
     None, True, False, 0, -1, 1.5, 2**53 + 1, 2**63, 2**64, -(2**63), 10**400, 1e308, "", "x", "1",
     "\x00", "a" * 70_000, [], {}, [[]], [{}], {"": 0}, {"b64": "%"}, {"b64": 1}, [None], [True],
     ["1"], [[1], [1, 2]], [[[[[[[[1.0]]]]]]]], {"a": {"b": {"c": {}}}}, [1, [2]], [CANARY] * 3,
@@ -226,7 +226,7 @@ def test_compressed_bodies_are_read_and_bombs_are_not(
     shared_house: House, kind: type[HttpDialect], coding: str
 ) -> None:
     dialect = kind(shared_house.client)
-    pack = {"gzip": gzip.compress, "deflate": zlib.compress}[coding]
+    pack: Callable[[bytes], bytes] = gzip.compress if coding == "gzip" else zlib.compress
     body = dialect.encode(GOOD)
     coded = dialect.headers(body) | {"Content-Encoding": coding}
 

@@ -279,7 +279,8 @@ def only_error(response: TestResponse) -> str:
 
 def shaped(flat: list[Any], shape: list[int]) -> list[Any]:
     """A flat list by rows."""
-    return np.array(flat, dtype=object).reshape(shape).tolist()
+    rows: list[Any] = np.array(flat, dtype=object).reshape(shape).tolist()
+    return rows
 
 
 def texts(data: bytes) -> list[str]:
