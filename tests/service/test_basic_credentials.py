@@ -1,0 +1,151 @@
+"""Service accounts that prove themselves with every call, where MLflow's clients know no token."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+from werkzeug.test import TestResponse
+
+from config.settings import load_settings
+from service.app import Served
+from service.operations import clients, identity, tenants
+from tests.auth.clock import Clock
+from tests.house import House, opened
+
+ROWS = {"inputs": [[5, 10]]}
+
+
+@dataclass
+class Robot:
+    """A service account of Acme that lasts 100 seconds."""
+
+    house: House
+    clock: Clock
+    identifier: str
+    secret: str
+
+    def ask(
+        self, path: str = "/invocations", *, secret: str | None = None, **options: Any
+    ) -> TestResponse:
+        """Ask with the identifier and secret, by default of a model."""
+        options = {"json": ROWS} | options
+        pair = (self.identifier, secret or self.secret)
+        return self.house.client.post(path, auth=pair, **options)
+
+
+@pytest.fixture
+def robot(demo_instance: Path) -> Iterator[Robot]:
+    clock = Clock(time.time())
+    with opened(load_settings(demo_instance, address_requests_per_minute=4), clock) as house:
+        scope = house.operator("acme")
+        made = clients.create_client(
+            house.platform, scope, "robot", "predict:linear", expires_in=100
+        )
+        yield Robot(house, clock, made.id, made.secret or "")
+
+
+def test_known_account_is_charged_and_not_counted_by_address(robot: Robot) -> None:
+    answers = [robot.ask() for _ in range(9)]
+
+    assert [answer.status_code for answer in answers] == [200] * 9
+    assert all(answer.headers["RateLimit"] for answer in answers)
+
+
+def test_guesses_are_counted_by_address_and_stop_nobody_who_is_known(robot: Robot) -> None:
+    assert robot.ask().status_code == 200
+    guesses = [robot.ask(secret=f"sps_{number}") for number in range(5)]
+
+    assert [guess.status_code for guess in guesses] == [401] * 3 + [429] * 2
+    assert guesses[0].headers["WWW-Authenticate"].startswith("Basic realm=")
+    assert guesses[0].get_json()["error_code"] == "UNAUTHENTICATED"
+    assert guesses[-1].get_json()["error_code"] == "REQUEST_LIMIT_EXCEEDED"
+    assert int(guesses[-1].headers["Retry-After"]) >= 1
+    assert robot.ask().status_code == 200
+
+
+def test_known_account_costs_no_look_at_the_accounts(robot: Robot) -> None:
+    robot.ask()
+    statements: list[str] = []
+    engine = robot.house.platform.database.engine
+    event.listen(engine, "before_cursor_execute", lambda *call: statements.append(call[2]))
+
+    assert robot.ask().status_code == 200
+
+    assert not [statement for statement in statements if "FROM clients" in statement]
+
+
+def test_the_secret_is_not_what_is_remembered(robot: Robot) -> None:
+    robot.ask()
+    platform = robot.house.platform
+    key = identity.credential_key(platform, robot.identifier, robot.secret)
+
+    assert platform.caches.basics.remembers(key)
+    assert robot.secret.encode() not in key
+    assert key != identity.credential_key(platform, robot.identifier, robot.secret + "x")
+
+
+@pytest.mark.parametrize("end", ["revoke", "suspend", "expire"])
+def test_what_ends_the_account_holds_on_the_next_request(robot: Robot, end: str) -> None:
+    house = robot.house
+    assert robot.ask().status_code == 200
+    if end == "revoke":
+        clients.revoke_client(house.platform, house.operator("acme"), "robot")
+    elif end == "suspend":
+        tenants.suspend_tenant(house.platform, house.operator(), "acme")
+    else:
+        robot.clock.advance(100)
+
+    assert robot.ask().status_code == 401
+
+
+def test_account_is_held_to_its_grants(robot: Robot) -> None:
+    robot.house.add_version("other")
+
+    assert robot.ask("/models/linear/invocations").status_code == 200
+    refused = robot.ask("/models/other/invocations")
+    assert (refused.status_code, refused.get_json()["error_code"]) == (403, "PERMISSION_DENIED")
+    assert robot.ask("/models/absent/invocations").status_code == 403
+
+
+@pytest.mark.parametrize(
+    "path", ["/predict", "/v1/models/linear:predict", "/v2/models/linear/infer"]
+)
+def test_elsewhere_it_takes_a_token(robot: Robot, path: str) -> None:
+    assert robot.ask().status_code == 200
+    refused = robot.ask(path)
+
+    assert refused.status_code == 401
+    assert refused.headers["WWW-Authenticate"].startswith("Bearer realm=")
+
+
+@pytest.mark.parametrize(
+    "header", ["Basic", "Basic !", "Basic bm9jb2xvbg==", "basic Og==", "Basic /w=="]
+)
+def test_what_is_no_pair_is_refused(robot: Robot, header: str) -> None:
+    response = robot.house.client.post("/invocations", json=ROWS, headers={"Authorization": header})
+    assert response.status_code == 401
+
+
+def test_users_do_not_log_in_with_every_call(robot: Robot) -> None:
+    ada = robot.house.ada
+    response = robot.house.client.post("/invocations", json=ROWS, auth=(ada.username, ada.password))
+    assert response.status_code == 401
+
+
+def test_waiting_calls_are_sorted_by_tenant_once_the_account_is_known(robot: Robot) -> None:
+    platform = robot.house.platform
+    served = Served(robot.house.app, platform, None, None)  # type: ignore[arg-type]
+    pair = base64.b64encode(f"{robot.identifier}:{robot.secret}".encode()).decode()
+    header = f"Basic {pair}"
+
+    assert served.sort("/invocations", header, "192.0.2.1") == ("quick", "192.0.2.1")
+    robot.ask()
+    turn = served.sort("/invocations", header, "192.0.2.1")[1]
+    assert turn == robot.house.operator("acme").tenant_id
