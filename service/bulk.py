@@ -32,7 +32,7 @@ from service.columnar.forms import Form
 from service.columnar.writers import AnswerWriter, Asked
 from service.columnar.writing import writer_of
 from service.dataplane import Admitted
-from service.operations import identity, predictions
+from service.operations import identity, resolution
 from service.statistics import failure, success
 from service.visits import Visit
 
@@ -121,8 +121,8 @@ def predict(
 
 
 def _planned(visit: Visit, call: BulkCall) -> tuple[Plan, Version, tuple[str, ...]]:
-    plan = predictions.plan(visit.platform, visit.scope, call.model, call.version)
-    version = predictions.choose(plan, visit.scope, visit.header)
+    plan = resolution.plan(visit.platform, visit.scope, call.model, call.version)
+    version = resolution.choose(plan, visit.scope, visit.header)
     signature = version.signature
     methods = tuple(signature.check_method(method) for method in call.methods)
     return plan, version, methods or (signature.default_method,)

@@ -21,7 +21,7 @@ from models.routing.plans import Plan
 from models.tables import Features, row_count
 from models.versions import Version
 from service import charging
-from service.operations import predictions
+from service.operations import predictions, resolution
 from service.statistics import failure, success
 from service.visits import Visit
 
@@ -99,8 +99,8 @@ def _admit(visit: Visit, place: charging.Slot, decode: Decode) -> Admitted:
     try:
         asked = decode()
         stages.done("decode")
-        plan = predictions.plan(platform, scope, asked.model, asked.version)
-        version = predictions.choose(plan, scope, visit.header)
+        plan = resolution.plan(platform, scope, asked.model, asked.version)
+        version = resolution.choose(plan, scope, visit.header)
         methods = asked.methods(version.signature)
     except Exception:
         visit.policies = charging.charge(platform, scope, None, rows=0)

@@ -15,14 +15,14 @@ from models.versions import Version
 from service.bootstrap import Platform
 from service.open_inference.metadata import configure_model, describe_model
 from service.open_inference.statistics import describe_statistics
-from service.operations import predictions, repository
+from service.operations import repository, resolution
 
 Reference = int | str | None
 
 
 def find(platform: Platform, scope: Scope, model: str | None, version: Reference = None) -> Version:
     """The version that would answer, the first of a split; raises what keeps it from answering."""
-    return predictions.plan(platform, scope, model, version).versions[0]
+    return resolution.plan(platform, scope, model, version).versions[0]
 
 
 def signature_of(

@@ -23,7 +23,7 @@ from service import visiting
 from service.dataplane import Answer
 from service.errors import Problem
 from service.limits import charges_itself
-from service.operations import predictions
+from service.operations import resolution
 from service.operations.version_states import version_states
 from service.parsing import Blueprint, read_body
 from service.security import current_platform, current_scope, public, requires
@@ -135,7 +135,7 @@ def show_metadata(
     model: str, version: str | None = None, label: str | None = None
 ) -> flask.Response:
     """Show the signatures of a model: what it takes, and what its methods give."""
-    plan = predictions.plan(current_platform(), current_scope(), model, _named(version, label))
+    plan = resolution.plan(current_platform(), current_scope(), model, _named(version, label))
     return _json(metadata.describe_version(plan.versions[0]))
 
 

@@ -17,7 +17,7 @@ from service import visiting
 from service.model_documents.document import document_of
 from service.model_documents.examples import worked_example
 from service.model_documents.facts import Facts
-from service.operations import predictions
+from service.operations import resolution
 from service.parsing import Blueprint
 from service.schemas import TEXT
 from service.schemas.answers import DocumentSchema
@@ -63,7 +63,7 @@ def openapi() -> flask.Response:
 def openapi_of_model(query: dict[str, Any], model: str) -> flask.Response:
     """Give the OpenAPI 3.1 document of one model: its own columns, methods and classes."""
     reference = read_reference(query.get("version"))
-    plan = predictions.plan(current_platform(), current_scope(), model, reference)
+    plan = resolution.plan(current_platform(), current_scope(), model, reference)
     version = plan.versions[0]
     facts = Facts(
         model=model,
