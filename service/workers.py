@@ -41,6 +41,7 @@ from service.gateway import (
     Uploads,
     by_address,
 )
+from service.pipes import Pipe
 from service.processes import REFUSED, Child, Post, Signals, fork, reap, still_open
 from service.spools import Spools
 from service.wsgi import Kind, Request
@@ -228,9 +229,9 @@ async def _answer(gateway: Gateway, scope: Any, protocol: Any) -> None:
         protocol.response_bytes(answer.status, answer.headers, answer.body)
         return
     # Who has gone, or fetches nothing: what is missing of the declared length says that it failed.
-    with closing(answer.body), suppress(TimeoutError, engine.RSGIProtocolClosed):
-        transport = protocol.response_stream(answer.status, answer.headers)
-        await gateway.send(answer.body, transport.send_bytes)
+    with closing(answer.body), suppress(TimeoutError, BrokenPipeError), Pipe() as pipe:
+        protocol.response_file(answer.status, answer.headers, pipe.path)
+        await gateway.send(answer.body, pipe.write)
 
 
 async def read_body(protocol: Any, *, version: str) -> AsyncIterator[bytes]:
