@@ -3,48 +3,282 @@
 
 TOKEN=$(python examples/client.py --ca instance/certs/ca.pem login '{"tenant": ...}')
 python examples/client.py --ca instance/certs/ca.pem --token "$TOKEN" predict '{"features": ...}'
+python examples/client.py --ca instance/certs/ca.pem --token "$TOKEN" \
+    predict-file rows.parquet --model linear --output answers.parquet
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import ssl
 import sys
-from typing import Any
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from http.client import HTTPResponse, HTTPSConnection
+from pathlib import Path
+from typing import Any, BinaryIO, Final, TextIO, TypeVar
+from urllib.parse import quote, urlencode, urlsplit
+
+PIECE_BYTES: Final = 256 * 1024
+SECONDS: Final = 30.0
+FILE_SECONDS: Final = 3600.0  # nothing comes back before the last row is answered
+ATTEMPTS: Final = 5
+LONGEST_WAIT: Final = 120.0
+BAR: Final = 30
+OK: Final = 200
+LATER: Final = (429, 503)
+MEDIA_TYPES: Final = {
+    ".csv": "text/csv",
+    ".arrows": "application/vnd.apache.arrow.stream",
+    ".arrow": "application/vnd.apache.arrow.file",
+    ".feather": "application/vnd.apache.arrow.file",
+    ".parquet": "application/vnd.apache.parquet",
+    ".npy": "application/x-npy",
+    ".json": "application/json",
+}
+
+Answer = TypeVar("Answer")
+Progress = Callable[[str, int, int], None]
 
 
-def call(url: str, path: str, body: str, *, ca: str, token: str | None = None) -> dict[str, Any]:
-    """POST a JSON body and return the answer's members; raises HTTPError for a refusal."""
-    headers = {"Content-Type": "application/json"}
-    if token:
-        headers["Authorization"] = f"Bearer {token}"
-    request = Request(url + path, body.encode(), headers)  # noqa: S310 (the address is https)
-    context = ssl.create_default_context(cafile=ca)
-    with urlopen(request, context=context, timeout=30) as response:  # noqa: S310
-        answer: dict[str, Any] = json.load(response)
-    return answer
+class Refused(Exception):
+    """Raised when the platform refuses a call: its status, its reason, and when to come back."""
+
+    def __init__(self, status: int, body: bytes, retry_after: str | None) -> None:
+        self.status = status
+        self.retry_after = float(retry_after or 0)
+        super().__init__(body.decode(errors="replace"))
+
+
+class CutOff(Exception):
+    """Raised when an answer ends before it is whole."""
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What became of a file: the version that answered it, and the size of its answers."""
+
+    version: int
+    size: int
+
+
+class Client:
+    """A caller of one platform; `ca` is the file with the platform's certificate authority."""
+
+    def __init__(self, url: str, ca: str | Path, token: str | None = None) -> None:
+        self.token = token
+        self._address = urlsplit(url)
+        self._context = ssl.create_default_context(cafile=str(ca))
+
+    def login(self, credentials: Mapping[str, str]) -> str:
+        """Log in with tenant, username and password, and keep the token; raises Refused."""
+        answer = self.call("/auth/login", credentials)
+        self.token = str(answer["access_token"])
+        return self.token
+
+    def predict(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Predict some rows; raises Refused."""
+        return self.call("/predict", body)
+
+    def call(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """POST a JSON body and return the answer's members; raises Refused."""
+        data = json.dumps(body).encode()
+
+        def ask(connection: HTTPSConnection) -> dict[str, Any]:
+            headers = self._headers("application/json")
+            connection.request("POST", path, data, headers)
+            answer: dict[str, Any] = json.loads(_accepted(connection.getresponse()).read())
+            return answer
+
+        return self._patiently(ask, SECONDS)
+
+    def predict_file(
+        self,
+        rows: Path,
+        answers: Path,
+        *,
+        model: str,
+        version: str | None = None,
+        method: str | None = None,
+        progress: Progress = lambda _what, _done, _total: None,
+    ) -> Predicted:
+        """Predict every row of a file and write the answers beside; forms go by the file names.
+
+        Neither file is ever in memory as a whole. Raises Refused or CutOff, and leaves nothing of
+        answers that are not whole.
+        """
+        asked = {"version": version, "method": method}
+        query = urlencode({name: value for name, value in asked.items() if value is not None})
+        path = f"/models/{quote(model, safe='')}/predict" + (f"?{query}" if query else "")
+        headers = self._headers(media_type(rows)) | {"Accept": media_type(answers)}
+
+        def ask(connection: HTTPSConnection) -> Predicted:
+            with rows.open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                sent = headers | {"Content-Length": str(size)}
+                # A refusal may come before all is sent: then it is read all the same.
+                with suppress(BrokenPipeError, ConnectionResetError):
+                    connection.request("POST", path, _Watched(file, size, progress), sent)
+                response = _accepted(connection.getresponse())
+            fetched = _fetch(response, answers, progress)
+            return Predicted(int(response.headers["X-Model-Version"]), fetched)
+
+        return self._patiently(ask, FILE_SECONDS)
+
+    def _headers(self, content_type: str) -> dict[str, str]:
+        headers = {"Content-Type": content_type}
+        return headers | ({"Authorization": f"Bearer {self.token}"} if self.token else {})
+
+    def _patiently(self, ask: Callable[[HTTPSConnection], Answer], seconds: float) -> Answer:
+        """Ask over a connection of its own; later again, when the platform says how much later."""
+        for attempt in range(1, ATTEMPTS + 1):
+            connection = HTTPSConnection(
+                self._address.hostname or "localhost",
+                self._address.port,
+                timeout=seconds,
+                context=self._context,
+                blocksize=PIECE_BYTES,
+            )
+            try:
+                return ask(connection)
+            except Refused as refused:
+                if attempt == ATTEMPTS or refused.status not in LATER or not refused.retry_after:
+                    raise
+                time.sleep(min(refused.retry_after, LONGEST_WAIT))
+            finally:
+                connection.close()
+        raise AssertionError("the last attempt returns or raises")
+
+
+class Bar:
+    """A progress bar on a terminal; in a file or a pipe it says nothing."""
+
+    def __init__(self, stream: TextIO = sys.stderr) -> None:
+        self._stream = stream
+        self._shown = ""
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Show how much of what is done."""
+        share = done / total if total else 1.0
+        filled = "#" * round(BAR * share)
+        self._show(f"\r{what:<10}[{filled:<{BAR}}] {share:4.0%}")
+
+    def clear(self) -> None:
+        """Leave the line to what is printed next."""
+        if self._shown:
+            self._show("\r" + " " * len(self._shown) + "\r")
+
+    def _show(self, text: str) -> None:
+        if text != self._shown and self._stream.isatty():
+            self._shown = text
+            self._stream.write(text)
+            self._stream.flush()
+
+
+class _Watched:
+    """A file that tells how much of it was read."""
+
+    def __init__(self, file: BinaryIO, size: int, progress: Progress) -> None:
+        self._file = file
+        self._size = size
+        self._progress = progress
+        self._read = 0
+
+    def read(self, size: int = -1) -> bytes:
+        """Read as of the file."""
+        data = self._file.read(size)
+        self._read += len(data)
+        self._progress("sent" if data else "predicting", self._read, self._size)
+        return data
+
+
+def media_type(path: Path) -> str:
+    """The media type that a file's name stands for; raises ValueError."""
+    found = MEDIA_TYPES.get(path.suffix.lower())
+    if found is None:
+        raise ValueError(f"{path}: a name ends in one of {', '.join(MEDIA_TYPES)}")
+    return found
+
+
+def _accepted(response: HTTPResponse) -> HTTPResponse:
+    if response.status != OK:
+        raise Refused(response.status, response.read(), response.headers.get("Retry-After"))
+    return response
+
+
+def _fetch(response: HTTPResponse, path: Path, progress: Progress) -> int:
+    """Write an answer beside its place, and move it there when it is whole."""
+    expected, fetched = int(response.headers["Content-Length"]), 0
+    part = path.with_name(f"{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            while data := response.read(PIECE_BYTES):
+                file.write(data)
+                fetched += len(data)
+                progress("fetched", fetched, expected)
+        if fetched != expected:
+            raise CutOff(f"the answers ended after {fetched} of {expected} bytes")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return fetched
 
 
 def main() -> None:
     """Run one call and print what it answered."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    given = _parse()
+    client = Client(given.url, given.ca, given.token)
+    try:
+        if given.what == "login":
+            said = client.login(json.loads(given.body))
+        elif given.what == "predict":
+            said = json.dumps(client.predict(json.loads(given.body)))
+        else:
+            said = json.dumps(_predict_file(client, given))
+    except Refused as refused:
+        sys.exit(str(refused))
+    except (OSError, ValueError, CutOff) as error:
+        sys.exit(f"Error: {error}")
+    sys.stdout.write(f"{said}\n")
+
+
+def _predict_file(client: Client, given: argparse.Namespace) -> dict[str, Any]:
+    rows: Path = given.file
+    answers: Path = given.output or rows.with_suffix(f".answers{rows.suffix}")
+    bar = Bar()
+    try:
+        predicted = client.predict_file(
+            rows,
+            answers,
+            model=given.model,
+            version=given.version,
+            method=given.method,
+            progress=bar,
+        )
+    finally:
+        bar.clear()
+    return {"answers": str(answers), "bytes": predicted.size, "version": predicted.version}
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--url", default="https://localhost:8443")
     parser.add_argument("--ca", required=True, help="the platform's CA file")
     parser.add_argument("--token", help="an access token")
-    parser.add_argument("what", choices=["login", "predict"])
-    parser.add_argument("body", help="the request as JSON")
-    given = parser.parse_args()
-    path = "/auth/login" if given.what == "login" else "/predict"
-    try:
-        answer = call(given.url, path, given.body, ca=given.ca, token=given.token)
-    except HTTPError as error:
-        sys.exit(error.read().decode())
-    sys.stdout.write(
-        (answer["access_token"] if given.what == "login" else json.dumps(answer)) + "\n"
-    )
+    calls = parser.add_subparsers(dest="what", required=True)
+    for name, told in (("login", "print an access token"), ("predict", "predict some rows")):
+        calls.add_parser(name, help=told).add_argument("body", help="the request as JSON")
+    file = calls.add_parser("predict-file", help="predict every row of a file")
+    file.add_argument("file", type=Path, help=f"rows: {', '.join(MEDIA_TYPES)}")
+    file.add_argument("--model", required=True)
+    file.add_argument("--output", type=Path, help="the answers; by default beside the rows")
+    file.add_argument("--version", help="a version's number or alias")
+    file.add_argument("--method", help="predict, predict_proba, ...")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":
