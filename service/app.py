@@ -81,6 +81,7 @@ HASHING_PATHS: Final = re.compile(
 )
 # What opens a version first, wherever that runs.
 WAITING_PATHS: Final = re.compile(r"/+models/[^/]+/aliases/.+|/v2/repository/models/[^/]+/load")
+CONTINUE: Final = 100
 INTAKE_SECONDS: Final = 5.0  # that a stopping worker gives an intake to stop as well
 UPLOAD_PATHS: Final = re.compile(r"/+models/[^/]+/versions")
 BULK_PATHS: Final = re.compile(r"/+models/[^/]+/predict")
@@ -193,6 +194,8 @@ def begin() -> None:
 
 def record(response: flask.Response) -> flask.Response:
     """Count and log the answer; who asked appears as an opaque identifier."""
+    if response.status_code == CONTINUE:
+        return response  # to the head of an upload: the answer is to what follows
     call: Call = g.call
     call.scope, call.visit, call.problem = g.get("scope"), g.get("visit"), g.get("problem")
     call.dialect = DIALECTS.get(request.blueprint or "", NO_DIALECT)
