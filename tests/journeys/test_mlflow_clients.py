@@ -7,20 +7,55 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from tests.docs.markdown import ROOT
+from tests.docs.markdown import ROOT, blocks
 from tests.journeys.platform import Running, bearer, running
 
+MANUAL: Final = ROOT / "docs" / "how-to" / "clients.md"
+ADDRESS: Final = "https://localhost:8443"
 PREDICTED: Final = pytest.approx([15, 3])
 
 
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A platform that serves, a token, and a service account's credentials in a netrc."""
+
+    served: Running
+    token: str
+    account: dict[str, str]
+    netrc: Path
+
+    @property
+    def authority(self) -> str:
+        """The certificate that clients trust."""
+        return str(self.served.instance / "certs" / "ca.pem")
+
+    def run(self, *words: str, given: str = "", **environment: str) -> str:
+        """Run a program beside the installation and return what it printed."""
+        told = {"PYTHONPATH": str(ROOT), "MLFLOW_DISABLE_TELEMETRY": "true"}
+        done = subprocess.run(
+            words,
+            input=given,
+            cwd=self.served.instance.parent,
+            env=os.environ | told | environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
 @pytest.fixture(scope="module")
-def told(demo_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """What came of one conversation."""
+def site(demo_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The demo with a robot."""
     folder = tmp_path_factory.mktemp("mlflow")
     shutil.copytree(demo_template, folder / "instance", symlinks=True)
     with running(folder / "instance") as served:
@@ -31,27 +66,24 @@ def told(demo_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
         netrc = folder / "netrc"
         netrc.write_text(f"machine localhost login {made['id']} password {made['secret']}\n")
         netrc.chmod(0o600)
-        token = served.login("rob")["access_token"]
-        place = {"url": served.url, "token": token, "identifier": made["id"]}
-        return converse(served, netrc, place | {"secret": made["secret"]})
+        yield Site(served, served.login("rob")["access_token"], made, netrc)
 
 
-def converse(served: Running, netrc: Path, place: dict[str, str]) -> Any:
-    """Run MLflow apart: where it finds certificates and credentials is said to a process."""
-    authority = str(served.instance / "certs" / "ca.pem")
-    told = {"REQUESTS_CA_BUNDLE": authority, "MLFLOW_TRACKING_SERVER_CERT_PATH": authority}
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.journeys.mlflow_conversation"],
-        input=json.dumps(place),
-        cwd=ROOT,
-        env=os.environ | told | {"NETRC": str(netrc), "MLFLOW_DISABLE_TELEMETRY": "true"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
+@pytest.fixture(scope="module")
+def told(site: Site) -> Any:
+    """What came of one conversation; where credentials are found is said to a process."""
+    place = {"url": site.served.url, "token": site.token}
+    place |= {"identifier": site.account["id"], "secret": site.account["secret"]}
+    said = site.run(
+        sys.executable,
+        "-m",
+        "tests.journeys.mlflow_conversation",
+        given=json.dumps(place),
+        NETRC=str(site.netrc),
+        REQUESTS_CA_BUNDLE=site.authority,
+        MLFLOW_TRACKING_SERVER_CERT_PATH=site.authority,
     )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return json.loads(said)
 
 
 def test_scoring_client_finds_its_credentials_in_a_netrc(told: Any) -> None:
@@ -69,3 +101,22 @@ def test_deployment_client_predicts(told: Any, credentials: str) -> None:
     assert said["predictions"] == PREDICTED
     assert "RESOURCE_DOES_NOT_EXIST" in said["absent"]
     assert "there is no model 'absent'" in said["absent"]
+
+
+def test_the_examples_of_tf_serving_work_as_pasted(site: Site) -> None:
+    [shown] = [each for each in blocks(MANUAL.read_text(), "bash") if "/v1/" in each]
+    pasted = shown.replace(ADDRESS, site.served.url)
+    rows, columns, number, state, metadata = map(
+        json.loads,
+        site.run("bash", "-euo", "pipefail", "-c", pasted, TOKEN=site.token).splitlines(),
+    )
+    assert rows["predictions"] == columns["outputs"] == PREDICTED
+    assert number["results"] == pytest.approx([15])
+    assert state["model_version_status"][0]["state"] == "AVAILABLE"
+    assert "serving_default" in metadata["metadata"]["signature_def"]["signature_def"]
+
+
+def test_the_example_of_mlflow_works_as_pasted(site: Site) -> None:
+    [shown] = [each for each in blocks(MANUAL.read_text(), "python") if "mlflow" in each]
+    pasted = f"token = {site.token!r}\n" + shown.replace(ADDRESS, site.served.url)
+    assert json.loads(site.run(sys.executable, "-c", pasted)) == PREDICTED
