@@ -15,7 +15,7 @@ from config import migrations
 from config.logging import configure_logging
 from config.settings import Settings
 from config.telemetry import NO_DIALECT
-from service import faults, idempotency, limits, observing, security
+from service import conditional, faults, idempotency, limits, observing, security
 from service.bootstrap import Platform, assemble
 from service.columnar.forms import is_columnar
 from service.description.api import DescribedApi
@@ -178,7 +178,7 @@ def create_app(settings: Settings, platform: Platform | None = None) -> flask.Fl
     app.before_request(limits.admit)
     app.before_request(idempotency.begin)
     app.teardown_request(idempotency.forget)
-    for finish in (record, harden, limits.tell, idempotency.keep):
+    for finish in (record, harden, limits.tell, idempotency.keep, conditional.tag):
         app.after_request(finish)
     api = DescribedApi(app, settings, WORDINGS)
     for blueprint in BLUEPRINTS:

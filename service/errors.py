@@ -149,6 +149,13 @@ class StorageFull(ServiceError):
         super().__init__("there is no room for this on the disk; nothing of it was kept")
 
 
+class PreconditionFailed(ServiceError):
+    """Raised when a thing is not in the state that a caller takes for granted."""
+
+    def __init__(self) -> None:
+        super().__init__("it is not as this call expects; read it again, and decide anew")
+
+
 class ModelRefused(ServiceError):
     """Raised when an uploaded model was refused while its uploader waited."""
 
@@ -245,6 +252,7 @@ MEDIA_TYPE_REFUSED: Final = Problem(
 WRONG_CREDENTIALS: Final = Problem(
     401, "wrong-credentials", "The credentials are wrong", "invalid_grant"
 )
+PRECONDITION: Final = Problem(412, "precondition-failed", "It is not as was expected")
 KEY_REUSED: Final = Problem(422, "idempotency-key-reused", "The key is of another request")
 STILL_RUNNING: Final = Problem(409, "still-running", "The same request is still running")
 ANSWER_LOST: Final = Problem(409, "answer-lost", "It was done, but its answer is lost")
@@ -269,6 +277,7 @@ TABLE: Final[Mapping[type[Exception], Problem]] = {
     StorageFull: STORAGE_FULL,
     CallAbandoned: BAD_REQUEST,
     QuotaReached: CONFLICT,
+    PreconditionFailed: PRECONDITION,
     ModelRefused: Problem(422, "model-refused", "The model is refused"),
     NotReady: Problem(503, "not-ready", "Not ready to serve"),
     auth_errors.TokenRefused: INVALID_TOKEN,

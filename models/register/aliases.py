@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
 
 from models.errors import AliasNotFound, ChampionFixed, NothingToRollBack, VersionInUse
@@ -159,6 +159,22 @@ class Aliases:
         if number is None:
             raise AliasNotFound(name, alias)
         return Alias(alias, number, _previous(session, model, alias))
+
+    def state(
+        self, session: Session, scope: TenantScope, name: str, alias: str, *, lock: bool = False
+    ) -> tuple[object, ...] | None:
+        """All that tells one state of an alias from another; None if there is no such alias.
+
+        Locked, it stays in this state until the transaction ends.
+        """
+        model = find_model(session, scope, name, lock=lock)
+        number = _number(session, model, alias)
+        if number is None:
+            return None
+        moves = select(func.max(AliasMoveRow.id)).where(
+            AliasMoveRow.model_id == model.id, AliasMoveRow.alias == alias
+        )
+        return model.id, alias, number, _previous(session, model, alias), session.scalar(moves)
 
     def moves(
         self, session: Session, scope: TenantScope, name: str, alias: str | None = None

@@ -122,20 +122,32 @@ class Routing:
                 self._registry.resolve(session, scope, name, version)
             except ModelsError as error:
                 raise RouteRefused("", f"not possible: {error}") from error
+        before = session.get(RouteRow, model_id)
         session.merge(
             RouteRow(
                 model_id=model_id,
                 definition=orjson.dumps(route.as_json()).decode(),
-                revision=int(now * 1000),
+                # Two changes within a millisecond are two states all the same.
+                revision=max(int(now * 1000), before.revision + 1 if before else 0),
                 note=note,
                 created_by=created_by,
                 created_at=now,
             )
         )
 
+    def state(
+        self, session: Session, scope: TenantScope, name: str, *, lock: bool = False
+    ) -> tuple[object, ...] | None:
+        """All that tells one state of a model's route from another; None if it has none.
+
+        Locked, it stays in this state until the transaction ends.
+        """
+        row = session.get(RouteRow, find_model(session, scope, name, lock=lock).id)
+        return None if row is None else (row.model_id, row.revision, row.definition, row.note)
+
     def delete(self, session: Session, scope: TenantScope, name: str) -> None:
         """Take a model's route away, so that its champion answers; raises RouteNotFound."""
-        row = session.get(RouteRow, find_model(session, scope, name).id)
+        row = session.get(RouteRow, find_model(session, scope, name, lock=True).id)
         if row is None:
             raise RouteNotFound(name)
         session.delete(row)

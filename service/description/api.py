@@ -17,7 +17,7 @@ from service.description.headers import HEADERS, of_success
 from service.description.operations import Operation, rules_of
 from service.description.parameters import path_parameter
 from service.description.refusals import problems_of
-from service.description.request_headers import IDEMPOTENCY_KEY
+from service.description.request_headers import request_headers
 from service.schemas import MOST_LISTED
 from service.schemas.answers import ErrorSchema, MlflowErrorSchema, ProblemSchema
 from service.schemas.predictions import prediction_schemas
@@ -73,13 +73,14 @@ def _complete(operation: Operation, forms: Forms) -> None:
     described["operationId"] = operation.rule.endpoint.replace(".", "-")
     described |= security_of(operation)
     failures = forms.failures(operation.sample, problems_of(operation))
+    if operation.is_tagged:
+        described["responses"]["304"] = {"description": "Still in a state that was named."}
     answers = {s: a for s, a in described["responses"].items() if s.startswith(("2", "3"))}
     for answer in answers.values():
         answer["headers"] = of_success(operation) | answer.get("headers", {})
         _limit_lists(answer)
     described["responses"] = answers | failures
-    if operation.takes_key:
-        described.setdefault("parameters", []).append(IDEMPOTENCY_KEY)
+    described.setdefault("parameters", []).extend(request_headers(operation))
     add_examples(described)
 
 

@@ -70,6 +70,8 @@ def of_success(operation: Operation) -> dict[str, Header]:
     names = list(EVERYWHERE)
     if operation.takes("cursor"):
         names.append("Link")
+    if operation.is_tagged:
+        names.append("ETag")
     if operation.takes_key:
         names.append("Idempotency-Replayed")
     if operation.predicts:

@@ -57,6 +57,16 @@ class Operation:
         """Whether it may be sent again under an idempotency key."""
         return any(takes_key(self.access, method) for method in self.rule.methods or ())
 
+    @property
+    def is_tagged(self) -> bool:
+        """Whether its answer says which state it shows."""
+        return bool(getattr(self.view, "is_tagged", False))
+
+    @property
+    def heeds_conditions(self) -> bool:
+        """Whether its change may depend on the state of what it changes."""
+        return bool(getattr(self.view, "heeds_conditions", False))
+
     def takes(self, parameter: str) -> bool:
         """Whether a parameter of the query is called so."""
         return any(p.get("name") == parameter for p in self.described.get("parameters", ()))

@@ -20,6 +20,7 @@ from service.errors import (
     KEY_REUSED,
     MEDIA_TYPE_REFUSED,
     NOT_FOUND,
+    PRECONDITION,
     STILL_RUNNING,
     TABLE,
     TOO_LARGE,
@@ -70,6 +71,8 @@ def problems_of(operation: Operation) -> list[Problem]:
         problems += OF_VERSIONS
     if operation.takes_body:
         problems += OF_BODIES
+    if operation.heeds_conditions or operation.is_tagged:
+        problems.append(PRECONDITION)
     if operation.takes_key:
         problems += OF_KEYS
     if operation.predicts:

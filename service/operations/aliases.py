@@ -11,7 +11,8 @@ from models.names import Reference, check_alias
 from models.register.aliases import Alias, Move
 from models.versions import Version
 from service.bootstrap import Platform
-from service.operations.recording import recorded
+from service.operations.preconditions import ANYTHING, Expected, state_of
+from service.operations.recording import Act, recorded
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class AliasDetail:
     version: int
     previous: int | None
     moves: tuple[Move, ...]
+    state: str
 
 
 def list_aliases(platform: Platform, scope: Scope, name: str) -> list[Alias]:
@@ -37,7 +39,8 @@ def show_alias(platform: Platform, scope: Scope, name: str, alias: str) -> Alias
     with platform.database.read() as session:
         found = platform.registry.aliases.show(session, scope, name, alias)
         moves = platform.registry.aliases.moves(session, scope, name, alias)
-    return AliasDetail(found.alias, found.version, found.previous, moves)
+        state = state_of(platform.registry.aliases.state(session, scope, name, alias))
+    return AliasDetail(found.alias, found.version, found.previous, moves, state)
 
 
 def promote(
@@ -48,11 +51,16 @@ def promote(
     version: Reference,
     *,
     reason: str = "",
+    expected: Expected = ANYTHING,
 ) -> Move:
-    """Point an alias at a version that has been shown to open; every worker follows at once."""
+    """Point an alias at a version that has been shown to open; every worker follows at once.
+
+    Raises PreconditionFailed if the alias is not as expected.
+    """
     check_alias(alias)
     target = proven(platform, scope, name, version)
     with _moving(platform, scope, "models.promote", name) as act:
+        _check(platform, act, scope, name, alias, expected)
         by = str(scope.principal)
         move = platform.registry.aliases.set(
             act.session, scope, name, alias, target.number, by=by, reason=reason
@@ -61,13 +69,22 @@ def promote(
     return move
 
 
-def roll_back(platform: Platform, scope: Scope, name: str, alias: str, *, reason: str = "") -> Move:
-    """Point an alias where it pointed before; raises NothingToRollBack."""
+def roll_back(
+    platform: Platform,
+    scope: Scope,
+    name: str,
+    alias: str,
+    *,
+    reason: str = "",
+    expected: Expected = ANYTHING,
+) -> Move:
+    """Point an alias where it pointed before; raises NothingToRollBack or PreconditionFailed."""
     scope.require(Permission.MODELS_WRITE, name)
     with platform.database.read() as session:
         before = platform.registry.aliases.before(session, scope, name, alias).servable()
     platform.executor.warm(before)
     with _moving(platform, scope, "models.rollback", name) as act:
+        _check(platform, act, scope, name, alias, expected)
         by = str(scope.principal)
         move = platform.registry.aliases.roll_back(
             act.session, scope, name, alias, by=by, reason=reason
@@ -76,9 +93,12 @@ def roll_back(platform: Platform, scope: Scope, name: str, alias: str, *, reason
     return move
 
 
-def remove_alias(platform: Platform, scope: Scope, name: str, alias: str) -> Move:
+def remove_alias(
+    platform: Platform, scope: Scope, name: str, alias: str, *, expected: Expected = ANYTHING
+) -> Move:
     """Remove an alias; the champion stays, and one that a route names."""
     with _moving(platform, scope, "models.remove-alias", name) as act:
+        _check(platform, act, scope, name, alias, expected)
         move = platform.registry.aliases.remove(
             act.session, scope, name, alias, by=str(scope.principal)
         )
@@ -93,6 +113,16 @@ def proven(platform: Platform, scope: Scope, name: str, version: Reference) -> V
         target = platform.registry.resolve(session, scope, name, version)
     platform.executor.warm(target)
     return target
+
+
+def _check(
+    platform: Platform, act: Act, scope: Scope, name: str, alias: str, expected: Expected
+) -> None:
+    """Compare under the lock that the change needs anyway: of two that race, one comes second."""
+    if expected == ANYTHING:
+        return
+    facts = platform.registry.aliases.state(act.session, scope, name, alias, lock=True)
+    expected.check(None if facts is None else state_of(facts))
 
 
 def _moving(platform: Platform, scope: Scope, action: str, name: str) -> Any:

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from auth.errors import LimitRefused
 from auth.permissions import Permission
 from auth.plans import LIMITS, MODEL_LIMITS, TenantLimits
+from auth.rows import lock_tenant
 from auth.scope import Scope
 from service.bootstrap import Platform
+from service.operations.preconditions import ANYTHING, Expected, state_of
 from service.operations.recording import recorded
 
 
@@ -22,6 +24,12 @@ class LimitsView:
     limits: Mapping[str, int]
     models: Mapping[str, Mapping[str, int]]
 
+    @property
+    def state(self) -> str:
+        """A word for these limits; others have another."""
+        own = {model: sorted(limits.items()) for model, limits in self.models.items()}
+        return state_of(self.tenant, self.plan, sorted(self.limits.items()), sorted(own.items()))
+
 
 def show_limits(platform: Platform, scope: Scope) -> LimitsView:
     """The limits in force for the scope's tenant."""
@@ -31,14 +39,24 @@ def show_limits(platform: Platform, scope: Scope) -> LimitsView:
 
 
 def set_limits(
-    platform: Platform, scope: Scope, *, values: Mapping[str, int | None], model: str | None = None
+    platform: Platform,
+    scope: Scope,
+    *,
+    values: Mapping[str, int | None],
+    model: str | None = None,
+    expected: Expected = ANYTHING,
 ) -> LimitsView:
-    """Set limits of the tenant or of one model; None goes back to the plan's."""
+    """Set limits of the tenant or of one model; None goes back to the plan's.
+
+    Raises PreconditionFailed if the limits are not as expected.
+    """
     unknown = next((name for name in values if name not in {**LIMITS, **MODEL_LIMITS}), None)
     if unknown is not None:
         raise LimitRefused(unknown, f"the limits are {', '.join(LIMITS)}")
     with recorded(platform, scope, Permission.LIMITS_WRITE, "limits.set", scope.tenant) as act:
         act.details |= {"model": model, "limits": dict(values)}
+        lock_tenant(act.session, scope.tenant_id)  # of two that race, one comes second
+        expected.check(_view(scope, platform.plans.effective(act.session, scope.tenant_id)).state)
         return _view(scope, platform.plans.set(act.session, scope, model=model, **values))
 
 

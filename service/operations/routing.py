@@ -16,7 +16,8 @@ from models.routing.plans import Guarded
 from models.routing.traffic import Role, Tally, breach
 from models.versions import Version
 from service.bootstrap import Platform
-from service.operations.recording import recorded
+from service.operations.preconditions import ANYTHING, Expected, state_of
+from service.operations.recording import Act, recorded
 
 ACTOR: Final = "upkeep"
 log = structlog.get_logger("sallyport.routing")
@@ -51,6 +52,7 @@ class RouteReport:
     note: str | None
     seconds: int
     versions: tuple[ArmReport, ...]
+    state: str
 
 
 def show_route(platform: Platform, scope: Scope, name: str, *, seconds: int = 3600) -> RouteReport:
@@ -65,23 +67,38 @@ def show_route(platform: Platform, scope: Scope, name: str, *, seconds: int = 36
         if route.shadow:
             shadow = Arm(route.shadow.version, 0)
             arms.append(_shadow(platform, session, scope, name, tallies, shadow))
-    return RouteReport(name, route.as_json(), kept.note or None, seconds, tuple(arms))
+        state = state_of(platform.routing.state(session, scope, name))
+    return RouteReport(name, route.as_json(), kept.note or None, seconds, tuple(arms), state)
 
 
-def set_route(platform: Platform, scope: Scope, name: str, definition: object) -> RouteReport:
-    """Divide a model's calls as described; raises RouteRefused if it is not possible."""
+def set_route(
+    platform: Platform,
+    scope: Scope,
+    name: str,
+    definition: object,
+    *,
+    expected: Expected = ANYTHING,
+) -> RouteReport:
+    """Divide a model's calls as described; raises RouteRefused if it is not possible.
+
+    Raises PreconditionFailed if the route is not as expected.
+    """
     route = read_route(definition)
     action = "models.route.set"
     with recorded(platform, scope, Permission.MODELS_WRITE, action, name, model=name) as act:
+        _check(platform, act, scope, name, expected)
         platform.routing.set(act.session, scope, name, route, created_by=str(scope.principal))
         act.details |= route.as_json()
     return show_route(platform, scope, name)
 
 
-def delete_route(platform: Platform, scope: Scope, name: str) -> None:
-    """Let the champion answer every call again; raises RouteNotFound."""
+def delete_route(
+    platform: Platform, scope: Scope, name: str, *, expected: Expected = ANYTHING
+) -> None:
+    """Let the champion answer every call again; raises RouteNotFound or PreconditionFailed."""
     action = "models.route.delete"
     with recorded(platform, scope, Permission.MODELS_WRITE, action, name, model=name) as act:
+        _check(platform, act, scope, name, expected)
         platform.routing.delete(act.session, scope, name)
 
 
@@ -106,6 +123,14 @@ def keep_bounds(platform: Platform) -> None:
             _fall_back(platform, guarded, reasons)
         except ModelsError as error:  # one route that cannot be changed must not keep the others
             log.warning("a route keeps a version that left its bounds", reason=str(error))
+
+
+def _check(platform: Platform, act: Act, scope: Scope, name: str, expected: Expected) -> None:
+    """Compare under the lock that the change needs anyway: of two that race, one comes second."""
+    if expected == ANYTHING:
+        return
+    facts = platform.routing.state(act.session, scope, name, lock=True)
+    expected.check(None if facts is None else state_of(facts))
 
 
 def _breaches(

@@ -9,6 +9,7 @@ from typing import Any
 
 from auth.permissions import Permission
 from auth.scope import Scope
+from service.conditional import expected, heeds_conditions, is_tagged, shown
 from service.operations import accounts, audit, clients, plans, tenants, usage
 from service.pages import linked
 from service.parsing import Blueprint
@@ -116,15 +117,19 @@ def revoke_client(query: Members, client_id: str) -> None:
 
 
 @bp.get("/limits")
+@is_tagged
 @requires(Permission.LIMITS_READ)
 @bp.arguments(TenantQuerySchema, location="query")
 @bp.response(200, LimitsSchema)
 def show_limits(query: Members) -> plans.LimitsView:
     """Show the limits in force for the tenant and its models."""
-    return plans.show_limits(current_platform(), _scope(query))
+    limits = plans.show_limits(current_platform(), _scope(query))
+    shown(limits.state)
+    return limits
 
 
 @bp.patch("/limits")
+@heeds_conditions
 @requires(Permission.LIMITS_WRITE)
 @bp.arguments(TenantQuerySchema, location="query")
 @bp.arguments(LimitsChangeSchema)
@@ -132,7 +137,11 @@ def show_limits(query: Members) -> plans.LimitsView:
 def set_limits(query: Members, body: Members) -> plans.LimitsView:
     """Set limits of a tenant or of one model; for operators."""
     return plans.set_limits(
-        current_platform(), _scope(query), model=body.get("model"), values=body["limits"]
+        current_platform(),
+        _scope(query),
+        model=body.get("model"),
+        values=body["limits"],
+        expected=expected(),
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from auth.permissions import Permission
 from models.register.aliases import Alias, Move
+from service.conditional import NO_STATE, expected, heeds_conditions, is_tagged, shown
 from service.operations import aliases
 from service.parsing import Blueprint
 from service.schemas.models import (
@@ -23,22 +24,28 @@ Members = dict[str, Any]
 
 
 @bp.get("/<string:model>/aliases")
+@is_tagged
 @requires(Permission.MODELS_READ)
 @bp.response(200, AliasSchema(many=True))
 def list_aliases(model: str) -> list[Alias]:
     """List a model's aliases."""
+    shown(NO_STATE)
     return aliases.list_aliases(current_platform(), current_scope(), model)
 
 
 @bp.get("/<string:model>/aliases/<string:alias>")
+@is_tagged
 @requires(Permission.MODELS_READ)
 @bp.response(200, AliasDetailSchema)
 def show_alias(model: str, alias: str) -> aliases.AliasDetail:
     """Show one alias: where it points, and where it pointed before."""
-    return aliases.show_alias(current_platform(), current_scope(), model, alias)
+    detail = aliases.show_alias(current_platform(), current_scope(), model, alias)
+    shown(detail.state)
+    return detail
 
 
 @bp.put("/<string:model>/aliases/<string:alias>")
+@heeds_conditions
 @requires(Permission.MODELS_WRITE)
 @bp.arguments(PromotionSchema)
 @bp.response(200, MoveSchema)
@@ -46,19 +53,23 @@ def show_alias(model: str, alias: str) -> aliases.AliasDetail:
 @bp.alt_response(410, "GONE")
 def set_alias(body: Members, model: str, alias: str) -> Move:
     """Point an alias at a version that is shown to open first; every worker follows at once."""
-    return aliases.promote(current_platform(), current_scope(), model, alias, **body)
+    platform, scope = current_platform(), current_scope()
+    return aliases.promote(platform, scope, model, alias, **body, expected=expected())
 
 
 @bp.delete("/<string:model>/aliases/<string:alias>")
+@heeds_conditions
 @requires(Permission.MODELS_WRITE)
 @bp.response(204)
 @bp.alt_response(409, "CONFLICT")
 def remove_alias(model: str, alias: str) -> None:
     """Remove an alias; the champion can only be moved."""
-    aliases.remove_alias(current_platform(), current_scope(), model, alias)
+    platform, scope = current_platform(), current_scope()
+    aliases.remove_alias(platform, scope, model, alias, expected=expected())
 
 
 @bp.post("/<string:model>/aliases/<string:alias>/rollback")
+@heeds_conditions
 @requires(Permission.MODELS_WRITE)
 @bp.arguments(ReasonSchema, location="query")
 @bp.response(200, MoveSchema)
@@ -66,4 +77,5 @@ def remove_alias(model: str, alias: str) -> None:
 @bp.alt_response(410, "GONE")
 def roll_back(query: Members, model: str, alias: str) -> Move:
     """Point an alias back where it pointed before, and say from where to where."""
-    return aliases.roll_back(current_platform(), current_scope(), model, alias, **query)
+    platform, scope = current_platform(), current_scope()
+    return aliases.roll_back(platform, scope, model, alias, **query, expected=expected())
