@@ -167,7 +167,7 @@ class ModelRefused(ServiceError):
 FAILING: Final = "failing"
 
 
-class CallAbandoned(Exception):
+class CallAbandoned(ServiceError):
     """Raised in the work for a caller who has gone; nobody hears of it."""
 
     def __init__(self) -> None:

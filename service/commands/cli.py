@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "limits": "limits:limits",
     "usage": "usage:usage",
     "models": "models:models",
+    "predict": "predictions:predict",
     "jobs": "jobs:jobs",
     "routes": "routes:routes",
     "audit": "audit:audit",
