@@ -76,7 +76,8 @@ def finish(call: Call, outcome: Outcome) -> dict[str, str]:
     telemetry.request_seconds.labels(outcome.endpoint, dialect).observe(seconds)
     if call.problem is not None:
         telemetry.refusals.labels(call.problem, dialect).inc()
-    if "compute" in spent:  # predictions alone: other durations may tell what is secret
+    # Predictions alone: how long another answer or a refusal took may tell what is secret.
+    if "compute" in spent and outcome.status < 400:
         call.stages.done("encode")
         telemetry.staged(dialect, spent)
         told["Server-Timing"] = server_timing(call.stages, seconds)

@@ -6,7 +6,6 @@ nothing until somebody looks.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -83,8 +82,3 @@ def watch_shadows(telemetry: Telemetry, shadows: Shadows) -> None:
         dropped.show(shadows.dropped)
 
     telemetry.watch(look)
-
-
-def watch_log(telemetry: Telemetry, waiting_bytes: Callable[[], int]) -> None:
-    """Show how much waits to be written to the prediction log."""
-    telemetry.watch(lambda: telemetry.log_waiting.set(waiting_bytes()))
