@@ -40,17 +40,20 @@ def address_of(reserved: int) -> str:
     return f"[{host}]:{port}" if family == socket.AF_INET6 else f"{host}:{port}"
 
 
-def step_aside(port: int, *, workers: int) -> None:
+def step_aside(port: int, *, workers: int, last: bool = False) -> None:
     """Have the kernel give new connections to the successors of `workers` processes.
 
-    Of the sockets that listen on a port the kernel keeps a list in the order in which they began.
-    Those of a generation stand before those of the next, so places from `workers` on are the
-    successors'. Where there is nobody at a place, the kernel chooses as it did before: a program
-    that ends without a successor, or one that is alone again, is not concerned.
+    Of the sockets that listen on a port the kernel keeps a list in the order in which they began,
+    and the last one takes the place of one that ends. Those of a generation stand before those of
+    the next: the places from `workers` on are the successors', and the first of these is one for
+    as long as anybody of us is left, which the others are not. So it is all of them at first, and
+    that one when we are about to end. Where there is nobody at a place, the kernel chooses as it
+    did before: a program without a successor, or one that is alone again, is not concerned.
     """
+    chosen = 1 if last else workers
     program = (_Instruction * 4)(
         _Instruction(LOAD_WORD, 0, 0, RANDOM),
-        _Instruction(MODULO, 0, 0, workers),
+        _Instruction(MODULO, 0, 0, chosen),
         _Instruction(ADD, 0, 0, workers),
         _Instruction(RETURN, 0, 0, 0),
     )

@@ -110,6 +110,7 @@ async def _leave(settings: Settings, inference: Inference, server: Any, port: in
     listener.step_aside(port, workers=settings.workers)
     settling = min(SETTLING_SECONDS, settings.drain_seconds / 4)
     await asyncio.sleep(settling)
+    listener.step_aside(port, workers=settings.workers, last=True)
     inference.leaving.set()
     # Some of the time is left for what is to be written after the last answer.
     await server.stop(settings.drain_seconds * 0.9 - settling)

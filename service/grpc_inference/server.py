@@ -111,7 +111,7 @@ class Inference(grpc.GenericRpcHandler):  # type: ignore[misc]
             self._refuse(busy(str(full)), context)
 
     async def _answer(self, arrival: Arrival, context: Any) -> None:
-        if arrival.method is None or arrival.known() is None:
+        if not arrival.is_admitted():
             refusal = await self._run(arrival, arrival.enter)
             if refusal is not None:
                 _finish(refusal, context)

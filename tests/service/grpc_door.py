@@ -31,9 +31,7 @@ class Door:
     port: int
     loop: asyncio.AbstractEventLoop = field(repr=False)
 
-    def call(
-        self, name: str, message: Any = b"", *, actor: Actor | None = None, **given: Any
-    ) -> Any:
+    def call(self, name: str, message: Any = b"", **given: Any) -> Any:
         """The answer to one message and the call that brought it; raises grpc.RpcError."""
         answered, _call = self.exchange(name, message, **given)
         return answered
@@ -56,7 +54,8 @@ class Door:
         )
         data = message if isinstance(message, bytes) else message.SerializeToString()
         sent = (*metadata, *bearer(actor))
-        return method.with_call(data, metadata=sent, timeout=timeout, **options)
+        answered, call = method.with_call(data, metadata=sent, timeout=timeout, **options)
+        return answered, call
 
     def refusal(self, name: str, message: Any = b"", **given: Any) -> grpc.RpcError:
         """The error of a call that is refused."""
