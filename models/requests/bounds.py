@@ -72,19 +72,18 @@ def bounded_outline(body: bytes, bounds: Bounds) -> bytes:
 
 
 def bounded_document(body: bytes, bounds: Bounds) -> bytes:
-    """The same of a document in which rows and columns may be anywhere, and ragged or wrapped.
+    """The outline without its strings, of a document in which rows and columns may be anywhere.
 
     How many columns there are its reader counts; each list and object costs far more than its
-    bytes, so that there may be no more of them than rows, and a few that hold these.
+    bytes, so that there may be no more of them than rows, and a few that hold these. Raises
+    InputRefused if it exceeds the bounds.
     """
     if len(body) > bounds.max_bytes:
         raise InputTooLarge(len(body), bounds.max_bytes)
-    outline = body.translate(None, NUMERALS)
+    outline = STRING.sub(b"", body.translate(None, NUMERALS))  # a text may hold any bracket
     nested = outline.count(b"[") + outline.count(b"{")
     if nested > bounds.max_rows + NESTED_BESIDE_ROWS:
-        plain = STRING.sub(b"", outline)  # a text may hold any
-        if plain.count(b"[") + plain.count(b"{") > bounds.max_rows + NESTED_BESIDE_ROWS:
-            raise InputRefused("", f"more than {bounds.max_rows} lists and objects")
+        raise InputRefused("", f"more than {bounds.max_rows} lists and objects")
     if nested > bounds.max_depth:
         _refuse_deep(outline, bounds.max_depth)
     return outline

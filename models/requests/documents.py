@@ -27,7 +27,7 @@ class Document:
 
     members: dict[str, Any]
     body: bytes
-    outline: bytes  # the body without its numerals
+    outline: bytes  # the body without its numerals and strings
 
     @property
     def may_hold_booleans(self) -> bool:
@@ -55,7 +55,7 @@ def read_document(
         members = _parse_slowly(body)
     if type(members) is not dict:
         raise InputRefused("", wanted)
-    if STRING.sub(b"", outline).count(b":") != _plain_members(members):
+    if outline.count(b":") != _plain_members(members):
         _parse_slowly(body)  # more are written than are plainly there: some within, or some twice
     return Document(members, body, outline)
 

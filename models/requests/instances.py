@@ -22,7 +22,7 @@ from models.requests.documents import Document
 from models.requests.faults import KINDS, refuse_fault
 from models.requests.tensors import LARGEST_INTEGER, read_columns, read_matrix, read_records
 from models.signature import Signature
-from models.tables import Features, Matrix
+from models.tables import Features, Matrix, Table
 
 INPUT: Final = "input"  # how the one input of a model of numbers alone is called
 NATIVE: Final = re.compile(r"/(?:features|records|columns)(/\d+)?(.*)", re.DOTALL)
@@ -61,6 +61,7 @@ class Given:
 
     rows: Matrix | Rows
     place: Place
+    document: Document
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -70,8 +71,14 @@ class Given:
         with self.place.named():
             rows = self.rows
             features = rows if isinstance(rows, np.ndarray) else bind(rows, signature)
-            signature.check(features)
-            return features
+            return self.checked(features, signature)
+
+    def checked(self, features: Features, signature: Signature) -> Features:
+        """The features; raises InputRefused unless they are exactly what was written, and fit."""
+        if _are_large(features):
+            self.document.refuse_large_integer()
+        signature.check(features)
+        return features
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +104,10 @@ def read_rows(rows: list[Any], place: Place, document: Document, bounds: Bounds)
     with place.named():
         matrix = read_matrix(rows, bounds)
         if matrix is None:
-            document.refuse_large_integer()
-            return Given(Positional(rows, flat=False), place)
+            return Given(Positional(rows, flat=False), place, document)
         if document.may_hold_booleans:
             refuse_fault(rows)
-        # So written that NaN is looked at, too.
-        if not (matrix.min() > -LARGEST_INTEGER and matrix.max() < LARGEST_INTEGER):
-            document.refuse_large_integer()
-        return Given(matrix, place)
+        return Given(matrix, place, document)
 
 
 def read_instances(instances: Any, at: str, document: Document, bounds: Bounds) -> Given:
@@ -136,8 +139,7 @@ def read_inputs(inputs: Any, at: str, document: Document, bounds: Bounds) -> Giv
     place = Place(at)
     with place.named():
         columns = read_columns(inputs, bounds)
-    document.refuse_large_integer()
-    return Given(Unwrapped(columns), place)
+    return Given(Unwrapped(columns), place, document)
 
 
 def _read_objects(
@@ -150,8 +152,7 @@ def _read_objects(
             return read_rows(rows, Place(at, f"/{step(name)}"), document, bounds)
     with Place(at).named():
         records: Records = read_records(objects, bounds)
-    document.refuse_large_integer()
-    return Given(Unwrapped(records), Place(at))
+    return Given(Unwrapped(records), Place(at), document)
 
 
 def _is_tensor(name: str, rows: list[Any]) -> bool:
@@ -159,6 +160,13 @@ def _is_tensor(name: str, rows: list[Any]) -> bool:
     if set(map(type, rows)) != {list}:
         return False
     return name == INPUT or set(map(len, rows)) != {1}
+
+
+def _are_large(features: Features) -> bool:
+    """Say whether a number may have been an integer that a float64 does not hold exactly."""
+    columns = features.columns if isinstance(features, Table) else (features,)
+    numbers = (column for column in columns if column.dtype != object)
+    return any((np.abs(column) >= LARGEST_INTEGER).any() for column in numbers)
 
 
 def _unwrap(cells: Cells) -> Cells:

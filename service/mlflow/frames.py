@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 
 from models.errors import InputRefused
-from models.requests.binding import ABSENT, Cells, Named, Records, Rows, bind, names_of
-from models.requests.instances import Given, Place, Unwrapped
+from models.requests.binding import ABSENT, Cells, Named, Positional, Records, Rows, bind, names_of
+from models.requests.instances import Given, Unwrapped
 from models.signature import Signature
 from models.tables import Features, Matrix
 
@@ -29,23 +29,22 @@ class Frame:
     """Rows by position under the names of their columns."""
 
     names: Sequence[str]
-    rows: Matrix | list[list[Any]]
-    place: Place
+    given: Given
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.given)
 
     def bound(self, signature: Signature) -> Features:
         """The rows as the model takes them; raises InputRefused where they do not fit."""
-        with enforced(), self.place.named():
-            order = self._order(signature)
-            if isinstance(self.rows, np.ndarray) and "text" not in signature.column_kinds:
-                features: Features = _arranged(self.rows, order)
-            else:
-                rows = self.rows.tolist() if isinstance(self.rows, np.ndarray) else self.rows
-                features = bind(_Arranged(rows, order), signature)
-            signature.check(features)
-            return features
+        with enforced(), self.given.place.named():
+            return self.given.checked(self._features(signature), signature)
+
+    def _features(self, signature: Signature) -> Features:
+        order, rows = self._order(signature), self.given.rows
+        if isinstance(rows, np.ndarray) and "text" not in signature.column_kinds:
+            return _arranged(rows, order)
+        listed = rows.rows if isinstance(rows, Positional) else np.asarray(rows).tolist()
+        return bind(_Arranged(listed, order), signature)
 
     def _order(self, signature: Signature) -> Order:
         """Where each column is; a model without names takes as many by position, whatever named."""
@@ -72,7 +71,7 @@ class Instances:
         if isinstance(rows, Unwrapped):
             rows = Unwrapped(_without_extra(rows.rows, signature))
         with enforced():
-            return Given(rows, self.given.place).bound(signature)
+            return replace(self.given, rows=rows).bound(signature)
 
 
 def order_of(names: Sequence[str], signature: Signature) -> Order:

@@ -5,11 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-import numpy as np
-
 from models.errors import InputRefused
 from models.names import read_reference
-from models.requests.binding import Positional
 from models.requests.bounds import Bounds
 from models.requests.documents import Document, read_document
 from models.requests.faults import KINDS
@@ -137,10 +134,8 @@ def _read_split(split: Any, document: Document, bounds: Bounds) -> Table:
         raise InputRefused(f"{at}/index", "not a list with a label for each row")
     if split.get("columns") is None:
         return Instances(given)
-    rows = given.rows.rows if isinstance(given.rows, Positional) else given.rows
-    assert isinstance(rows, np.ndarray | list), "data is read by position"
-    names = _read_names(split["columns"], f"{at}/columns", len(rows[0]))
-    return Frame(names, rows, given.place)
+    names = _read_names(split["columns"], f"{at}/columns", len(split["data"][0]))
+    return Frame(names, given)
 
 
 def _read_data(data: Any, place: Place, document: Document, bounds: Bounds) -> Given:

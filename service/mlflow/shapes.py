@@ -17,7 +17,13 @@ def _object(description: str, **properties: Described) -> Described:
 
 
 ANYTHING: Final[Described] = {}
-NAME: Final[Described] = {"type": ["string", "integer"], "format": "text", "maxLength": MOST}
+NAME: Final[Described] = {
+    "type": ["string", "integer"],
+    "format": "text",
+    "maxLength": MOST,
+    "minimum": -(2**53),
+    "maximum": 2**53,
+}
 METHOD: Final[Described] = {
     "description": "One of the model's methods, by default its first.",
     "type": "string",
@@ -31,6 +37,13 @@ SPLIT: Final = _object(
     index=_list(ANYTHING, "Labels of rows, which are not looked at."),
     data=_list(ROW, "At least one row.") | {"minItems": 1},
 )
+REFUSED: Final[Described] = {
+    "description": "What MLflow's server says to a content type that it does not take.",
+    "type": "string",
+    "format": "text",
+    "maxLength": 512,
+}
+FORMS: Final = ("dataframe_split", "dataframe_records", "instances", "inputs")
 REQUEST: Final = _object(
     "Exactly one of `dataframe_split`, `dataframe_records`, `instances` and `inputs`.",
     dataframe_split=SPLIT | {"required": ["data"], "additionalProperties": False},
@@ -39,7 +52,7 @@ REQUEST: Final = _object(
     inputs={"description": "Rows, or columns by name."},
     params=_object("How to answer.", method=METHOD, predict_method=METHOD)
     | {"additionalProperties": False},
-)
+) | {"oneOf": [{"required": [form]} for form in FORMS]}
 CSV: Final[Described] = {
     "description": "A line of names, then rows.",
     "type": "string",
