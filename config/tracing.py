@@ -12,7 +12,6 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
-from importlib.util import find_spec
 from typing import Final
 
 from config.errors import ConfigurationError
@@ -64,15 +63,9 @@ class Tracing:
         self._budget = Budget()
         self._exporter: Exporter | None = None
         self._opening = threading.Lock()
-        if self.is_on and find_spec("opentelemetry") is None:
-            raise ConfigurationError(
-                "SALLYPORT_OTEL_ENDPOINT",
-                "traces need the extra otel, which this platform lacks",
-                "See docs/how-to/extras.md",
-            )
 
     def open(self) -> None:
-        """Import and connect what is slow to; to be called in the process that serves."""
+        """Import what is slow to, in the process that serves; raises ConfigurationError."""
         if self.is_on:
             self._opened()
 
@@ -125,9 +118,16 @@ class Tracing:
         if self._exporter is None:
             with self._opening:
                 if self._exporter is None:
-                    from config.collector import Collector  # an extra, and slow to import
-
-                    self._exporter = Collector(
-                        self._settings, self._telemetry, instance=self._instance
-                    )
+                    self._exporter = self._connect()
         return self._exporter
+
+    def _connect(self) -> Exporter:
+        try:
+            from config.collector import Collector  # an extra, and slow to import
+        except ImportError as error:
+            raise ConfigurationError(
+                "SALLYPORT_OTEL_ENDPOINT",
+                "traces need the extra otel, which this platform lacks",
+                "Install it, see docs/how-to/extras.md, or leave the variable out",
+            ) from error
+        return Collector(self._settings, self._telemetry, instance=self._instance)

@@ -111,6 +111,18 @@ def test_without_a_collector_nothing_of_the_extra_is_imported() -> None:
     assert done.stdout == "[]\n"
 
 
+def test_a_platform_without_the_extra_says_so_when_it_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "config.collector")
+    monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
+    options = settings(tmp_path, otel_endpoint="https://collector.internal")
+    tracing = Tracing(options, Telemetry(), instance="here")
+
+    with pytest.raises(ConfigurationError, match="extra otel"):
+        tracing.open()
+
+
 def test_what_was_done_elsewhere_is_below_the_stage_that_waited_for_it(
     tmp_path: Path, receiver: Collector
 ) -> None:
