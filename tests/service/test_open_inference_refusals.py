@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from models.errors import InputRefused
 from models.requests.bounds import Bounds
 from models.signature import Output, Signature
-from models.tables import Matrix
+from models.tables import Matrix, Table
 from service.open_inference.datatypes import decode_texts, encode_texts
 from service.open_inference.inference_requests import Target, read_request
 from service.operations import predictions
@@ -305,6 +306,30 @@ def test_rows_at_any_place_are_read_alike() -> None:
         rows = asked.bound(SIGNATURE)
         assert isinstance(rows, np.ndarray)
         assert np.array_equal(rows, ROWS)
+
+
+def test_missing_values_are_null_nan_or_a_column_left_out() -> None:
+    takes = replace(SIGNATURE, missing=True)
+    for inputs in (
+        [tensor([[1.0, None], [2.0, 3.0]])],
+        [tensor([1.0, 2.0], "a"), tensor([None, 3.0], "b")],
+    ):
+        asked, _ = read_request(TARGET, json.dumps({"inputs": inputs}).encode(), None)
+        rows = asked.bound(takes)
+        assert isinstance(rows, np.ndarray)
+        assert np.array_equal(rows, [[1.0, np.nan], [2.0, 3.0]], equal_nan=True)
+        with pytest.raises(InputRefused, match="not a finite number"):
+            asked.bound(SIGNATURE)
+    texts = replace(takes, kinds=("text", "number"))
+    inputs = [tensor(["x", None], "a", "BYTES")]
+    target = replace(TARGET, signature=lambda: texts)
+    asked, _ = read_request(target, json.dumps({"inputs": inputs}).encode(), None)
+    table = asked.bound(texts)
+    assert isinstance(table, Table)
+    assert table.columns[0].tolist() == ["x", None]
+    assert np.isnan(table.columns[1]).all()
+    with pytest.raises(InputRefused, match="no tensor for the column 'b'"):
+        asked.bound(replace(texts, missing=False))
 
 
 @settings(max_examples=60, deadline=None)
