@@ -48,14 +48,21 @@ HEADERS: Final[dict[str, Header]] = {
     "Server-Timing": _word(
         "How long each stage took, in milliseconds.", f"{_STAGE}(?:, {_STAGE})*", 1024
     ),
+    "traceresponse": _word(
+        "The span of the call, if it is part of a trace (W3C Trace Context).",
+        "00-[0-9a-f]{32}-[0-9a-f]{16}-01",
+        55,
+    ),
     "ETag": _word("The state that was answered (RFC 9110).", ETAG, 256),
     "Preference-Applied": _word("Present if `Prefer` was heeded.", r"wait=[0-9]{1,6}", 16),
     "Idempotency-Replayed": _word(
         "Present if the same call was answered so before, under its idempotency key.", "true", 4
     ),
+    "X-Model-Version": _word("The version that answered.", r"[1-9][0-9]{0,14}", 15, required=True),
     "Accept-Encoding": _word("The codings that are read here (RFC 7694).", VISIBLE, 64),
 }
-EVERYWHERE: Final = ("X-Request-Id", "RateLimit-Policy", "RateLimit")
+FIRST_FAILURE: Final = 400
+EVERYWHERE: Final = ("X-Request-Id", "RateLimit-Policy", "RateLimit", "traceresponse")
 OF_FAILURES: Final = {
     401: ("WWW-Authenticate",),
     409: ("Retry-After",),
@@ -65,8 +72,10 @@ OF_FAILURES: Final = {
 }
 
 
-def of_success(operation: Operation) -> dict[str, Header]:
+def headers_of(operation: Operation, status: int) -> dict[str, Header]:
     """The headers of an operation's own answers."""
+    if status >= FIRST_FAILURE:
+        return of_failure(status)
     names = list(EVERYWHERE)
     if operation.takes("cursor"):
         names.append("Link")
