@@ -7,11 +7,12 @@ application is asked.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import orjson
 
 from service.errors import MEDIA_TYPE, Problem
 
@@ -48,5 +49,5 @@ class Wordings:
         for wording in self._wordings:
             if wording.paths.fullmatch(path):
                 status, body = wording.word(problem, document)
-                return Worded(status, "application/json", json.dumps(body).encode())
-        return Worded(problem.status, MEDIA_TYPE, json.dumps(document).encode())
+                return Worded(status, "application/json", orjson.dumps(body))
+        return Worded(problem.status, MEDIA_TYPE, orjson.dumps(document))
