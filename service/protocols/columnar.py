@@ -21,9 +21,22 @@ from models.requests.tensors import PredictionRequest, read_prediction_request
 from models.versions import Version
 from service import bulk, visiting
 from service.bulk import BulkCall
-from service.columnar.forms import COLUMNAR, CSV, JSON, TAKEN, Form, form_of, media_types
+from service.columnar.forms import (
+    ARROW_FILE,
+    ARROW_STREAM,
+    COLUMNAR,
+    CSV,
+    JSON,
+    NPY,
+    PARQUET,
+    TAKEN,
+    Form,
+    form_of,
+    media_types,
+)
 from service.columnar.writers import Asked
 from service.columnar.writing import writer_of
+from service.description.headers import referred
 from service.errors import CallAbandoned, InputMalformed, MediaTypeRefused
 from service.limits import charges_itself
 from service.parsing import Blueprint, read_body, refuse_encodings
@@ -46,16 +59,23 @@ HEADER: Final = {"present": True, "absent": False}  # RFC 7111, section 3
 
 FILES: Final[dict[str, Any]] = {form.media_type: {"schema": FILE} for form in COLUMNAR}
 BODY: Final = {"required": True, "content": {JSON.media_type: {"schema": REQUEST}} | FILES}
-ANSWERED: Final = {JSON.media_type: {"schema": ANSWER}} | FILES
+ANSWERED: Final = referred(VERSION_HEADER)
 
 bp = Blueprint("columnar", __name__, description="Predictions for files of rows.")
 
 
 @bp.post("/models/<string:model>/predict")
-@bp.doc(requestBody=BODY)
+@bp.doc(requestBody=BODY, responses={"200": {"content": ANSWERED}})
 @bp.arguments(BulkSchema, location="query")
-@bp.alt_response(200, success=True, content_type="application/json")
+@bp.alt_response(200, schema=ANSWER, headers=ANSWERED, success=True)
+@bp.alt_response(200, schema=FILE, content_type=CSV.media_type, success=True)
+@bp.alt_response(200, schema=FILE, content_type=ARROW_STREAM.media_type, success=True)
+@bp.alt_response(200, schema=FILE, content_type=ARROW_FILE.media_type, success=True)
+@bp.alt_response(200, schema=FILE, content_type=PARQUET.media_type, success=True)
+@bp.alt_response(200, schema=FILE, content_type=NPY.media_type, success=True)
 @bp.alt_response(404, "NOT_FOUND")
+@bp.alt_response(406, "NOT_ACCEPTABLE")
+@bp.alt_response(507, "INSUFFICIENT_STORAGE")
 @charges_itself
 @requires(Permission.PREDICT)
 def predict(query: dict[str, Any], model: str) -> flask.Response:

@@ -151,6 +151,7 @@ OBJECTS: Final[tuple[Tried, ...]] = (
     ("PUT", "/models/{}/aliases/champion", "private", "missing", {"json": {"version": 1}}),
     ("DELETE", "/models/{}/aliases/champion", "private", "missing", {}),
     ("POST", "/models/{}/aliases/champion/rollback", "private", "missing", {}),
+    ("POST", "/models/{}/predict", "private", "missing", {"json": {"features": [5, 10]}}),
     ("GET", "/models/{}/route", "private", "missing", {}),
     ("PUT", "/models/{}/route", "private", "missing", {"json": ROUTE}),
     ("DELETE", "/models/{}/route", "private", "missing", {}),
