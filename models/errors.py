@@ -92,6 +92,19 @@ class GivenRowsRefused(IntakeRefused):
         super().__init__(f"the rows given with the model are refused: {problem}", remedy)
 
 
+class SignatureRefused(IntakeRefused):
+    """Raised when a model is stated to take other columns than it does; shows both."""
+
+    def __init__(self, problem: str, stated: str, found: str) -> None:
+        self.problem = problem
+        self.stated = stated
+        self.found = found
+        super().__init__(
+            f"the signature that was stated is not the model's: {problem}; "
+            f"stated: {stated}; found: {found}"
+        )
+
+
 class IntakeFailed(IntakeRefused):
     """Raised when the process that looked at a model file ended, or took too long."""
 

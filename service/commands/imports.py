@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -18,7 +19,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 @click.command("import")
 @click.argument("name")
-@click.argument("file", type=FILE)
+@click.argument("file", type=click.Path(exists=True, path_type=Path))
 @tenant_option
 @click.option(
     "--format",
@@ -51,7 +52,10 @@ def import_(
     sha256: str | None,
     as_json: bool,
 ) -> None:
-    """Import FILE as the next version of the model NAME, opened in the sandbox as an upload is."""
+    """Import FILE, or an MLflow model folder, as the next version of the model NAME.
+
+    It is opened in the sandbox as an upload is.
+    """
     if expect is not None and rows is None:
         raise click.UsageError("--expect: answers need the rows that they are to; give --rows")
     wishes = Wishes(
@@ -64,7 +68,7 @@ def import_(
     )
     imported = _run(operator, tenant, name, file, wishes, rows, expect)
     contents = imported.version.manifest.contents
-    made = {
+    made: dict[str, Any] = {
         "model": imported.version.model,
         "version": imported.version.number,
         "estimator": contents.estimator,
@@ -73,6 +77,8 @@ def import_(
         "source_digest": contents.source_digest,
         "outcome": imported.outcome,
     }
+    if imported.told:
+        made["mlflow"] = dict(imported.told)
     show(made, as_json=as_json)
 
 

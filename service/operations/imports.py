@@ -1,39 +1,37 @@
-"""Imports of model files by the operator: the intake of an upload, in the process of a command."""
+"""Imports of models by the operator: the intake of an upload, in the process of a command."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from auth.errors import PermissionMissing
 from auth.permissions import Permission
 from auth.scope import Scope
 from models.errors import ModelsError
-from models.formats import FORMATS
-from models.intake import open_regular
 from models.names import CHAMPION, check_alias, check_model_name
 from models.stages import Progress, Stage
 from models.versions import Version
 from service.bootstrap import Platform
 from service.operations import aliases
+from service.operations.model_sources import open_material, opened
 from service.operations.preparation import Source, prepare
 from service.operations.registration import register
-from service.operations.uploads import HARMLESS, Wishes, known_format
-
-# How files are called whose opening runs code: whoever gives one by such a name knows.
-PICKLED_SUFFIXES: Final = frozenset({".joblib", ".pkl", ".pickle"})
+from service.operations.uploads import Wishes, known_format
 
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """The version that a file has become, and what was made of the aliases that were asked for."""
+    """The version that a file has become, and what was made of the aliases that were asked for.
+
+    `told` is what a folder says of itself.
+    """
 
     version: Version
     outcome: str
+    told: Mapping[str, str]
 
 
 def import_model(
@@ -47,34 +45,37 @@ def import_model(
     answers: Path | None = None,
     progress: Progress | None = None,
 ) -> Imported:
-    """Prepare a file in the sandbox and register it as the next version; raises IntakeRefused."""
+    """Prepare a file, or the model of an MLflow folder, in the sandbox, and register it.
+
+    Raises IntakeRefused. The input example of a folder is tried unless `rows` are given.
+    """
     wishes = wishes or Wishes()
     scope.require(Permission.MODELS_WRITE, name)
     check_model_name(name)
     if wishes.alias is not None:
         check_alias(wishes.alias)
-    formats = _formats(known_format(scope, name, wishes.format), path)
+    declared = known_format(scope, name, wishes.format)
     with ExitStack() as stack:
-        paths = (path, rows, answers)
-        file, given, expected = (p if p is None else _opened(stack, p) for p in paths)
-        assert file is not None, "a path was given"
+        material = open_material(stack, path, declared)
+        given, expected = (p if p is None else opened(stack, p) for p in (rows, answers))
         prepared = prepare(
             platform,
             Source(
-                file=file,
-                rows=given,
+                file=material.file,
+                rows=material.rows if given is None else given,
                 answers=expected,
                 digest=wishes.digest,
-                formats=formats,
+                formats=material.formats,
                 accept_version=wishes.version_policy == "accept",
             ),
             tell=progress or _tell_nobody,
             goes_on=_go_on,
         )
+        prepared = material.stated(prepared)
     version = register(platform, scope, name, prepared)
     wanted = aliases_wished(promote=wishes.promote, alias=wishes.alias)
     outcome = point(platform, scope, version.model, version.number, wanted, reason=wishes.note)
-    return Imported(version, outcome)
+    return Imported(version, outcome, material.told)
 
 
 def aliases_wished(*, promote: bool, alias: str | None) -> tuple[str, ...]:
@@ -97,19 +98,6 @@ def point(
         except (ModelsError, PermissionMissing) as error:
             notes.append(f"{alias} was not moved: {error}")
     return "; ".join(notes)
-
-
-def _formats(declared: str, path: Path) -> frozenset[str]:
-    """What a file may be: as was declared, or as its bytes tell if its name admits of it."""
-    if declared:
-        return frozenset({declared})
-    return frozenset(FORMATS) if path.suffix.lower() in PICKLED_SUFFIXES else HARMLESS
-
-
-def _opened(stack: ExitStack, path: Path) -> int:
-    descriptor = open_regular(path)
-    stack.callback(os.close, descriptor)
-    return descriptor
 
 
 def _tell_nobody(_stage: Stage, _note: str) -> None:

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from models.sealed_files import Given
 from models.stages import Prepared, Progress
 from service.bootstrap import Platform
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
-    """A file, with rows and answers if they were given, as open descriptors; and what it may be."""
+    """A file, with rows and answers if they were given, and what it may be.
+
+    They are open descriptors; rows may be bytes.
+    """
 
     file: int
-    rows: int | None
+    rows: Given | None
     answers: int | None
     digest: str | None
     formats: frozenset[str]

@@ -34,6 +34,7 @@ NOT_OVER_HTTP = {
     "LibraryVersionRefused",
     "EstimatorRefused",
     "GivenRowsRefused",
+    "SignatureRefused",
     "ExtraMissing",
     "LeaseLost",
     "UploadLost",
