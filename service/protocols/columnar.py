@@ -65,7 +65,7 @@ bp = Blueprint("columnar", __name__, description="Predictions for files of rows.
 
 
 @bp.post("/models/<string:model>/predict")
-@bp.doc(requestBody=BODY, responses={"200": {"content": ANSWERED}})
+@bp.doc(requestBody=BODY)
 @bp.arguments(BulkSchema, location="query")
 @bp.alt_response(200, schema=ANSWER, headers=ANSWERED, success=True)
 @bp.alt_response(200, schema=FILE, content_type=CSV.media_type, success=True)
