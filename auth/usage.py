@@ -61,16 +61,29 @@ class UsageLedger:
         counters.drop_usage_before(day_of(self._clock() - DAY_SECONDS))
 
     def usage(
-        self, session: Session, scope: Scope, since: str, until: str, *, by: Dimension = "model"
+        self,
+        session: Session,
+        scope: Scope,
+        since: str,
+        until: str,
+        *,
+        by: Dimension = "model",
+        after: str | None = None,
+        limit: int | None = None,
     ) -> list[UsageSum]:
-        """Sum what the scope's tenant used from one day to another, both included (YYYY-MM-DD)."""
+        """Sum what the scope's tenant used from one day to another, both included (YYYY-MM-DD).
+
+        In order of key: those that follow `after`, at most `limit`.
+        """
         column = _COLUMNS[by]
-        found = session.execute(
+        query = (
             select(column, *_sums())
             .where(UsageRow.tenant_id == scope.tenant_id, UsageRow.day.between(since, until))
             .group_by(column)
             .order_by(column)
+            .limit(limit)
         )
+        found = session.execute(query if after is None else query.where(column > after))
         return [
             UsageSum(key, int(requests), int(rows), int(compute_us))
             for key, requests, rows, compute_us in found

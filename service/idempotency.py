@@ -37,6 +37,7 @@ READING: Final = frozenset(
     {
         Permission.PREDICT,
         Permission.MODELS_READ,
+        Permission.PREDICTIONS_READ,
         Permission.LIMITS_READ,
         Permission.USAGE,
         Permission.AUDIT,

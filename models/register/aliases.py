@@ -144,12 +144,23 @@ class Aliases:
         )
         return _recorded(session, model.name, self._move(model, alias, number, None, by, reason))
 
-    def list(self, session: Session, scope: TenantScope, name: str) -> tuple[Alias, ...]:
-        """The aliases of a model, by name."""
+    def list(
+        self,
+        session: Session,
+        scope: TenantScope,
+        name: str,
+        *,
+        after: str | None = None,
+        limit: int | None = None,
+    ) -> tuple[Alias, ...]:
+        """The aliases of a model, by name: those that follow `after`, at most `limit`."""
         model = find_model(session, scope, name)
+        query = _pointing(model.id).limit(limit)
+        if after is not None:
+            query = query.where(AliasRow.alias > after)
         return tuple(
-            Alias(alias, number, _previous(session, model, alias))
-            for alias, number in numbers(session, model.id).items()
+            Alias(row.alias, row.number, _previous(session, model, row.alias))
+            for row in session.execute(query)
         )
 
     def show(self, session: Session, scope: TenantScope, name: str, alias: str) -> Alias:

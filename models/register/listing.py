@@ -41,10 +41,14 @@ class Model:
         return self.aliases[CHAMPION]
 
 
-def list_models(session: Session, scope: TenantScope) -> tuple[Model, ...]:
-    """Every model of the tenant, by name."""
-    rows = session.scalars(living(select(ModelRow), scope).order_by(ModelRow.name)).all()
-    return _shown(session, scope, rows)
+def list_models(
+    session: Session, scope: TenantScope, *, after: str | None = None, limit: int | None = None
+) -> tuple[Model, ...]:
+    """The models of the tenant, by name: those that follow `after`, at most `limit`."""
+    query = living(select(ModelRow), scope).order_by(ModelRow.name).limit(limit)
+    if after is not None:
+        query = query.where(ModelRow.name > after)
+    return _shown(session, scope, session.scalars(query).all())
 
 
 def show_model(session: Session, scope: TenantScope, name: str) -> Model:

@@ -91,9 +91,16 @@ class Registry:
         """Find a version in whatever state; raises ModelNotFound."""
         return self._reader.find(session, scope, name, version)[1]
 
-    def models(self, session: Session, scope: TenantScope) -> tuple[Model, ...]:
-        """Every model of the tenant, by name."""
-        return list_models(session, scope)
+    def models(
+        self,
+        session: Session,
+        scope: TenantScope,
+        *,
+        after: str | None = None,
+        limit: int | None = None,
+    ) -> tuple[Model, ...]:
+        """The models of the tenant, by name: those that follow `after`, at most `limit`."""
+        return list_models(session, scope, after=after, limit=limit)
 
     def show(self, session: Session, scope: TenantScope, name: str) -> Model:
         """One model with its aliases and versions; raises ModelNotFound."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from auth.rows import everything
 from service.commands import prediction_logs, versions
 from service.commands.imports import import_
 from service.commands.operator import Operator
@@ -30,7 +31,10 @@ for command in (import_, prediction_logs.log, *versions.COMMANDS):
 @click.pass_obj
 def list_(operator: Operator, tenant: str, *, as_json: bool) -> None:
     """List the models of a tenant."""
-    found = operations.list_models(operator.platform, operator.scope(tenant))
+    platform, scope = operator.platform, operator.scope(tenant)
+    found = everything(
+        lambda cursor: operations.list_models(platform, scope, cursor=cursor, limit=1000)
+    )
     listing(found, COLUMNS, as_json=as_json)
 
 

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import click
 
+from auth.rows import everything
 from models.names import CHAMPION
 from service.commands.operator import Operator
 from service.commands.output import (
@@ -54,7 +55,10 @@ def list_versions(operator: Operator, name: str, tenant: str, *, limit: int, as_
 @click.pass_obj
 def list_aliases(operator: Operator, name: str, tenant: str, *, as_json: bool) -> None:
     """List the aliases of a model, each with where a rollback would lead."""
-    found = aliases.list_aliases(operator.platform, operator.scope(tenant), name)
+    platform, scope = operator.platform, operator.scope(tenant)
+    found = everything(
+        lambda cursor: aliases.list_aliases(platform, scope, name, cursor=cursor, limit=1000)
+    )
     listing(found, ALIASES, as_json=as_json)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from auth.permissions import Permission
+from auth.rows import Page
 from auth.scope import Scope
 from models.names import Reference, check_alias
 from models.register.aliases import Alias, Move
@@ -26,11 +27,14 @@ class AliasDetail:
     state: str
 
 
-def list_aliases(platform: Platform, scope: Scope, name: str) -> list[Alias]:
-    """The aliases of a model, each with the version that a rollback would lead to."""
+def list_aliases(
+    platform: Platform, scope: Scope, name: str, *, cursor: str | None = None, limit: int = 100
+) -> Page[Alias]:
+    """A page of a model's aliases, each with the version that a rollback would lead to."""
     scope.require(Permission.MODELS_READ, name)
     with platform.database.read() as session:
-        return list(platform.registry.aliases.list(session, scope, name))
+        found = platform.registry.aliases.list(session, scope, name, after=cursor, limit=limit + 1)
+    return Page(found[:limit], found[limit - 1].alias if len(found) > limit else None)
 
 
 def show_alias(platform: Platform, scope: Scope, name: str, alias: str) -> AliasDetail:

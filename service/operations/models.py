@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from auth.permissions import Permission
+from auth.rows import Page
 from auth.scope import Scope
 from models.errors import RouteNotFound
 from models.names import CHAMPION
@@ -59,11 +60,15 @@ class ModelDetail:
     route: dict[str, Any] | None
 
 
-def list_models(platform: Platform, scope: Scope) -> list[ModelView]:
-    """The models of the tenant that the scope may see."""
+def list_models(
+    platform: Platform, scope: Scope, *, cursor: str | None = None, limit: int = 100
+) -> Page[ModelView]:
+    """A page of the tenant's models in order of name: of them, those that the scope may see."""
     with platform.database.read() as session:
-        models = platform.registry.models(session, scope)
-    return [_view(m) for m in models if scope.allows(Permission.MODELS_READ, m.name)]
+        models = platform.registry.models(session, scope, after=cursor, limit=limit + 1)
+    more = len(models) > limit
+    allowed = (m for m in models[:limit] if scope.allows(Permission.MODELS_READ, m.name))
+    return Page(tuple(map(_view, allowed)), models[limit - 1].name if more else None)
 
 
 def show_model(platform: Platform, scope: Scope, name: str) -> ModelDetail:

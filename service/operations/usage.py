@@ -10,9 +10,9 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from auth.permissions import Permission
-from auth.rows import everything
+from auth.rows import MAX_PAGE, Page, everything
 from auth.scope import Scope
-from auth.usage import Dimension
+from auth.usage import Dimension, UsageSum
 from config.errors import CounterStoreDown
 from service.bootstrap import Platform
 from service.operations.maintenance import flush_usage
@@ -52,10 +52,33 @@ def show_usage(
 ) -> list[UsageView]:
     """The tenant's usage between two days (UTC, both included), grouped."""
     scope.require(Permission.USAGE)
+    pages = everything(
+        lambda after: list_usage(
+            platform, scope, since=since, until=until, by=by, cursor=after, limit=MAX_PAGE
+        )
+    )
+    return list(pages)
+
+
+def list_usage(
+    platform: Platform,
+    scope: Scope,
+    *,
+    since: date | None = None,
+    until: date | None = None,
+    by: Dimension = "model",
+    cursor: str | None = None,
+    limit: int = 100,
+) -> Page[UsageView]:
+    """A page of the tenant's usage between two days, in order of what it is grouped by."""
+    scope.require(Permission.USAGE)
     with suppress(CounterStoreDown):  # what is flushed so far is still worth showing
         flush_usage(platform)
+    span = _span(platform, since, until)
     with platform.database.read() as session:
-        return _sums(platform, session, scope, _span(platform, since, until), by)
+        sums = platform.usage.usage(session, scope, *span, by=by, after=cursor, limit=limit + 1)
+        views = _views(platform, session, scope, sums[:limit], by)
+    return Page(tuple(views), sums[limit - 1].key if len(sums) > limit else None)
 
 
 def show_all_usage(
@@ -89,7 +112,12 @@ def _span(platform: Platform, since: date | None, until: date | None) -> tuple[s
 def _sums(
     platform: Platform, session: Session, scope: Scope, span: tuple[str, str], by: Dimension
 ) -> list[UsageView]:
-    sums = platform.usage.usage(session, scope, *span, by=by)
+    return _views(platform, session, scope, platform.usage.usage(session, scope, *span, by=by), by)
+
+
+def _views(
+    platform: Platform, session: Session, scope: Scope, sums: list[UsageSum], by: Dimension
+) -> list[UsageView]:
     names = {scope.tenant_id: scope.tenant}
     if by == "user":
         names |= _names(platform, session, scope)

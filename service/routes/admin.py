@@ -11,7 +11,7 @@ from auth.permissions import Permission
 from auth.scope import Scope
 from service.conditional import expected, heeds_conditions, is_tagged, shown
 from service.operations import accounts, audit, clients, plans, tenants, usage
-from service.pages import linked
+from service.pages import linked, paging
 from service.parsing import Blueprint
 from service.schemas import TenantPageSchema, TenantQuerySchema
 from service.schemas.administration import (
@@ -149,15 +149,17 @@ def set_limits(query: Members, body: Members) -> plans.LimitsView:
 @requires(Permission.USAGE)
 @bp.arguments(UsageQuerySchema, location="query")
 @bp.response(200, UsageSchema(many=True))
-def show_usage(query: Members) -> list[usage.UsageView]:
-    """Show what the tenant consumed: requests, rows and compute time."""
-    return usage.show_usage(
+def show_usage(query: Members) -> Any:
+    """Show what the tenant consumed, a page at a time: requests, rows and compute time."""
+    page = usage.list_usage(
         current_platform(),
         _scope(query),
         since=query.get("since"),
         until=query.get("until"),
         by=query["by"],
+        **_paging(query),
     )
+    return linked(page)
 
 
 @bp.get("/audit")
@@ -174,4 +176,5 @@ def _scope(query: Members) -> Scope:
 
 
 def _paging(query: Members) -> Members:
-    return {"cursor": query.get("cursor"), "limit": query["limit"]}
+    found = paging(query)
+    return {"cursor": found.get("cursor"), "limit": found["limit"]}

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from auth.permissions import Permission
-from models.register.aliases import Alias, Move
+from models.register.aliases import Move
 from service.conditional import NO_STATE, expected, heeds_conditions, is_tagged, shown
 from service.operations import aliases
+from service.pages import linked, paging
 from service.parsing import Blueprint
+from service.schemas import PageSchema
 from service.schemas.models import (
     AliasDetailSchema,
     AliasSchema,
@@ -26,11 +28,12 @@ Members = dict[str, Any]
 @bp.get("/<string:model>/aliases")
 @is_tagged
 @requires(Permission.MODELS_READ)
+@bp.arguments(PageSchema, location="query")
 @bp.response(200, AliasSchema(many=True))
-def list_aliases(model: str) -> list[Alias]:
-    """List a model's aliases."""
+def list_aliases(query: Members, model: str) -> Any:
+    """List a model's aliases, a page at a time."""
     shown(NO_STATE)
-    return aliases.list_aliases(current_platform(), current_scope(), model)
+    return linked(aliases.list_aliases(current_platform(), current_scope(), model, **paging(query)))
 
 
 @bp.get("/<string:model>/aliases/<string:alias>")

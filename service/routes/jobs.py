@@ -6,7 +6,7 @@ from typing import Any
 
 from auth.permissions import Permission
 from service.operations import jobs
-from service.pages import linked
+from service.pages import linked, paging
 from service.parsing import Blueprint
 from service.schemas import PageSchema
 from service.schemas.jobs import JobSchema
@@ -21,7 +21,7 @@ bp = Blueprint("jobs", __name__, url_prefix="/jobs", description="Intakes of upl
 @bp.response(200, JobSchema(many=True))
 def list_jobs(query: dict[str, Any]) -> Any:
     """List the tenant's jobs, newest first, a page at a time."""
-    return linked(jobs.list_jobs(current_platform(), current_scope(), **query))
+    return linked(jobs.list_jobs(current_platform(), current_scope(), **paging(query)))
 
 
 @bp.get("/<string:job_id>")

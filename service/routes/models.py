@@ -6,7 +6,9 @@ from typing import Any
 
 from auth.permissions import Permission
 from service.operations import models
+from service.pages import linked, paging
 from service.parsing import Blueprint
+from service.schemas import PageSchema
 from service.schemas.models import ModelDeletionSchema, ModelDetailSchema, ModelSchema
 from service.security import current_platform, current_scope, requires
 
@@ -15,10 +17,11 @@ bp = Blueprint("models", __name__, url_prefix="/models", description="Models and
 
 @bp.get("")
 @requires(Permission.MODELS_READ)
+@bp.arguments(PageSchema, location="query")
 @bp.response(200, ModelSchema(many=True))
-def list_models() -> list[models.ModelView]:
-    """List the models that the caller may see."""
-    return models.list_models(current_platform(), current_scope())
+def list_models(query: dict[str, Any]) -> Any:
+    """List the models that the caller may see, a page at a time."""
+    return linked(models.list_models(current_platform(), current_scope(), **paging(query)))
 
 
 @bp.get("/<string:model>")

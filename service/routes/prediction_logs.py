@@ -9,7 +9,7 @@ import flask
 from auth.permissions import Permission
 from models.prediction_log.terms import LogTerms
 from service.operations import prediction_logs
-from service.pages import linked
+from service.pages import linked, paging
 from service.parsing import Blueprint
 from service.schemas.prediction_logs import (
     LogSchema,
@@ -58,9 +58,8 @@ def delete_log(model: str) -> None:
 @bp.response(200, SegmentSchema(many=True))
 def list_segments(query: dict[str, Any], model: str) -> Any:
     """List the files of a model's log, oldest first, a page at a time."""
-    return linked(
-        prediction_logs.list_segments(current_platform(), current_scope(), model, **query)
-    )
+    platform, scope = current_platform(), current_scope()
+    return linked(prediction_logs.list_segments(platform, scope, model, **paging(query)))
 
 
 @bp.get("/<string:model>/log/segments/<string:segment>")

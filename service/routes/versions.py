@@ -6,7 +6,7 @@ from typing import Any
 
 from auth.permissions import Permission
 from service.operations import versions
-from service.pages import linked
+from service.pages import linked, paging
 from service.parsing import Blueprint
 from service.schemas import PageSchema
 from service.schemas.models import VersionChangeSchema, VersionDetailSchema, VersionSchema
@@ -23,7 +23,8 @@ Members = dict[str, Any]
 @bp.response(200, VersionSchema(many=True))
 def list_versions(query: Members, model: str) -> Any:
     """List a model's versions, newest first, a page at a time."""
-    return linked(versions.list_versions(current_platform(), current_scope(), model, **query))
+    platform, scope = current_platform(), current_scope()
+    return linked(versions.list_versions(platform, scope, model, **paging(query)))
 
 
 @bp.get("/<string:model>/versions/<string:version>")

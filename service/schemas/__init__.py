@@ -210,7 +210,7 @@ def _whole(pattern: str, rule: str) -> Callable[[str], None]:
 class PageSchema(StrictSchema):
     """Where a listing goes on."""
 
-    cursor = text(256, "`next` of the page before.")
+    cursor = text(1024, "Of the `next` link of the page before; of the same listing and caller.")
     limit = counted("Most items of a page.", least=1, most=MOST_LISTED, default=100)
 
 

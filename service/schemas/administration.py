@@ -15,7 +15,7 @@ from service.schemas import (
     TENANT,
     AnswerSchema,
     StrictSchema,
-    TenantQuerySchema,
+    TenantPageSchema,
     anything,
     choice,
     described,
@@ -115,7 +115,7 @@ class LimitsChangeSchema(StrictSchema):
     )
 
 
-class UsageQuerySchema(TenantQuerySchema):
+class UsageQuerySchema(TenantPageSchema):
     """Which days, and by what the sums are grouped."""
 
     since = fields.Date(
