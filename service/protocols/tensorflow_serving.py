@@ -99,7 +99,7 @@ def _not_found(
 WORDING: Final = Wording(paths=re.compile(r"/v1(?:/.*)?", re.DOTALL), word=_word)
 
 
-@bp.get("/")
+@bp.get("/", strict_slashes=False)  # else an empty path is led to wherever Host says
 @bp.alt_response(200, schema=shapes.ALIVE, success=True)
 @public
 def alive() -> flask.Response:

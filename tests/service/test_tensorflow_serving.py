@@ -326,3 +326,10 @@ def test_metadata_has_the_signature_of_every_method(place: House) -> None:
 
 def test_the_root_says_that_the_server_is_alive(place: House) -> None:
     assert answered(place.client.get("/")) == {"status": "alive"}
+
+
+def test_an_empty_path_leads_nobody_to_another_host(place: House) -> None:
+    headers, nothing = {"Host": "evil.example"}, {"PATH_INFO": ""}
+    response = place.client.get(headers=headers, environ_overrides=nothing)
+    assert answered(response) == {"status": "alive"}
+    assert "Location" not in response.headers
