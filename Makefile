@@ -10,7 +10,7 @@ EXTRAS ?=
 # environment forbids to keep that, every start would compile anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: serve test coverage check format lock clean
+.PHONY: serve test coverage check owasp format lock clean
 
 serve: $(VENV)/.runtime $(EXTRAS:%=$(VENV)/.extra-%)  ## serve https://localhost:8443; the first call prepares instance/
 	@$(BIN)/python manage.py init --demo --if-absent
@@ -27,6 +27,11 @@ check: $(VENV)/.development  ## lint, format, types, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	PYTHONPATH=. $(BIN)/lint-imports
+
+owasp: $(VENV)/.development  ## the rules for the API's description by their own tool; needs npm
+	cd tests/owasp && npm ci --ignore-scripts --no-audit --no-fund
+	cd tests/owasp && PYTHONPATH=../.. ../../$(BIN)/python -m tests.owasp.documents build
+	cd tests/owasp/build && npx --no-install spectral lint *.json -r ../ruleset.yaml --fail-severity=hint
 
 format: $(VENV)/.development
 	$(BIN)/ruff check --fix .
@@ -57,4 +62,4 @@ $(VENV)/.development: requirements-dev.lock $(VENV)/.runtime
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) tests/owasp/node_modules tests/owasp/build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

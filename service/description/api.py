@@ -13,7 +13,7 @@ from config.settings import Settings
 from service.description.access import security_of
 from service.description.examples import add_examples
 from service.description.forms import Forms
-from service.description.headers import HEADERS, of_success
+from service.description.headers import HEADERS, headers_of
 from service.description.operations import Operation, rules_of
 from service.description.parameters import path_parameter
 from service.description.refusals import problems_of
@@ -75,11 +75,12 @@ def _complete(operation: Operation, forms: Forms) -> None:
     failures = forms.failures(operation.sample, problems_of(operation))
     if operation.is_tagged:
         described["responses"]["304"] = {"description": "Still in a state that was named."}
-    answers = {s: a for s, a in described["responses"].items() if s.startswith(("2", "3"))}
-    for answer in answers.values():
-        answer["headers"] = of_success(operation) | answer.get("headers", {})
+    # What a view describes itself, and does not leave to the name of a status, it answers itself.
+    own = {s: a for s, a in described["responses"].items() if "$ref" not in a}
+    for status, answer in own.items():
+        answer["headers"] = headers_of(operation, int(status)) | answer.get("headers", {})
         _limit_lists(answer)
-    described["responses"] = answers | failures
+    described["responses"] = dict(sorted((failures | own).items()))
     described.setdefault("parameters", []).extend(request_headers(operation))
     add_examples(described)
 

@@ -58,8 +58,10 @@ HEADERS: Final[dict[str, Header]] = {
     "Idempotency-Replayed": _word(
         "Present if the same call was answered so before, under its idempotency key.", "true", 4
     ),
+    "X-Model-Version": _word("The version that answered.", r"[1-9][0-9]{0,14}", 15, required=True),
     "Accept-Encoding": _word("The codings that are read here (RFC 7694).", VISIBLE, 64),
 }
+FIRST_FAILURE: Final = 400
 EVERYWHERE: Final = ("X-Request-Id", "RateLimit-Policy", "RateLimit", "traceresponse")
 OF_FAILURES: Final = {
     401: ("WWW-Authenticate",),
@@ -70,8 +72,10 @@ OF_FAILURES: Final = {
 }
 
 
-def of_success(operation: Operation) -> dict[str, Header]:
+def headers_of(operation: Operation, status: int) -> dict[str, Header]:
     """The headers of an operation's own answers."""
+    if status >= FIRST_FAILURE:
+        return of_failure(status)
     names = list(EVERYWHERE)
     if operation.takes("cursor"):
         names.append("Link")

@@ -71,7 +71,7 @@ DATATYPE: Final[Described] = {
 SIZE: Final[Described] = COUNT | {"minimum": -1, "description": "-1 is any number."}
 PARAMETERS: Final[Described] = {
     "description": "What is said besides.",
-    "type": "object",
+    "type": ["object", "null"],
     "maxProperties": MOST_NAME,
     "additionalProperties": {
         "type": ["string", "number", "boolean"],
@@ -79,6 +79,7 @@ PARAMETERS: Final[Described] = {
         "maxLength": MOST,
     },
 }
+NONE: Final[Described] = {"description": "Empty.", "type": ["object", "null"]}
 CELLS: Final[Described] = {
     "description": "The elements in row-major order, flat or nested like the shape.",
     "type": "array",
@@ -223,7 +224,7 @@ STATISTICS: Final = _object(
 WHICH: Final = _object(
     "Which versions to list.",
     (),
-    ready={"description": "Only those that answer.", "type": "boolean"},
+    ready={"description": "Only those that answer.", "type": ["boolean", "null"]},
 )
 INDEXED: Final = _object(
     "A version.",
@@ -238,6 +239,14 @@ INDEXED: Final = _object(
     reason=_text("Why it does not."),
 )
 INDEX: Final = _list(INDEXED, "By name and number.")
-SWITCH: Final = _object("How to do it.", (), parameters=PARAMETERS)
+DEPENDENTS: Final = _object(
+    "What else goes with it: nothing, as no model here depends on another.",
+    (),
+    unload_dependents={"description": "Makes no difference.", "type": "boolean"},
+)
+LOADING: Final = _object("How to do it.", (), parameters=NONE | {"maxProperties": 0})
+UNLOADING: Final = _object(
+    "How to do it.", (), parameters=DEPENDENTS | {"type": ["object", "null"]}
+)
 LOADED: Final = _object("The model answers.", ("name", "load"), name=MODEL, load=YES)
 UNLOADED: Final = _object("The model answers nobody.", ("name", "unload"), name=MODEL, unload=YES)

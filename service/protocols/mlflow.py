@@ -99,6 +99,7 @@ def version() -> flask.Response:
     }
 )
 @bp.alt_response(200, schema=shapes.PREDICTIONS, success=True)
+@bp.alt_response(415, schema=shapes.REFUSED, content_type="text/plain")
 @charges_itself
 @accepts_basic
 @requires(Permission.PREDICT)

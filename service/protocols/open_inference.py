@@ -167,7 +167,7 @@ def index() -> flask.Response:
 
 
 @bp.post(f"{REPOSITORY}/models/<string:model>/unload")
-@bp.doc(requestBody={"content": {JSON: {"schema": shapes.SWITCH}}})
+@bp.doc(requestBody={"content": {JSON: {"schema": shapes.UNLOADING}}})
 @bp.alt_response(200, schema=shapes.UNLOADED, success=True)
 @requires(Permission.MODELS_WRITE)
 def unload(model: str) -> flask.Response:
@@ -177,7 +177,7 @@ def unload(model: str) -> flask.Response:
 
 
 @bp.post(f"{REPOSITORY}/models/<string:model>/load")
-@bp.doc(requestBody={"content": {JSON: {"schema": shapes.SWITCH}}})
+@bp.doc(requestBody={"content": {JSON: {"schema": shapes.LOADING}}})
 @bp.alt_response(200, schema=shapes.LOADED, success=True)
 @requires(Permission.MODELS_WRITE)
 def load(model: str) -> flask.Response:

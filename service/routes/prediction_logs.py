@@ -11,6 +11,7 @@ from models.prediction_log.terms import LogTerms
 from service.operations import prediction_logs
 from service.pages import linked, paging
 from service.parsing import Blueprint
+from service.schemas import LARGEST
 from service.schemas.prediction_logs import (
     LogSchema,
     LogViewSchema,
@@ -20,7 +21,7 @@ from service.schemas.prediction_logs import (
 from service.security import current_platform, current_scope, requires
 
 PARQUET: Final = "application/vnd.apache.parquet"
-BYTES: Final = {"type": "string", "format": "binary"}
+BYTES: Final = {"type": "string", "format": "binary", "maxLength": LARGEST}
 
 bp = Blueprint(
     "prediction_logs", __name__, url_prefix="/models", description="What is kept of predictions."

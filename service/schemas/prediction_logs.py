@@ -6,32 +6,47 @@ from typing import Any
 
 from marshmallow import fields, post_load, validate
 
+from models.prediction_log.segments import SEGMENT_ID
 from models.prediction_log.terms import BOUNDS, MOST_COLUMN, MOST_COLUMNS, LogTerms
-from service.schemas import AnswerSchema, PageSchema, StrictSchema
+from models.signature import METHODS
+from service.schemas import (
+    PRINCIPAL,
+    SHA_256,
+    AnswerSchema,
+    Flag,
+    PageSchema,
+    Quantity,
+    StrictSchema,
+    choice,
+    model_name,
+    moment,
+    opaque,
+    several,
+    spelled,
+    version_number,
+    whole,
+)
 
 
 def _whole(name: str, description: str) -> fields.Integer:
     least, most = BOUNDS[name]
-    rule = validate.Range(min=least, max=most)
-    return fields.Integer(strict=True, validate=rule, metadata={"description": description})
+    return whole(description, least=least, most=most)
 
 
 class LogSchema(StrictSchema):
     """What is to be logged of a model's predictions."""
 
-    sample = fields.Float(
+    sample = Quantity(
         required=True,
         validate=validate.Range(min=0, max=1, min_inclusive=False),
-        metadata={"description": "The share of rows that are logged."},
+        metadata={"description": "The share of rows that are logged.", "exclusiveMinimum": 0},
     )
-    enabled = fields.Boolean(
+    enabled = Flag(
         metadata={"description": "False stops the log and keeps what it holds; true by default."}
     )
-    inputs = fields.Boolean(
-        metadata={"description": "Whether what was sent is kept too; true by default."}
-    )
+    inputs = Flag(metadata={"description": "Whether what was sent is kept too; true by default."})
     columns = fields.List(
-        fields.String(validate=validate.Length(min=1, max=MOST_COLUMN)),
+        opaque(MOST_COLUMN, "A column's name."),
         validate=validate.Length(max=MOST_COLUMNS),
         metadata={"description": "The inputs that may be kept, by name; all by default."},
     )
@@ -50,20 +65,22 @@ class LogSchema(StrictSchema):
 class LogViewSchema(AnswerSchema):
     """The log of a model, and how much it holds."""
 
-    model = fields.String(required=True)
+    model = model_name(required=True)
     enabled = fields.Boolean(required=True)
     sample = fields.Float(required=True)
     inputs = fields.Boolean(required=True)
-    columns = fields.List(fields.String(), metadata={"description": "Absent: all are kept."})
-    retention_days = fields.Integer(required=True)
-    rows_per_day = fields.Integer(required=True)
-    bytes_per_day = fields.Integer(required=True)
-    created_by = fields.String(required=True)
-    created_at = fields.Float(required=True, metadata={"description": "Unix seconds."})
-    segments = fields.Integer(required=True)
-    rows = fields.Integer(required=True)
-    bytes = fields.Integer(required=True)
-    oldest_at = fields.Float(metadata={"description": "Absent of an empty log."})
+    columns = several(
+        opaque(MOST_COLUMN, "A column's name."), "Absent: all are kept.", most=MOST_COLUMNS
+    )
+    retention_days = whole("How long a row is kept.", required=True)
+    rows_per_day = whole("Most rows of one day.", required=True)
+    bytes_per_day = whole("Most bytes of one day.", required=True)
+    created_by = spelled(PRINCIPAL, 400, "Who asked for it.", required=True)
+    created_at = moment(required=True)
+    segments = whole("Files that it holds.", required=True)
+    rows = whole("Rows in them.", required=True)
+    bytes = whole("Their bytes.", required=True)
+    oldest_at = moment("Absent of an empty log.")
 
 
 class SegmentPageSchema(PageSchema):
@@ -76,14 +93,14 @@ class SegmentPageSchema(PageSchema):
 class SegmentSchema(AnswerSchema):
     """One Parquet file of a log."""
 
-    id = fields.String(required=True)
-    model = fields.String(required=True)
-    version = fields.Integer(required=True)
-    method = fields.String(required=True)
-    rows = fields.Integer(required=True)
-    bytes = fields.Integer(required=True)
-    digest = fields.String(required=True, metadata={"description": "SHA-256, in hexadecimal."})
-    first_at = fields.Float(required=True, metadata={"description": "Unix seconds."})
-    last_at = fields.Float(required=True)
-    created_at = fields.Float(required=True)
-    expires_at = fields.Float(required=True)
+    id = spelled(SEGMENT_ID.pattern, 32, "Its name; it sorts by time.", required=True)
+    model = model_name(required=True)
+    version = version_number("The version that answered.", required=True)
+    method = choice(METHODS, "The method that answered.", required=True)
+    rows = whole("Rows in it.", required=True)
+    bytes = whole("Its bytes.", required=True)
+    digest = spelled(SHA_256, 64, "SHA-256, in hexadecimal.", required=True)
+    first_at = moment("Of its first row.", required=True)
+    last_at = moment("Of its last row.", required=True)
+    created_at = moment(required=True)
+    expires_at = moment(required=True)

@@ -66,7 +66,7 @@ PREDICT: Final = _open(
         instances=ROWS,
         inputs={"description": "A tensor, or an object of tensors."},
     )
-)
+) | {"oneOf": [{"required": ["instances"]}, {"required": ["inputs"]}]}
 EXAMPLE: Final = _map(ANYTHING, "Values of features, by name.")
 EXAMPLES: Final = _open(
     _object(
