@@ -26,7 +26,10 @@ NUMBER = 7319.4826513
 CANARY = f"canary{secrets.token_hex(6)}"
 INFER = "/inference.GRPCInferenceService/ModelInfer"
 JSON = "application/json"
-SPOKEN = {"native", "open-inference", "open-inference-grpc", "tensorflow-serving", "mlflow"}
+SPOKEN = {
+    *("native", "columnar", "mlflow", "tensorflow-serving"),
+    *("open-inference", "open-inference-grpc"),
+}
 
 
 @dataclass
