@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import flask
-from flask import request
+from flask import g, request
 
 from auth.permissions import Permission
 from service import loose_json, visiting
-from service.errors import FAILING, MediaTypeRefused, NotReady, Problem
+from service.errors import FAILING, MEDIA_TYPE_REFUSED, MediaTypeRefused, NotReady, Problem
 from service.limits import charges_itself
 from service.mlflow import shapes
 from service.mlflow.requests import ScoringCall, read_csv_call, read_json_call, read_target
@@ -109,6 +109,7 @@ def invocations(model: str | None = None) -> flask.Response:
     try:
         prediction = visiting.predict(DIALECT, call.decode).prediction
     except MediaTypeRefused:
+        g.problem = MEDIA_TYPE_REFUSED.name
         return flask.Response(_media_type_problem(), 415, mimetype="text/plain")
     body = loose_json.encode({"predictions": prediction}, [prediction])
     return flask.Response(body, mimetype=JSON)
