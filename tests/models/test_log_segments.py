@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
 
 import pytest
 
 from config.database import Database
-from models.errors import LogNotFound
+from config.sealing import Sealer
+from models.errors import LogNotFound, SegmentLost
+from models.prediction_log.files import LogFiles
 from models.prediction_log.segments import (
     ANNOUNCED_SECONDS,
     DAY_SECONDS,
@@ -19,7 +23,9 @@ from models.prediction_log.segments import (
 from models.prediction_log.settings import LogSettings
 from models.prediction_log.terms import LogRule, LogTerms
 from tests.auth.clock import Clock
+from tests.contracts.test_stores import settings_of
 from tests.models.conftest import Register, Tenant, data_key
+from tests.servers import Bucket
 
 MODEL = "linear"
 
@@ -121,3 +127,26 @@ def test_what_was_announced_and_never_stored_expires(
     clock.advance(ANNOUNCED_SECONDS)
     with database.read() as session:
         assert len(segments.expired(session, limit=10)) == 1
+
+
+def test_files_lie_sealed_in_a_bucket_beside_the_artefacts(tmp_path: Path, bucket: Bucket) -> None:
+    settings = settings_of(tmp_path, **bucket.settings("/logs"))
+    files, sealer = LogFiles.of(settings), Sealer((bytes(32),))
+    rule = LogRule(id="plog_1", tenant_id="ten_1", model_id="mdl_1", terms=LogTerms(sample=1.0))
+    first, second = (
+        replace(segment(rule, at), digest=sha256(b"rows").hexdigest()) for at in (1.0, 2.0)
+    )
+    for each in (first, second):
+        files.put(each, b"rows", sealer)
+
+    assert files.open(first, sealer) == b"rows"
+    with pytest.raises(SegmentLost):
+        files.open(replace(first, version=2), sealer)
+    place = bucket.folder / settings.artefacts_url.removeprefix("s3://bucket/") / "prediction-logs"
+    assert b"rows" not in (place / "ten_1" / first.id).read_bytes()
+    files.delete(first)
+    with pytest.raises(SegmentLost) as lost:
+        files.open(first, sealer)
+    assert lost.value.is_missing
+    files.delete_tenant("ten_1")
+    assert not list(place.rglob("seg_*"))
