@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from service.grpc_inference.program import main
+from config.settings import load_settings
+from service.grpc_inference.profile import choose_suites
 
 if __name__ == "__main__":
+    choose_suites(load_settings().tls_profile)
+    from service.grpc_inference.program import main  # which imports gRPC
+
     main(sys.argv[1:])

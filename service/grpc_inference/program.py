@@ -18,7 +18,6 @@ from config.settings import Settings, load_settings
 from service.bootstrap import Platform, assemble
 from service.grpc_inference import listener
 from service.grpc_inference.server import Inference, make_server
-from service.grpc_inference.transport import set_profile
 from service.monitoring import Monitor
 from service.processes import REFUSED, Child, Post, fork
 from service.upkeep import Upkeep
@@ -41,7 +40,6 @@ def main(arguments: Sequence[str]) -> None:
     inherited = _parse(arguments)
     settings = load_settings()
     configure_logging(settings.log_level, settings.log_format)
-    set_profile(settings)
     address = listener.address_of(inherited.listener)
     posts = [
         Post(

@@ -5,23 +5,17 @@ Every bound that matters is written out, also where it equals gRPC's default.
 
 from __future__ import annotations
 
-import os
 from typing import Final
 
 import grpc
 import structlog
 
-from certs.contexts import SUITES
 from certs.errors import CertificateError
 from config.errors import SealBroken
 from config.settings import Settings
 from service.bootstrap import Platform
 from service.operations import certificates
 
-CIPHERS: Final = "GRPC_SSL_CIPHER_SUITES"  # of TLS 1.2 alone
-# The one suite that no server without pre-shared keys agrees on: gRPC has no option for the least
-# version, and TLS 1.2 without a common suite ends in its handshake.
-NO_SUITE: Final = "ECDHE-PSK-CHACHA20-POLY1305"
 CONNECTIONS: Final = 4096
 STREAMS: Final = 100  # at once on one connection
 HEADER_BYTES: Final = 16 * 1024
@@ -57,12 +51,6 @@ def options(settings: Settings) -> tuple[tuple[str, int], ...]:
         ("grpc.http2.max_ping_strikes", PINGS_FORGIVEN),
         ("grpc.max_connection_idle_ms", IDLE_SECONDS * 1000),
     )
-
-
-def set_profile(settings: Settings) -> None:
-    """Choose the suites of the TLS profile; gRPC reads them when it first makes a connection."""
-    modern = settings.tls_profile == "modern"
-    os.environ[CIPHERS] = NO_SUITE if modern else ":".join(SUITES)
 
 
 def credentials(platform: Platform) -> grpc.ServerCredentials:
