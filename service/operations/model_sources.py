@@ -7,16 +7,18 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from models.errors import FormatRefused
 from models.formats import FORMATS
 from models.intake import open_regular
-from models.mlflow_folders import MlflowModel, opened_folder
 from models.sealed_files import Given
 from models.stages import Prepared
 from models.wanted_signatures import WantedSignature
 from service.operations.uploads import HARMLESS
+
+if TYPE_CHECKING:
+    from models.mlflow_folders import MlflowModel
 
 # How files are called whose opening runs code: whoever gives one by such a name knows.
 PICKLED_SUFFIXES: Final = frozenset({".joblib", ".pkl", ".pickle"})
@@ -66,6 +68,8 @@ def _formats(declared: str, path: Path) -> frozenset[str]:
 
 
 def _from_folder(stack: ExitStack, path: Path, declared: str) -> Material:
+    from models.mlflow_folders import opened_folder  # no worker has to know how YAML is read
+
     with opened_folder(path) as folder:
         model = folder.read()
         _check_declared(model, declared)
