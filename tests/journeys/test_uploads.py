@@ -8,6 +8,7 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -301,3 +302,25 @@ def _worker_of(platform: Running, job_id: str) -> psutil.Process:
     until(is_held)
     database.close()
     return psutil.Process(int(holders[0].split(":")[1]))
+
+
+def test_an_upload_that_is_sent_again_makes_one_job_whichever_worker_hears_it(
+    platform: Running, token: str
+) -> None:
+    before = len(jobs(platform, token))
+    headers = bearer(token) | {"Idempotency-Key": "again"}
+
+    def send(note: str = "one") -> httpx.Response:
+        with platform.client() as client:  # a connection of its own, and a boundary
+            files, data = {"file": b"no model"}, {"note": note}
+            return client.post(PATH, files=files, data=data, headers=headers)
+
+    with ThreadPoolExecutor(4) as pool:
+        raced = list(pool.map(lambda _: send(), range(4)))
+    again = [send() for _ in range(4)]
+
+    assert {answer.status_code for answer in raced} <= {202, 409}
+    assert {answer.headers.get("Idempotency-Replayed") for answer in again} == {"true"}
+    assert len({answer.json()["id"] for answer in again}) == 1
+    assert len(jobs(platform, token)) == before + 1
+    assert send("two").status_code == 422
