@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import socket
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any, BinaryIO, Final, cast
 
@@ -33,35 +34,44 @@ Open = Callable[[BinaryIO, Wanted], RowsFile]
 
 def serve_reader(connection: socket.socket, order: Message) -> None:
     """Hand on the rows of the file that the order brings, or why that cannot be done."""
+    with suppress(OSError):  # whoever waited has left
+        last = _last_word(connection, order)
+        _send(connection, last)
+
+
+def _last_word(connection: socket.socket, order: Message) -> list[Buffer]:
+    """Hand on the rows, and return what ends them."""
     try:
         _read(connection, order)
     except Unreadable as refused:
-        last = row_frames.refused(refused.problem, row=refused.row, column=refused.column)
-        _send(connection, last)
+        return row_frames.refused(refused.problem, row=refused.row, column=refused.column)
     except MemoryError:
-        _send(connection, row_frames.no_memory())
+        return row_frames.no_memory()
     except OSError:
-        return  # whoever waited has left
+        raise
     except BaseException as error:  # noqa: BLE001  a parser may raise what it likes
         problem = f"the file fails while it is read: {type(error).__name__[:LONGEST_NAME]}"
-        _send(connection, row_frames.refused(problem, row=None, column=None))
+        return row_frames.refused(problem, row=None, column=None)
+    return row_frames.end()
 
 
 def _read(connection: socket.socket, order: Message) -> None:
     body = order.body
-    wanted = Wanted.from_json(body["wanted"])
     (descriptor,) = order.descriptors
     sealed = Sealed(descriptor, bytes.fromhex(body["key"]), body["size"], body["purpose"])
-    raw = UnsealedAnywhere(io.FileIO(descriptor), sealed)
+    with io.FileIO(descriptor) as file:
+        _hand_on(connection, body, UnsealedAnywhere(file, sealed))
+
+
+def _hand_on(connection: socket.socket, body: Mapping[str, Any], raw: UnsealedAnywhere) -> None:
+    wanted = Wanted.from_json(body["wanted"])
     file = cast(BinaryIO, io.BufferedReader(raw, READ_BYTES))
     rows = _opener(body["form"], body["options"])(file, wanted)
     _send(connection, row_frames.begin(rows.rows))
-    per_row = NUMBER_BYTES * wanted.count
-    most = max(1, min(body["rows_at_once"], BATCH_BYTES // per_row))
+    most = max(1, min(body["rows_at_once"], BATCH_BYTES // (NUMBER_BYTES * wanted.count)))
     for features in rows.batches(most):
         for part in _fitting(features):
             _send(connection, row_frames.batch(part, place=raw.tell()))
-    _send(connection, row_frames.end())
 
 
 def _opener(form: str, options: Mapping[str, Any]) -> Open:

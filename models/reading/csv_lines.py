@@ -140,8 +140,8 @@ class CsvRows:
                 )
         except (ValueError, OverflowError):  # of texts that are no numbers, or no UTF-8
             return None
-        columns = [frame[at].to_numpy() for at in self._places]
-        return self._checked(columns)
+        kept = [frame[at] for at in self._places]
+        return self._checked([column.to_numpy(copy=column.dtype == object) for column in kept])
 
     def _checked(self, columns: list[NDArray[Any]]) -> Features | None:
         """The columns as rows, or None if one may hold what has to be refused."""

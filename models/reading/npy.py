@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Iterator
+from tokenize import TokenError
 from typing import Any, BinaryIO, Final
 
 import numpy as np
@@ -23,6 +24,16 @@ MOST_HEADER: Final = 8 * 1024  # a plain array's has about a hundred bytes
 BYTES_AT_ONCE: Final = 8 * 1024**2
 NUMBERS: Final = "biuf"
 NUMBER_BYTES: Final = 8
+# What numpy, Python's parser and its tokenizer say of a header that is none.
+HEADER_BROKEN: Final = (
+    ValueError,
+    TypeError,
+    SyntaxError,
+    KeyError,
+    OverflowError,
+    RecursionError,
+    TokenError,
+)
 REMEDY: Final = "an npy file is read if it holds one array of numbers, or of texts of fixed length"
 
 
@@ -104,7 +115,7 @@ def _read_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     file.seek(len(MAGIC) + 2)
     try:
         shape, by_column, dtype = reader(file)
-    except (ValueError, TypeError, SyntaxError, KeyError, OverflowError, RecursionError) as error:
+    except HEADER_BROKEN as error:
         raise Unreadable("the header of the npy file cannot be read") from error
     if not all(type(length) is int and length >= 0 for length in shape):
         raise Unreadable("the array has a dimension that is no length")
