@@ -148,6 +148,12 @@ class Settings:
         return self.url
 
     @property
+    def answering(self) -> int:
+        """How many processes answer calls, whichever door they stand at."""
+        others = int(self.client_certificate_port > 0) + self.workers * int(self.grpc_port > 0)
+        return self.workers + others
+
+    @property
     def uploads(self) -> Path:
         """Folder of what was uploaded and is not a version yet, sealed."""
         return self.instance / "uploads"

@@ -302,7 +302,7 @@ def _counters(settings: Settings, telemetry: Telemetry, seed: Seed) -> GuardedCo
 
     telemetry.counters_shared.set(1)
     store = _counter_store(settings, seed)
-    return GuardedCounters(store, workers=settings.workers, on_mode=on_mode, seed=seed)
+    return GuardedCounters(store, workers=settings.answering, on_mode=on_mode, seed=seed)
 
 
 def _counter_store(settings: Settings, seed: Seed) -> Counters:

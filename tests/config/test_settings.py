@@ -166,3 +166,9 @@ def test_a_store_is_reached_over_tls_or_on_this_machine(tmp_path: Path, endpoint
 
 def test_keys_of_the_bucket_are_not_shown(tmp_path: Path) -> None:
     assert "artefacts_secret_key" not in repr(load_settings(tmp_path, **KEYS))
+
+
+def test_local_shares_of_limits_are_divided_by_whoever_answers(tmp_path: Path) -> None:
+    assert load_settings(tmp_path, workers=3).answering == 3
+    assert load_settings(tmp_path, workers=3, client_certificate_port=1).answering == 4
+    assert load_settings(tmp_path, workers=3, client_certificate_port=1, grpc_port=2).answering == 7
