@@ -19,6 +19,7 @@ WHY = ROOT / "docs" / "decisions" / "dependencies.md"
         ("requirements-boosting.in", "### boosting"),
         ("requirements-tensorflow.in", "### tensorflow"),
         ("requirements-s3.in", "### s3"),
+        ("requirements-grpc.in", "### grpc"),
         ("requirements-otel.in", "### otel"),
         ("requirements-dev.in", "## Checks and tests"),
     ],

@@ -188,7 +188,8 @@ def test_the_asynchronous_client_does_the_same(told: Any) -> None:
 
 def test_the_example_of_the_manual_works(site: Site) -> None:
     served = site.served
-    [example] = [each for each in blocks(MANUAL.read_text(), "python") if "tritonclient" in each]
+    shown = blocks(MANUAL.read_text(), "python")
+    [example] = [each for each in shown if "tritonclient.http" in each]
     token = served.login("rob")["access_token"]
     code = example.replace("localhost:8443", f"localhost:{served.port}")
     code = code.replace("instance/certs", str(served.instance / "certs"))
