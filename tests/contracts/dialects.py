@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import base64
+import csv
+import io
 import json
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from urllib.parse import urlencode
 
 import numpy as np
+import pyarrow
+import pyarrow.ipc
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
@@ -45,6 +50,7 @@ class Dialect(Protocol):
     name: str
     unknown_alias: int
     drops_columns: bool
+    in_portions: bool
 
     def predict(self, token: str | None, wish: Wish) -> Reply:
         """Ask with a bearer token, or without one."""
@@ -66,6 +72,7 @@ class HttpDialect:
     media_type = "application/json"
     unknown_alias = 404
     drops_columns = False  # that the model does not have, by name
+    in_portions = False  # a sum over one row may be made in another order than over many
 
     def __init__(self, client: FlaskClient) -> None:
         self._client = client
@@ -103,7 +110,7 @@ class HttpDialect:
 
     def _post(self, token: str | None, path: str, body: bytes, **headers: str) -> TestResponse:
         known = {"Authorization": f"Bearer {token}"} if token else {}
-        return self._client.post(path, data=body, headers=known | headers)
+        return self._client.post(path, data=body, headers=known | headers, buffered=True)
 
     def _reply(self, response: TestResponse) -> Reply:
         headers = {name.lower(): value for name, value in response.headers}
@@ -270,6 +277,74 @@ class MlflowSplit(MlflowInstances):
         return json.dumps({"dataframe_split": frame} | params).encode()
 
 
+class CsvFile(HttpDialect):
+    """A CSV file of rows, answered by one."""
+
+    name = "columnar, csv"
+    in_portions = True
+    media_type = "text/csv"
+
+    def path(self, wish: Wish) -> str:
+        named = {"version": wish.version, "method": wish.method}
+        query = {name: value for name, value in named.items() if value is not None}
+        return f"/models/{wish.model}/predict?{urlencode(query)}"
+
+    def encode(self, wish: Wish) -> bytes:
+        names = [f"x{n}" for n in range(len(wish.rows[0]))]
+        lines = [names, *([repr(cell) for cell in row] for row in wish.rows)]
+        return "\n".join(map(",".join, lines)).encode()
+
+    def decode(self, response: TestResponse) -> list[Any]:
+        [_names, *lines] = csv.reader(response.text.splitlines())
+        rows = [[_cell(cell) for cell in line] for line in lines]
+        return [row[0] for row in rows] if len(rows[0]) == 1 else rows
+
+
+def _cell(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+class ArrowStream(CsvFile):
+    """A stream of Arrow, answered by one."""
+
+    name = "columnar, arrow"
+    media_type = "application/vnd.apache.arrow.stream"
+
+    def encode(self, wish: Wish) -> bytes:
+        columns = list(zip(*wish.rows, strict=True))
+        table = pyarrow.table({f"x{n}": column for n, column in enumerate(columns)})
+        sink = io.BytesIO()
+        with pyarrow.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+        return sink.getvalue()
+
+    def decode(self, response: TestResponse) -> list[Any]:
+        table = pyarrow.ipc.open_stream(response.data).read_all()
+        columns = [column.to_pylist() for column in table.columns]
+        return (
+            columns[0] if len(columns) == 1 else [list(row) for row in zip(*columns, strict=True)]
+        )
+
+
+class NpyFile(CsvFile):
+    """A matrix as numpy keeps one, answered by one."""
+
+    name = "columnar, npy"
+    media_type = "application/x-npy"
+
+    def encode(self, wish: Wish) -> bytes:
+        sink = io.BytesIO()
+        np.save(sink, np.array(wish.rows))
+        return sink.getvalue()
+
+    def decode(self, response: TestResponse) -> list[Any]:
+        rows: list[Any] = np.load(io.BytesIO(response.data)).tolist()
+        return rows
+
+
 def only_error(response: TestResponse) -> str:
     """The one member of a refusal by TF Serving and the Open Inference Protocol."""
     body = own_form(response, "application/json", {"error"})
@@ -307,3 +382,5 @@ HTTP_DIALECTS = (
     MlflowInstances,
     MlflowSplit,
 )
+
+COLUMNAR = (CsvFile, ArrowStream, NpyFile)

@@ -27,6 +27,7 @@ class GrpcInference:
     name = "open inference, gRPC"
     unknown_alias = 404
     drops_columns = False
+    in_portions = False
 
     def __init__(self, door: Door) -> None:
         self._door = door
