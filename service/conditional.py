@@ -16,8 +16,9 @@ import flask
 import orjson
 from flask import g, request
 
-from service.errors import MEDIA_TYPE, PRECONDITION, PreconditionFailed, describe
+from service.errors import PreconditionFailed
 from service.operations.preconditions import Expected
+from service.problems import MEDIA_TYPE, PRECONDITION, describe
 from service.security import View
 
 TAG: Final = re.compile(r'(W/)?"([!#-~\x80-\xff]*)"')  # RFC 9110, section 8.8.3

@@ -14,17 +14,8 @@ from werkzeug.exceptions import HTTPException
 
 from auth.errors import HashingBusy, StillRunning
 from config.logging import frames_of
-from service.errors import (
-    BAD_REQUEST,
-    BY_STATUS,
-    INTERNAL,
-    CodingRefused,
-    Problem,
-    RateLimited,
-    TooBusy,
-    describe,
-    problem_of,
-)
+from service.errors import CodingRefused, RateLimited, TooBusy
+from service.problems import BAD_REQUEST, BY_STATUS, INTERNAL, Problem, describe, problem_of
 from service.wording import Wordings
 
 log = structlog.get_logger("sallyport.faults")

@@ -22,18 +22,11 @@ from typing import Final
 from wsgiref.types import WSGIApplication, WSGIEnvironment
 
 from config.logging import frames_of
-from service.errors import (
-    BAD_REQUEST,
-    BUSY,
-    INTERNAL,
-    STORAGE_FULL,
-    TOO_LARGE,
-    StorageFull,
-    TooBusy,
-)
+from service.errors import StorageFull, TooBusy
 from service.lanes import Lanes, LanesFull, Pace
 from service.monitoring import Load, Monitor
 from service.pacing import deliver, discard, keeping_pace
+from service.problems import BAD_REQUEST, BUSY, INTERNAL, STORAGE_FULL, TOO_LARGE
 from service.spools import UPLOAD, Admission, Spool, Spools, Upload
 from service.wording import Wordings
 from service.wsgi import (

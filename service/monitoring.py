@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from config.telemetry import NO_DIALECT, Telemetry
-from service.errors import Problem
 from service.lanes import Crowd
+from service.problems import Problem
 
 OWN: Final = Path("/proc/self")
 PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Final
 
-from service.errors import BY_STATUS
+from service.problems import BY_STATUS
 from service.wsgi import Body, Request, RequestRefused
 
 FIRST_BODY_SECONDS: Final = 15.0

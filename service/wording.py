@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from service.errors import MEDIA_TYPE, Problem
+from service.problems import MEDIA_TYPE, Problem
 
 Document = Mapping[str, Any]
 # From a kind of problem and its document to the dialect's status and body.

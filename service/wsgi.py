@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 from wsgiref.types import WSGIApplication, WSGIEnvironment
 
-from service.errors import BAD_REQUEST, BUSY, Problem, describe
+from service.problems import BAD_REQUEST, BUSY, Problem, describe
 from service.wording import Wordings
 
 CLIENT_CERTIFICATE: Final = "sallyport.client_certificate"
@@ -25,27 +25,31 @@ Kind = Literal["upload", "bulk"]
 class Chunks:
     """A body of a known size that is fetched piece by piece, from any thread but one at a time.
 
-    What it holds is given back by `close`, sent or not.
+    What it is fetched from is given back by `release`: after the last piece, or when it is closed.
     """
 
-    def __init__(self, pieces: Iterator[bytes], size: int, close: Callable[[], None]) -> None:
+    def __init__(self, pieces: Iterator[bytes], size: int, release: Callable[[], None]) -> None:
         self.size = size
         self._pieces = pieces
+        self._release = release
         self._held = ExitStack()
-        self._held.callback(close)
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
-        return next(self._pieces)
+        for piece in self._pieces:
+            return piece
+        self._release()
+        raise StopIteration
 
     def then(self, close: Callable[[], object]) -> None:
-        """Call this as well when it is closed."""
+        """Call this when it is closed."""
         self._held.callback(close)
 
     def close(self) -> None:
         """Give back what it holds; what was not fetched is lost."""
+        self._release()
         self._held.close()
 
 

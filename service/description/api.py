@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, Final
 
 import flask
-from flask_smorest import Api
+from flask_smorest import Api, Blueprint
 
 from config.settings import Settings
 from service.description.access import security_of
@@ -35,6 +35,7 @@ class DescribedApi(Api):  # type: ignore[misc]
 
     def __init__(self, app: flask.Flask, settings: Settings, wordings: Wordings) -> None:
         self._wordings = wordings
+        self._described: list[Blueprint] = []
         super().__init__(app, spec_kwargs=_about(settings))
         self.ma_plugin.converter.add_attribute_function(_property_names)
         for name, schema in OF_DIALECTS.items():
@@ -42,9 +43,19 @@ class DescribedApi(Api):  # type: ignore[misc]
         for name, described in prediction_schemas(settings).items():
             self.spec.components.schema(name, described)
 
+    def register_blueprint(self, blueprint: Blueprint) -> None:
+        """Route what a blueprint holds, which is described when that is first asked for.
+
+        To describe it takes longer than to route it, and few processes are ever asked.
+        """
+        self._app.extensions["flask-smorest"]["blp_name_to_api"][blueprint.name] = self
+        self._app.register_blueprint(blueprint)
+        self._described.append(blueprint)
+
     @cached_property
     def document(self) -> Document:
         """The whole document, made when it is first asked for."""
+        self._describe_views()
         document: Document = self.spec.to_dict()
         forms, rules = Forms(self._wordings), rules_of(self._app)
         for path, item in document["paths"].items():
@@ -56,6 +67,13 @@ class DescribedApi(Api):  # type: ignore[misc]
             _limit_path(path, item)
         document["components"] |= {"headers": HEADERS, "responses": forms.responses()}
         return document
+
+    def _describe_views(self) -> None:
+        for blueprint in self._described:
+            blueprint.register_views_in_doc(
+                self, self._app, self.spec, name=blueprint.name, parameters=None
+            )
+            self.spec.tag({"name": blueprint.name, "description": blueprint.description})
 
     def _register_error_handlers(self) -> None:
         """Leave the handlers of service.faults in place."""

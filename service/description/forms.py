@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from service.description.headers import of_failure
-from service.errors import Problem, describe
+from service.problems import Problem, describe
 from service.wording import Wordings
 
 Described = dict[str, Any]

@@ -9,7 +9,8 @@ import auth.errors as auth_errors
 import models.errors as models_errors
 from auth.permissions import Permission
 from service.description.operations import Operation
-from service.errors import (
+from service.errors import RateLimited
+from service.problems import (
     ANSWER_LOST,
     BAD_REQUEST,
     BUSY,
@@ -27,7 +28,6 @@ from service.errors import (
     UNAUTHENTICATED,
     UNAVAILABLE,
     Problem,
-    RateLimited,
 )
 
 ALWAYS: Final = (BAD_REQUEST, TABLE[RateLimited], INTERNAL, BUSY, UNAVAILABLE)

@@ -29,8 +29,14 @@ OF_CHANGES: Final = (
     _condition("If-Match", "Change it only in one of these states, or with `*` if it is there."),
     _condition("If-None-Match", "With `*`: make it only if it is not there."),
 )
+# What is no list of tags is left alone, as any header that is not understood.
 OF_READING: Final = (
-    _condition("If-None-Match", "Answer 304 if it is still in one of these states."),
+    {
+        "in": "header",
+        "name": "If-None-Match",
+        "description": "Answer 304 if it is still in one of these states.",
+        "schema": {"type": "string"} | described(r"[\x20-\x7e]*", 1024),
+    },
 )
 
 

@@ -9,12 +9,13 @@ from typing import Final
 from grpc import StatusCode
 
 from service import charging, faults
-from service.errors import BUSY, NOT_FOUND, Policy, Problem, describe, problem_of
+from service.errors import Policy
+from service.problems import BUSY, NOT_FOUND, Problem, describe, problem_of
 from service.protocols.open_inference import WORDING
 
 MOST_WORDS: Final = 1000  # they travel in a header
 Pairs = tuple[tuple[str, str], ...]
-# From the HTTP statuses of service.errors; any other is the caller's mistake, or from 500 on ours.
+# From the HTTP statuses of service.problems; any other is the caller's mistake, or from 500 on ours.
 CODES: Final[Mapping[int, StatusCode]] = {
     401: StatusCode.UNAUTHENTICATED,
     403: StatusCode.PERMISSION_DENIED,

@@ -16,7 +16,6 @@ import grpc
 from grpc import aio
 
 from service.bootstrap import Platform
-from service.errors import BY_STATUS, UNAVAILABLE
 from service.grpc_inference.arrivals import Arrival, Reply
 from service.grpc_inference.callers import Metadata, credential_of
 from service.grpc_inference.memory import Memory, MemoryFull
@@ -27,6 +26,7 @@ from service.grpc_inference.transport import credentials, options
 from service.lanes import Lanes, LanesFull, Pace, Turns
 from service.monitoring import Load, Monitor
 from service.operations.guesses import counted_address
+from service.problems import BY_STATUS, UNAVAILABLE
 
 T = TypeVar("T")
 CALLS: Final = 1024  # open at once in one process

@@ -221,10 +221,12 @@ COUNTED: Final = _object(
 STATISTICS: Final = _object(
     "Exact over all workers.", ("model_stats",), model_stats=_list(COUNTED, "One for each version.")
 )
-WHICH: Final = _object(
-    "Which versions to list.",
-    (),
-    ready={"description": "Only those that answer.", "type": ["boolean", "null"]},
+WHICH: Final = _open(
+    _object(
+        "Which versions to list.",
+        (),
+        ready={"description": "Only those that answer.", "type": ["boolean", "null"]},
+    )
 )
 INDEXED: Final = _object(
     "A version.",

@@ -16,12 +16,13 @@ from flask import g, request
 
 from auth.permissions import Permission
 from service import loose_json, visiting
-from service.errors import FAILING, MEDIA_TYPE_REFUSED, MediaTypeRefused, NotReady, Problem
+from service.errors import FAILING, MediaTypeRefused, NotReady
 from service.limits import charges_itself
 from service.mlflow import shapes
 from service.mlflow.requests import ScoringCall, read_csv_call, read_json_call, read_target
 from service.operations import health
 from service.parsing import Blueprint, read_body
+from service.problems import MEDIA_TYPE_REFUSED, Problem
 from service.schemas import TEXT
 from service.security import accepts_basic, current_platform, public, requires
 from service.wording import Document, Wording

@@ -19,7 +19,7 @@ from auth.permissions import Permission
 from models.errors import InputRefused
 from service import visiting
 from service.dataplane import Answer
-from service.errors import FAILING, NotReady, Problem
+from service.errors import FAILING, NotReady
 from service.limits import charges_itself
 from service.open_inference import inference_answers, metadata, models, shapes
 from service.open_inference.answers import outputs_of
@@ -30,6 +30,7 @@ from service.open_inference.inference_requests import Target, Wishes, read_reque
 from service.open_inference.parameters import check_parameters, read_switch
 from service.operations import health, repository
 from service.parsing import Blueprint, read_body
+from service.problems import Problem
 from service.security import current_platform, current_scope, public, requires
 from service.wording import Document, Wording
 

@@ -21,11 +21,11 @@ from models.errors import InputRefused
 from models.names import ALIAS, NUMBER
 from service import visiting
 from service.dataplane import Answer
-from service.errors import Problem
 from service.limits import charges_itself
 from service.operations import resolution
 from service.operations.version_states import version_states
 from service.parsing import Blueprint, read_body
+from service.problems import Problem
 from service.security import current_platform, current_scope, public, requires
 from service.tensorflow_serving import answers, metadata, shapes
 from service.tensorflow_serving.requests import (

@@ -11,7 +11,7 @@ from flask import request
 
 from auth.permissions import Permission
 from models.errors import InputTooLarge
-from service.description.headers import VISIBLE, referred
+from service.description.headers import referred
 from service.errors import InputMalformed, ModelRefused
 from service.idempotency import reads_body_itself, reserve
 from service.limits import charge, charges_itself
@@ -53,7 +53,7 @@ DESCRIBED: Final = [
         ),
         (
             "Prefer",
-            described(VISIBLE, 256),
+            described(r"[\x20-\x7e]*", 256),
             "`wait=N` (RFC 7240): answer when the version is there, or after N seconds.",
         ),
     )

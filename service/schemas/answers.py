@@ -7,7 +7,7 @@ from typing import Any, Final
 from marshmallow import fields
 
 from auth.permissions import Permission
-from service.errors import URN
+from service.problems import URN
 from service.schemas import (
     AnswerSchema,
     address,

@@ -32,7 +32,7 @@ from models.register.artefacts import Artefacts
 from models.signature import Output
 from models.stores.folder import FolderStore
 from models.versions import Version
-from service.errors import TABLE
+from service.problems import TABLE
 from tests.attacks import hostile_models as hostile
 from tests.attacks.canaries import Canaries, canaries
 from tests.attacks.site import Site, guarded, opened, unguarded

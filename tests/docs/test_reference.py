@@ -13,7 +13,7 @@ from auth.permissions import PERMISSIONS, Permission, Role
 from auth.plans import LIMITS, PLANS
 from config.settings import _RANGES, PREFIX, Settings
 from service.commands.cli import root
-from service.errors import BY_STATUS, TABLE, Problem
+from service.problems import BY_STATUS, TABLE, Problem
 from service.security import access_of
 from tests.docs.markdown import REFERENCE, ROOT, code, rows, table_after
 from tests.house import House

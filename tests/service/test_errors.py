@@ -8,7 +8,7 @@ from sqlalchemy.exc import OperationalError
 import auth.errors
 import certs.errors
 import models.errors
-from service.errors import BY_STATUS, INTERNAL, TABLE, problem_of
+from service.problems import BY_STATUS, INTERNAL, TABLE, problem_of
 from tests.house import House
 from tests.service.problems import refused
 
