@@ -118,7 +118,7 @@ def test_unforeseen_error_says_nothing_of_the_inside(
 def test_database_that_does_not_answer_is_unavailable(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def locked(*_: object) -> None:
+    def locked(*_: object, **__: object) -> None:
         raise OperationalError("SELECT secret FROM users", {}, Exception("database is locked"))
 
     monkeypatch.setattr(house.platform.registry, "models", locked)
