@@ -7,7 +7,7 @@ from typing import Any, Final
 from service.description.headers import ETAG
 from service.description.operations import Operation
 from service.idempotency import BARE, HEADER, MOST_KEY, QUOTED
-from service.schemas import described
+from service.schemas import UNREAD, described
 
 IDEMPOTENCY_KEY: Final[dict[str, Any]] = {
     "in": "header",
@@ -35,7 +35,7 @@ OF_READING: Final = (
         "in": "header",
         "name": "If-None-Match",
         "description": "Answer 304 if it is still in one of these states.",
-        "schema": {"type": "string"} | described(r"[\x20-\x7e]*", 1024),
+        "schema": UNREAD,
     },
 )
 

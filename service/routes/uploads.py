@@ -19,7 +19,7 @@ from service.operations import jobs, uploads
 from service.operations.jobs import JobView
 from service.operations.uploads import Wishes, read_digest
 from service.parsing import Blueprint, load_fields
-from service.schemas import described
+from service.schemas import UNREAD
 from service.schemas.jobs import (
     DIGEST_FORM,
     FILE,
@@ -53,7 +53,7 @@ DESCRIBED: Final = [
         ),
         (
             "Prefer",
-            described(r"[\x20-\x7e]*", 256),
+            UNREAD,
             "`wait=N` (RFC 7240): answer when the version is there, or after N seconds.",
         ),
     )

@@ -22,6 +22,8 @@ MOST_PROSE: Final = 10_000
 # For what a program need not understand: OpenAPI lets a format be any word.
 PROSE: Final = "text"
 TEXT: Final = {"type": "string", "format": PROSE, "maxLength": 2**31 - 1}
+# Of a header that may say anything, and means something only in some form: as long as any may be.
+UNREAD: Final = {"type": "string", "format": PROSE, "maxLength": 64 * 1024}
 LINE: Final = r"[^\x00-\x1f\x7f]+"
 TENANT: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 REFERENCE: Final = f"{NUMBER.pattern}|{ALIAS.pattern}"

@@ -114,6 +114,9 @@ def test_refusal_is_described_in_the_words_that_its_path_uses(document: Document
     for name, status, response in answers(document):
         if int(status) >= HTTPStatus.BAD_REQUEST:
             [(media_type, media)] = response["content"].items()
+            if "$ref" not in media["schema"]:
+                assert media_type == "text/plain", "as MLflow's server refuses a content type"
+                continue
             schema = media["schema"]["$ref"].rpartition("/")[2]
             expected = "application/problem+json" if schema == "Problem" else "application/json"
             assert media_type == expected, name
