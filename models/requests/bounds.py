@@ -25,6 +25,7 @@ STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.?)*+(?:"|\Z)', re.DOTALL)
 LISTS_BESIDE_ROWS: Final = 1
 OBJECTS_BESIDE_ROWS: Final = 1
 NESTED_BESIDE_ROWS: Final = 8
+CLOSES: Final = (b"]", b"}")  # of a row, as a list or as an object
 COLUMNS: Final = b'"columns"'
 
 
@@ -104,10 +105,10 @@ def _refuse_wide(body: bytes, most: int) -> None:
     # all others by their last bracket instead of looking at every row.
     span, start = 2 * most, 0
     while start + span < len(body):
-        last = body.rfind(b"]", start, start + span)
+        last = max(body.rfind(close, start, start + span) for close in CLOSES)
         if last < 0:
-            last = body.find(b"]", start + span)
-            last = len(body) if last < 0 else last
+            found = [at for close in CLOSES if (at := body.find(close, start + span)) >= 0]
+            last = min(found, default=len(body))
             if body.count(b",", start, last) > most + 2:
                 raise InputRefused("/features", f"more than {most} columns")
         start = last + 1

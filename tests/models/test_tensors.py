@@ -116,6 +116,7 @@ NAUGHTY = [
     (b'{"features":[' + b"1," * 200 + b"1]}", "/features", "more than 200 columns"),
     (b'{"features":[[' + b"1," * 200 + b"1]]}", "/features", "more than 200 columns"),
     (b'{"features":[[1],[' + b"1," * 900 + b"1]]}", "/features", "more than 200 columns"),
+    (b'{"records":[{' + b'"a":1,' * 900 + b'"b":1}]}', "/features", "more than 200 columns"),
 ]
 
 
@@ -452,3 +453,8 @@ def test_fast_reader_and_plain_reference_agree_on_damaged_bodies(
 def test_no_arrangement_of_brackets_and_quotes_breaks_the_reader(pieces: list[bytes]) -> None:
     with pytest.raises(InputRefused):
         read_prediction_request(b"".join(pieces), BOUNDS)
+
+
+def test_records_are_bounded_by_their_rows_and_not_by_all_their_values() -> None:
+    body = b'{"records":[' + b",".join([b'{"x0":1,"x1":2}'] * 500) + b"]}"
+    assert read_prediction_request(body, BOUNDS).bound(_numbers(2)).shape == (500, 2)  # type: ignore[union-attr]
