@@ -193,40 +193,63 @@ def test_no_change_of_a_number_leaves_python(data: st.DataObject) -> None:
     _tried(engine, arrays | {key: changed}, take(taken_rows(name), 0, 3))
 
 
-CHILD = """
-import sys, numpy as np
+# Each line names arrays, which a process of its own tries; what all need is imported once.
+TRIALS = """
+import os, signal, sys, numpy as np
 from models.arrays import unpack_arrays
 from models.engines import ENGINES
 from tests.contracts.test_engines import _changes, _tried
-engine, path, columns = sys.argv[1], sys.argv[2], int(sys.argv[3])
-arrays = unpack_arrays(open(path, "rb").read())
-rows = np.random.default_rng(0).normal(size=(3, columns))
-for key, array in arrays.items():
-    for changed in _changes(array):
-        _tried(engine, arrays | {key: changed}, rows)
-print("alive")
+
+def try_all(engine, path, columns):
+    arrays = unpack_arrays(open(path, "rb").read())
+    rows = np.random.default_rng(0).normal(size=(3, columns))
+    for key, array in arrays.items():
+        for changed in _changes(array):
+            _tried(engine, arrays | {key: changed}, rows)
+
+for line in sys.stdin:
+    engine, columns, path = line.rstrip().split(" ", 2)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(120)
+        try:
+            try_all(engine, path, int(columns))
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+            os._exit(1)
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
+
+
+@pytest.fixture(scope="module")
+def trials() -> Iterator[subprocess.Popen[str]]:
+    """A program that tells how the process ended that tried the arrays of a line."""
+    with subprocess.Popen(
+        [sys.executable, "-c", TRIALS],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+    ) as process:
+        yield process
 
 
 @pytest.mark.parametrize(
     ("engine", "name"), [case for case in CASES if case[0] in {"linear", "trees", "graph"}]
 )
-def test_changed_arrays_do_not_kill_the_process(engine: str, name: str, tmp_path: Path) -> None:
+def test_changed_arrays_do_not_kill_the_process(
+    trials: subprocess.Popen[str], engine: str, name: str, tmp_path: Path
+) -> None:
     stored = tmp_path / "arrays"
     stored.write_bytes(pack_arrays(arrays_of(engine, name)))
-    columns = str(native(name).columns.count)
+    assert trials.stdin
+    assert trials.stdout
 
-    ended = subprocess.run(
-        [sys.executable, "-c", CHILD, engine, str(stored), columns],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    print(engine, native(name).columns.count, stored, file=trials.stdin)
 
-    assert ended.returncode == 0, ended.stderr[-2000:]
-    assert "alive" in ended.stdout
+    assert trials.stdout.readline() == "0\n"
 
 
 @pytest.mark.parametrize("engine", sorted(ENGINES))
