@@ -52,14 +52,6 @@ class Arrival:
         """Who calls, if that is known; touches no store but the epoch."""
         return self.credential.known(self.platform)
 
-    def is_admitted(self) -> bool:
-        """Whether it is known that the caller may ask such a thing at all."""
-        scope = self.known()
-        if scope is None or self.method is None:
-            return False
-        needed = self.method.permission
-        return needed is None or any(grant.permission is needed for grant in scope.principal.grants)
-
     def enter(self) -> Reply | None:
         """Admit a call whose messages are not read yet; its refusal if it is none to be read."""
         return self._settle(self._enter, b"")

@@ -47,6 +47,11 @@ class Method:
         """The name in metrics and logs."""
         return f"grpc.{self.path.rpartition('/')[2]}"
 
+    def may_be_called_by(self, scope: Scope) -> bool:
+        """Whether the scope has the permission, on any model; which one, only a message says."""
+        needed = self.permission
+        return needed is None or any(grant.permission is needed for grant in scope.principal.grants)
+
 
 def _public(path: str, describe: Callable[[Platform, Any], Described]) -> Method:
     kind, answered = _classes(path)

@@ -15,7 +15,7 @@ from service.protocols.open_inference import WORDING
 
 MOST_WORDS: Final = 1000  # they travel in a header
 Pairs = tuple[tuple[str, str], ...]
-# From the HTTP statuses of service.problems; any other is the caller's mistake, or from 500 on ours.
+# From the HTTP statuses of service.problems; any other is the caller's fault, or from 500 on ours.
 CODES: Final[Mapping[int, StatusCode]] = {
     401: StatusCode.UNAUTHENTICATED,
     403: StatusCode.PERMISSION_DENIED,

@@ -8,9 +8,10 @@ wire and 64 KiB at most.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import grpc
 from grpc import aio
@@ -28,7 +29,6 @@ from service.monitoring import Load, Monitor
 from service.operations.guesses import counted_address
 from service.problems import BY_STATUS, UNAVAILABLE
 
-T = TypeVar("T")
 CALLS: Final = 1024  # open at once in one process
 CALLS_EACH: Final = 256
 STREAMS: Final = 128  # of them, what may idle
@@ -62,6 +62,18 @@ class CallRefused(Exception):
     def __init__(self, refusal: Refusal) -> None:
         self.refusal = refusal
         super().__init__(refusal.words)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Whose turn a call uses, what it will wait for, and whether its messages may be read.
+
+    It is its tenant's turn if the credential is known, else its address's.
+    """
+
+    lane: Hashable
+    pace: Pace = "quick"
+    is_admitted: bool = False
 
 
 class Inference(grpc.GenericRpcHandler):  # type: ignore[misc]
@@ -102,33 +114,35 @@ class Inference(grpc.GenericRpcHandler):  # type: ignore[misc]
                 trusted_proxies=self._platform.settings.trusted_proxies,
             ),
         )
+        standing = self._stand(arrival)
         try:
-            async with self._calls.turn(self._lane_of(arrival)):
-                await self._answer(arrival, context)
+            async with self._calls.turn(standing.lane):
+                await self._answer(arrival, standing, context)
         except CallRefused as refused:
             self._refuse(refused.refusal, context)
         except LanesFull as full:
             self._refuse(busy(str(full)), context)
 
-    async def _answer(self, arrival: Arrival, context: Any) -> None:
-        if not arrival.is_admitted():
-            refusal = await self._run(arrival, arrival.enter)
+    async def _answer(self, arrival: Arrival, standing: Standing, context: Any) -> None:
+        if not standing.is_admitted:
+            refusal = await self._lanes[standing.pace].run(standing.lane, arrival.enter)
             if refusal is not None:
                 _finish(refusal, context)
                 return
+            standing = self._stand(arrival)
         assert arrival.method is not None
         if arrival.method.streams:
-            async with self._streams.turn(self._lane_of(arrival)):
+            async with self._streams.turn(standing.lane):
                 await self._answer_each(arrival, context)
         else:
-            await self._answer_one(arrival, context)
+            await self._answer_one(arrival, standing, context)
 
-    async def _answer_one(self, arrival: Arrival, context: Any) -> None:
-        async with self._reads.turn(self._lane_of(arrival)):
+    async def _answer_one(self, arrival: Arrival, standing: Standing, context: Any) -> None:
+        async with self._reads.turn(standing.lane):
             data = await self._read(context, seconds=self._read_seconds, late=LATE)
         if data is None:
             raise CallRefused(NO_MESSAGE)
-        reply = await self._work(arrival, data)
+        reply = await self._work(arrival, standing, data)
         if reply.data is not None:
             await context.write(reply.data)
         _finish(reply, context)
@@ -140,7 +154,7 @@ class Inference(grpc.GenericRpcHandler):  # type: ignore[misc]
             if data is None:
                 return
             try:
-                answered = (await self._work(arrival, data)).data
+                answered = (await self._work(arrival, self._stand(arrival), data)).data
             except CallRefused as refused:
                 self._monitor.refused(refused.refusal.problem)
                 answered = error_in_stream(refused.refusal.words, "")
@@ -168,34 +182,24 @@ class Inference(grpc.GenericRpcHandler):  # type: ignore[misc]
         data = read.result()
         return None if data is aio.EOF else data
 
-    async def _work(self, arrival: Arrival, data: bytes) -> Reply:
+    async def _work(self, arrival: Arrival, standing: Standing, data: bytes) -> Reply:
         """Answer a message, whose bytes count until it has left; raises CallRefused."""
-        lane = self._lane_of(arrival)
+        lane, work = standing.lane, partial(arrival.answer, data)
         try:
             self._memory.take(lane, len(data))
             left = partial(self._memory.give_back, lane, len(data))
-            return await self._run(arrival, partial(arrival.answer, data), left=left)
+            return await self._lanes[standing.pace].run(lane, work, left=left)
         except (MemoryFull, LanesFull) as full:
             raise CallRefused(busy(str(full))) from None
 
-    async def _run(
-        self, arrival: Arrival, work: Callable[[], T], *, left: Callable[[], None] = lambda: None
-    ) -> T:
-        lanes = self._lanes["waiting" if self._waits(arrival) else "quick"]
-        return await lanes.run(self._lane_of(arrival), work, left=left)
-
-    def _waits(self, arrival: Arrival) -> bool:
-        """Whether a call is to be expected to wait for a model's process."""
-        scope = arrival.known()
+    def _stand(self, arrival: Arrival) -> Standing:
+        scope, method = arrival.known(), arrival.method
         if scope is None:
-            return False
-        opens = arrival.method is not None and arrival.method.opens
-        return opens or self._platform.hosting.keeps_waiting(scope.tenant_id)
-
-    def _lane_of(self, arrival: Arrival) -> Hashable:
-        """Whose turn a call uses: its tenant's if its credential is known, else its address's."""
-        scope = arrival.known()
-        return scope.tenant_id if scope else counted_address(arrival.credential.address)
+            return Standing(counted_address(arrival.credential.address))
+        opens = method is not None and method.opens
+        waits = opens or self._platform.hosting.keeps_waiting(scope.tenant_id)
+        admitted = method is not None and method.may_be_called_by(scope)
+        return Standing(scope.tenant_id, "waiting" if waits else "quick", admitted)
 
     def _refuse(self, refusal: Refusal, context: Any) -> None:
         self._monitor.refused(refusal.problem)
