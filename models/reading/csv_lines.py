@@ -37,6 +37,7 @@ class CsvRows:
     """The rows of a CSV file; `header` says whether its first line is names, None if unsaid."""
 
     def __init__(self, file: BinaryIO, wanted: Wanted, *, header: bool | None = None) -> None:
+        csv.field_size_limit(MOST_LINE)
         self._file = file
         self._wanted = wanted
         first = self._first_line()
@@ -159,7 +160,6 @@ class CsvRows:
 
     def _read_cells(self, lines: Iterable[str], row: int, *, skipped: int) -> Iterator[Features]:
         """Rows cell by cell, from lines that begin with a whole one."""
-        csv.field_size_limit(MOST_LINE)
         with _Refusals():
             reader = (line for line in csv.reader(lines, strict=True) if line)
             for _ in range(skipped):
