@@ -11,6 +11,7 @@ from sqlalchemy import Engine, MetaData, create_engine, event, make_url
 from sqlalchemy.orm import DeclarativeBase, Session
 
 BUSY_SECONDS: Final = 10
+FORGETTING_SECONDS: Final = 1
 
 
 class Base(DeclarativeBase):
@@ -61,13 +62,18 @@ class Database:
     def forget_deleted(self) -> None:
         """Take what was deleted out of SQLite's write-ahead log, where it would stay for a while.
 
-        A log that another reader still needs is emptied by the next call or restart.
+        A log that another reader still needs, as a backup does for long, is emptied by the next
+        call or restart: whoever waits for readers keeps all writers waiting.
         """
         if self.dialect == "sqlite":
             with self.engine.connect() as connection:
                 driver = connection.connection.driver_connection
                 assert driver is not None
-                driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                driver.execute(f"PRAGMA busy_timeout={int(FORGETTING_SECONDS * 1000)}")
+                try:
+                    driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                finally:
+                    driver.execute(f"PRAGMA busy_timeout={int(BUSY_SECONDS * 1000)}")
 
     def close(self) -> None:
         """Close every pooled connection."""
