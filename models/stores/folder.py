@@ -19,6 +19,7 @@ class FolderStore:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._lasting: set[Path] = set()  # folders of tenants that no crash takes away
 
     @property
     def name(self) -> str:
@@ -30,12 +31,10 @@ class FolderStore:
         path = self._folder / address
         partial = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")
         with self._unavailable():
-            for folder in (self._folder, path.parent):
-                folder.mkdir(mode=0o700, exist_ok=True, parents=True)
+            self._make_lasting(path.parent)
             _write_durably(partial, content)
             partial.rename(path)
             _sync_folder(path.parent)
-            _sync_folder(self._folder)
 
     def get(self, address: str) -> bytes | None:
         """Read the file itself, never one that a link leads to."""
@@ -59,6 +58,7 @@ class FolderStore:
     def delete_tenant(self, tenant_id: str) -> None:
         """Remove the tenant's folder."""
         folder = self._folder / tenant_id
+        self._lasting.discard(folder)
         if folder.exists():
             with self._unavailable():
                 shutil.rmtree(folder)
@@ -69,6 +69,15 @@ class FolderStore:
         with self._unavailable():
             names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
         yield from (f"{tenant_id}/{name}" for name in names if not name.endswith(PARTIAL))
+
+    def _make_lasting(self, folder: Path) -> None:
+        """Make a tenant's folder; that it is there says not yet that it will be after a crash."""
+        if folder in self._lasting and folder.is_dir():
+            return
+        for each in (self._folder, folder):
+            each.mkdir(mode=0o700, exist_ok=True, parents=True)
+        _sync_folder(self._folder)
+        self._lasting.add(folder)
 
     @contextmanager
     def _unavailable(self) -> Iterator[None]:

@@ -126,6 +126,30 @@ def test_a_link_in_a_folder_is_not_followed(tmp_path: Path) -> None:
         store.get("ten_1/a")
 
 
+def test_a_folder_outlasts_a_crash_before_what_is_put_into_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one that another process made, which may not have come to that yet."""
+    synced: list[Path] = []
+    monkeypatch.setattr(
+        os, "fsync", lambda fd: synced.append(Path(f"/proc/self/fd/{fd}").readlink())
+    )
+    root = tmp_path / "artefacts"
+    store, other = FolderStore(root), FolderStore(root)
+
+    def put(by: FolderStore, address: str) -> list[Path]:
+        synced.clear()
+        by.put(address, b"x")
+        return [path for path in synced if path.is_dir()]
+
+    for by in (store, other):
+        assert put(by, "ten_1/a") == [root, root / "ten_1"]
+        assert put(by, "ten_1/b") == [root / "ten_1"]
+    store.delete_tenant("ten_1")
+    for by in (other, store):
+        assert put(by, "ten_1/a") == [root, root / "ten_1"]
+
+
 def test_a_half_written_file_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a crash before the renaming leaves."""
     store = FolderStore(tmp_path / "artefacts")
