@@ -13,7 +13,7 @@ from service import dataplane
 from service.bootstrap import Platform
 from service.errors import FAILING
 from service.grpc_inference.asking import Asking
-from service.grpc_inference.messages import RPCS, encode, message_class
+from service.grpc_inference.messages import RPCS, encode, message_class, taking_apart
 from service.grpc_inference.requests import (
     model_of,
     read_parameters,
@@ -95,13 +95,14 @@ def _infer(asking: Asking) -> Any:
     platform, scope = visit.platform, visit.scope
 
     def decode() -> Any:
-        message = asking.read(INFER_REQUEST)
-        asking.id = message.id
-        return read_request(
-            message,
-            platform.bounds,
-            lambda model, version: models.signature_of(platform, scope, model, version),
-        )
+        with taking_apart(asking.data):
+            message = asking.read(INFER_REQUEST)
+            asking.id = message.id
+            return read_request(
+                message,
+                platform.bounds,
+                lambda model, version: models.signature_of(platform, scope, model, version),
+            )
 
     return describe_answer(dataplane.predict(visit, decode), asking.id)
 

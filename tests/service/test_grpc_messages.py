@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,15 @@ from tritonclient.grpc import model_config_pb2, service_pb2
 
 from models.errors import InputRefused
 from service.grpc_inference import proto_files
-from service.grpc_inference.messages import POOL, RPCS, decode, encode, message_class
+from service.grpc_inference.messages import (
+    LARGE,
+    POOL,
+    RPCS,
+    decode,
+    encode,
+    message_class,
+    taking_apart,
+)
 
 Request = message_class("inference.ModelInferRequest")
 THEIRS = {
@@ -108,6 +117,25 @@ def test_fields_are_counted_before_anything_is_made_of_them() -> None:
     with pytest.raises(InputRefused, match="more than 10 fields"):
         decode(Request, many, most_fields=10)
     assert len(decode(Request, many, most_fields=11).inputs) == 11
+
+
+def test_large_messages_are_taken_apart_one_after_another() -> None:
+    began, inside = threading.Event(), threading.Event()
+
+    def take_apart(data: bytes, then: threading.Event) -> None:
+        began.set()
+        with taking_apart(data):
+            then.set()
+
+    with taking_apart(b"0" * LARGE):
+        other = threading.Thread(target=take_apart, args=(b"0" * LARGE, inside))
+        other.start()
+        assert began.wait(10)
+        take_apart(b"small", small := threading.Event())
+        assert small.is_set()
+        assert not inside.wait(0.05)
+    assert inside.wait(10)
+    other.join()
 
 
 def test_slip_in_a_description_stops_the_start(
