@@ -6,6 +6,8 @@ writing make a line read as another than it is. None of them is printable by Uni
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 def printable(text: str) -> str:
     """The text with a visible escape for everything that could do more than be seen."""
@@ -17,6 +19,11 @@ def printable(text: str) -> str:
 def one_line(text: str, most: int) -> str:
     """The beginning of a text that is meant to be read, with blanks for what is not printable."""
     return "".join(sign if sign.isprintable() else " " for sign in text[:most])
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """The first of some names, and whether there are more."""
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
 def _escaped(sign: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, get_args
 
 import numpy as np
 
+from config.prose import listed
 from models.errors import ArtefactBroken, InputRefused, MethodUnknown
 from models.tables import Features, Matrix, Table, column_count
 
@@ -63,6 +64,16 @@ class Signature:
         number: Kind = "number"
         return self.kinds or (number,) * self.columns
 
+    @property
+    def numbers_alone(self) -> bool:
+        """Whether rows are a matrix of numbers."""
+        return self.kinds is None or "text" not in self.kinds
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """How the columns are called; those of a model without names are x0, x1, ..."""
+        return self.feature_names or tuple(map(self.column, range(self.columns)))
+
     def check_method(self, method: str | None) -> str:
         """The method meant; raises MethodUnknown for one that the model does not have."""
         if method is None:
@@ -88,8 +99,8 @@ class Signature:
         self.check_columns(features)
         if isinstance(features, Table):
             self._check_table(features)
-        elif self.kinds is not None and "text" in self.kinds:
-            position = self.kinds.index("text")
+        elif not self.numbers_alone:
+            position = self.column_kinds.index("text")
             raise InputRefused(f"/features/0/{position}", "a number, where the model takes a text")
         else:
             self._check_finite(features)
@@ -154,5 +165,4 @@ class Signature:
     def _names(self) -> str:
         if not self.feature_names:
             return ""
-        shown = ", ".join(self.feature_names[:NAMED])
-        return f" ({shown}{', ...' if len(self.feature_names) > NAMED else ''})"
+        return f" ({listed(self.feature_names, NAMED)})"

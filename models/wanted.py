@@ -22,7 +22,7 @@ class Wanted:
     def of(cls, signature: Signature) -> Wanted:
         """What the signature says of them."""
         return cls(
-            names=tuple(signature.column(position) for position in range(signature.columns)),
+            names=signature.names,
             named=signature.feature_names is not None,
             kinds=signature.column_kinds,
             missing=signature.missing,

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
+from config.prose import listed
 from models.reading import Unreadable
 from models.wanted import Wanted
 
@@ -57,5 +58,4 @@ def _refuse_other_names(given: Sequence[str], wanted: Wanted) -> None:
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(name[:LONGEST_NAME] for name in names[:SHOWN])
-    return shown + (", ..." if len(names) > SHOWN else "")
+    return listed([name[:LONGEST_NAME] for name in names[: SHOWN + 1]], SHOWN)

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from config.prose import listed
 from models.errors import InputRefused
 from models.requests.faults import KINDS
 from models.signature import Signature
@@ -76,7 +77,7 @@ class Records:
 
     def columns(self, signature: Signature) -> list[Cells]:
         """The values of each name; a record without one has ABSENT."""
-        names = names_of(signature)
+        names = signature.names
         known = frozenset(names)
         for index, row in enumerate(self.rows):
             if not row.keys() <= known:
@@ -99,7 +100,7 @@ class Named:
 
     def columns(self, signature: Signature) -> list[Cells]:
         """The lists in the order of the model; one that is left out is all ABSENT."""
-        names = names_of(signature)
+        names = signature.names
         if not self.lists.keys() <= frozenset(names):
             _refuse_unknown("/columns", self.lists, names)
         absent = [ABSENT] * len(self)
@@ -122,14 +123,9 @@ def bind(rows: Rows, signature: Signature) -> Features:
         else _number(rows, signature, position, cells)
         for position, (kind, cells) in enumerate(zip(kinds, rows.columns(signature), strict=True))
     ]
-    if "text" in kinds:
-        return Table(tuple(columns))
-    return np.ascontiguousarray(np.column_stack(columns))
-
-
-def names_of(signature: Signature) -> tuple[str, ...]:
-    """The names of the columns; those of a model without names are x0, x1, ..."""
-    return tuple(signature.column(position) for position in range(signature.columns))
+    if signature.numbers_alone:
+        return np.ascontiguousarray(np.column_stack(columns))
+    return Table(tuple(columns))
 
 
 def step(name: str) -> str:
@@ -175,5 +171,5 @@ def _without_missing(
 def _refuse_unknown(path: str, given: Mapping[str, Any], names: tuple[str, ...]) -> None:
     known = frozenset(names)
     name = next(name for name in given if name not in known)
-    shown = ", ".join(names[:LISTED]) + (", ..." if len(names) > LISTED else "")
-    raise InputRefused(f"{path}/{step(name)}", f"no column of the model, which has {shown}")
+    problem = f"no column of the model, which has {listed(names, LISTED)}"
+    raise InputRefused(f"{path}/{step(name)}", problem)

@@ -63,7 +63,7 @@ class CsvRows:
                 )
             ]
             features: Features = Table(tuple(columns))
-            if "text" not in signature.column_kinds:
+            if signature.numbers_alone:
                 features = np.ascontiguousarray(np.column_stack(columns))
             signature.check(features)
             return features

@@ -13,8 +13,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from config.prose import listed
 from models.errors import InputRefused
-from models.requests.binding import ABSENT, Cells, Named, Positional, Records, Rows, bind, names_of
+from models.requests.binding import ABSENT, Cells, Named, Positional, Records, Rows, bind
 from models.requests.instances import Given, Unwrapped
 from models.signature import Signature
 from models.tables import Features, Matrix
@@ -41,16 +42,14 @@ class Frame:
 
     def _features(self, signature: Signature) -> Features:
         order, rows = self._order(signature), self.given.rows
-        if isinstance(rows, np.ndarray) and "text" not in signature.column_kinds:
+        if isinstance(rows, np.ndarray) and signature.numbers_alone:
             return _arranged(rows, order)
         listed = rows.rows if isinstance(rows, Positional) else np.asarray(rows).tolist()
         return bind(_Arranged(listed, order), signature)
 
     def _order(self, signature: Signature) -> Order:
         """Where each column is; a model without names takes as many by position, whatever named."""
-        is_named = signature.feature_names is not None or set(self.names) == set(
-            names_of(signature)
-        )
+        is_named = signature.feature_names is not None or set(self.names) == set(signature.names)
         if not is_named and len(self.names) == signature.columns:
             return list(range(signature.columns))
         return order_of(self.names, signature)
@@ -76,15 +75,14 @@ class Instances:
 
 def order_of(names: Sequence[str], signature: Signature) -> Order:
     """Where each column of the model is among the names; raises InputRefused if one is missing."""
-    wanted = names_of(signature)
+    wanted = signature.names
     places = {name: position for position, name in enumerate(names)}
     order = [places.get(name) for name in wanted]
     missing = [name for name, place in zip(wanted, order, strict=True) if place is None]
     extra = len(places.keys() - set(wanted))
     if missing and (extra or not signature.missing):
-        shown = ", ".join(missing[:LISTED]) + (", ..." if len(missing) > LISTED else "")
         note = f" Note that there were {extra} extra inputs." if extra else ""
-        raise InputRefused("", f"Model is missing inputs: {shown}.{note}")
+        raise InputRefused("", f"Model is missing inputs: {listed(missing, LISTED)}.{note}")
     return order
 
 
@@ -130,7 +128,7 @@ def _arranged(matrix: Matrix, order: Order) -> Matrix:
 
 def _without_extra(rows: Rows, signature: Signature) -> Rows:
     """The rows without what the model does not have, if they have everything that it has."""
-    wanted = dict.fromkeys(names_of(signature)).keys()
+    wanted = dict.fromkeys(signature.names).keys()
     if isinstance(rows, Named) and rows.lists.keys() > wanted:
         return Named({name: rows.lists[name] for name in wanted})
     if not isinstance(rows, Records) or all(len(row) <= len(wanted) for row in rows.rows):

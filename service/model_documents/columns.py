@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from models.signature import Signature
 from service.model_documents.facts import Described, Facts, closed, listed, refer
 from service.schemas import PROSE
 
@@ -35,7 +34,7 @@ def instances(facts: Facts) -> Described:
     """Rows one by one: by position, or by name; of one column also its values."""
     most = facts.bounds.max_rows
     forms = [listed(refer(ROW), most), listed(refer(LOOSE_RECORD), most)]
-    if facts.is_numeric:
+    if facts.signature.numbers_alone:
         forms.append(listed(closed({"input": refer(ROW)}, "input"), most))
     if facts.signature.columns == 1:
         forms.append(listed(_cell(facts, 0), most))
@@ -45,14 +44,14 @@ def instances(facts: Facts) -> Described:
 def inputs(facts: Facts) -> Described:
     """Rows, or columns by name."""
     forms = [*instances(facts)["anyOf"], refer(LOOSE_COLUMNS)]
-    if facts.is_numeric:
+    if facts.signature.numbers_alone:
         rows = listed(refer(ROW), facts.bounds.max_rows)
         forms.append(closed({"input": rows}, "input"))
     return {"description": "Rows, or columns by name.", "anyOf": forms}
 
 
 def _cells(facts: Facts) -> dict[str, Described]:
-    return {name: _cell(facts, position) for position, name in enumerate(facts.names)}
+    return {name: _cell(facts, position) for position, name in enumerate(facts.signature.names)}
 
 
 def _cell(facts: Facts, position: int) -> Described:
@@ -92,17 +91,13 @@ def _row(facts: Facts, cells: list[Described]) -> Described:
         "minItems": count,
         "maxItems": count,
     }
-    if _is_uniform(facts.signature):
+    if facts.signature.numbers_alone:
         return row | {"items": {k: v for k, v in cells[0].items() if k != "description"}}
     return row | {"prefixItems": cells, "items": False}
 
 
-def _is_uniform(signature: Signature) -> bool:
-    return "text" not in signature.column_kinds
-
-
 def _object(facts: Facts, cells: dict[str, Described]) -> Described:
-    required = () if facts.signature.missing else facts.names
+    required = () if facts.signature.missing else facts.signature.names
     return closed(cells, *required)
 
 

@@ -29,19 +29,9 @@ class Facts:
     bounds: Bounds
     worked: Worked
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of the columns."""
-        return tuple(map(self.signature.column, range(self.signature.columns)))
-
-    @property
-    def is_numeric(self) -> bool:
-        """Whether every column is a number."""
-        return "text" not in self.signature.column_kinds
-
     def record(self) -> Described:
         """The worked row by name."""
-        return dict(zip(self.names, self.worked.row or (), strict=True))
+        return dict(zip(self.signature.names, self.worked.row or (), strict=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

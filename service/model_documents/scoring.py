@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from config import prose
 from service.model_documents.columns import LOOSE_RECORD, ROW, inputs, instances
 from service.model_documents.facts import JSON, Call, Described, Facts, closed, listed, refer
 from service.model_documents.outputs import any_answers
@@ -9,13 +10,14 @@ from service.schemas.predictions import VERSION, WORD
 
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 CSV = "text/csv"
+SHOWN = 8
 
 
 def describe(facts: Facts) -> list[Call]:
     """The calls of the dialect; a version is named in the query."""
     example, answered = {}, None
     if facts.worked.row is not None:
-        split = {"columns": list(facts.names), "data": [facts.worked.row]}
+        split = {"columns": list(facts.signature.names), "data": [facts.worked.row]}
         example = {JSON: {"dataframe_split": split}}
         answered = {"predictions": [facts.worked.answer]}
     return [
@@ -51,9 +53,9 @@ def _request(facts: Facts) -> Described:
     record = refer(LOOSE_RECORD)
     names = {
         "type": "array",
-        "minItems": len(facts.names),
-        "maxItems": len(facts.names),
-        "items": {"enum": list(facts.names)},
+        "minItems": len(facts.signature.names),
+        "maxItems": len(facts.signature.names),
+        "items": {"enum": list(facts.signature.names)},
         "uniqueItems": True,
     }
     split = closed(
@@ -85,8 +87,9 @@ def _label() -> Described:
 
 
 def _csv(facts: Facts) -> Described:
+    names = prose.listed(facts.signature.names, SHOWN)
     return {
-        "description": f"A line of names ({', '.join(facts.names[:8])}, ...), then rows.",
+        "description": f"A line of names ({names}), then rows.",
         "type": "string",
         "format": "csv",
         "maxLength": facts.bounds.max_bytes,

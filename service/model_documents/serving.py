@@ -110,7 +110,7 @@ def _signature(facts: Facts) -> Described:
 
 
 def _row(facts: Facts, row: list[Any]) -> Any:
-    return row if facts.is_numeric else facts.record()
+    return row if facts.signature.numbers_alone else facts.record()
 
 
 def _general(reference: Reference) -> str:

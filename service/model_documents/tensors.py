@@ -63,7 +63,7 @@ def _inputs(facts: Facts) -> Described:
         "maxItems": facts.signature.columns,
         "items": {"oneOf": [_column(facts, at) for at in range(facts.signature.columns)]},
     }
-    if not facts.is_numeric:
+    if not facts.signature.numbers_alone:
         return columns
     rows = {"description": "The elements, flat or row by row.", "anyOf": _elements(facts)}
     matrix = _tensor(NAME, NUMERIC, rows)
@@ -134,10 +134,10 @@ def _output(name: str, output: Output, facts: Facts) -> Described:
 
 
 def _given(facts: Facts, row: list[Any]) -> list[Described]:
-    if facts.is_numeric:
+    if facts.signature.numbers_alone:
         shape = [1, facts.signature.columns]
         return [{"name": MATRIX, "shape": shape, "datatype": "FP64", "data": row}]
-    pairs = zip(facts.names, facts.signature.column_kinds, row, strict=True)
+    pairs = zip(facts.signature.names, facts.signature.column_kinds, row, strict=True)
     return [
         {"name": name, "shape": [1], "datatype": OF_KINDS[kind], "data": [cell]}
         for name, kind, cell in pairs

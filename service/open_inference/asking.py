@@ -14,9 +14,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from config.prose import listed
 from models.errors import InputRefused
 from models.names import read_reference
-from models.requests.binding import LISTED, names_of
+from models.requests.binding import LISTED
 from models.requests.bounds import Bounds
 from models.signature import Kind, Signature
 from models.tables import Features, Matrix, Table
@@ -103,7 +104,7 @@ def ask_raw(
     Of numbers they are rows of FP64, of a text column the one text itself.
     """
     taken = signature()
-    if _is_numeric(taken):
+    if taken.numbers_alone:
         values: NDArray[Any] = _raw_rows(data, taken.columns)
         datatype = DATATYPES["FP64"]
     elif taken.columns == 1:
@@ -139,23 +140,19 @@ def _cell(tensor: InputTensor | None, row: int) -> str:
     return "/inputs" if tensor is None else f"{tensor.where}/data/{row}"
 
 
-def _is_numeric(signature: Signature) -> bool:
-    return signature.kinds is None or "text" not in signature.kinds
-
-
 def _is_matrix(tensors: Sequence[InputTensor], signature: Signature) -> bool:
     """Whether one tensor holds whole rows; one column of several is none, if it is so called."""
-    if len(tensors) > 1 or len(tensors[0].shape) != SIDES or not _is_numeric(signature):
+    if len(tensors) > 1 or len(tensors[0].shape) != SIDES or not signature.numbers_alone:
         return False
     sole = tensors[0]
-    return sole.shape[1] == signature.columns or sole.name not in names_of(signature)
+    return sole.shape[1] == signature.columns or sole.name not in signature.names
 
 
 def _as_row(tensor: InputTensor, signature: Signature) -> InputTensor:
     """A list of numbers as one row, unless it is a column of its model."""
-    if signature.columns == 1 or not _is_numeric(signature):
+    if signature.columns == 1 or not signature.numbers_alone:
         return tensor
-    if tensor.name in names_of(signature):
+    if tensor.name in signature.names:
         return tensor
     return replace(tensor, values=tensor.values.reshape(1, -1))
 
@@ -182,14 +179,13 @@ def _in_order(
     tensors: Sequence[InputTensor], signature: Signature
 ) -> tuple[InputTensor | None, ...]:
     """The tensor of each column; None where one is missing, if the model takes that."""
-    names = names_of(signature)
+    names = signature.names
     if len(tensors) == 1 and signature.columns == 1:
         return tuple(tensors)
     by_name, known = {tensor.name: tensor for tensor in tensors}, frozenset(names)
-    shown = ", ".join(names[:LISTED]) + (", ..." if len(names) > LISTED else "")
     for tensor in tensors:
         if tensor.name not in known:
-            problem = f"no input of the model, which has {shown}"
+            problem = f"no input of the model, which has {listed(names, LISTED)}"
             raise InputRefused(f"{tensor.where}/name", problem)
     absent = [name for name in names if name not in by_name]
     if absent and not signature.missing:
@@ -201,7 +197,7 @@ def _side_by_side(columns: Sequence[InputTensor | None], signature: Signature) -
     rows = next(tensor.shape[0] for tensor in columns if tensor is not None)
     pairs = zip(columns, signature.column_kinds, strict=True)
     arrays = tuple(_column(tensor, kind, rows) for tensor, kind in pairs)
-    return np.column_stack(arrays) if _is_numeric(signature) else Table(arrays)
+    return np.column_stack(arrays) if signature.numbers_alone else Table(arrays)
 
 
 def _column(tensor: InputTensor | None, kind: Kind, rows: int) -> NDArray[Any]:

@@ -67,11 +67,11 @@ def configure_model(version: Version, platform: Platform) -> dict[str, Any]:
 
 def inputs_of(signature: Signature) -> list[Tensor]:
     """The inputs: of numbers alone one tensor of rows, else one tensor for each column."""
-    if signature.kinds is None or "text" not in signature.kinds:
+    if signature.numbers_alone:
         return [{"name": INPUT, "datatype": "FP64", "shape": [BATCH, signature.columns]}]
     return [
-        {"name": signature.column(at), "datatype": OF_COLUMNS[kind], "shape": [BATCH]}
-        for at, kind in enumerate(signature.column_kinds)
+        {"name": name, "datatype": OF_COLUMNS[kind], "shape": [BATCH]}
+        for name, kind in zip(signature.names, signature.column_kinds, strict=True)
     ]
 
 

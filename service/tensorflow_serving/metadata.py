@@ -73,10 +73,9 @@ def _definition(method: str, inputs: Members, outputs: Members) -> Members:
 
 def _inputs(signature: Signature) -> Members:
     """One matrix for a model of numbers alone, else a tensor for each column."""
-    if "text" not in signature.column_kinds:
+    if signature.numbers_alone:
         return {INPUT: _tensor(INPUT, "number", ANY, signature.columns)}
-    names = [signature.column(position) for position in range(signature.columns)]
-    pairs = zip(names, signature.column_kinds, strict=True)
+    pairs = zip(signature.names, signature.column_kinds, strict=True)
     return {name: _tensor(name, kind, ANY) for name, kind in pairs}
 
 
