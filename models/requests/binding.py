@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from config.prose import listed
 from models.errors import InputRefused
-from models.requests.faults import KINDS
+from models.requests.faults import kind_of
 from models.signature import Signature
 from models.tables import Features, Table
 
 NUMBERS: Final = frozenset({int, float})
 LISTED: Final = 3
+INPUT: Final = "input"  # how other servers' clients call the rows of a model of numbers alone
 
 
 class Absent:
@@ -164,7 +165,7 @@ def _without_missing(
         if cell is ABSENT and not signature.missing:
             raise InputRefused(where, f"missing; the model takes {wanted} here")
         if not signature.missing or (cell is not None and cell is not ABSENT):
-            raise InputRefused(where, f"not {wanted} but {KINDS.get(type(cell), 'a number')}")
+            raise InputRefused(where, f"not {wanted} but {kind_of(cell)}")
     return [np.nan if cell is None or cell is ABSENT else cell for cell in cells]
 
 

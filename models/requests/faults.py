@@ -15,18 +15,26 @@ NOT_FINITE: Final = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 NUMBER: Final = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?")
 TOKEN: Final = re.compile(r"[^\s,:\[\]{}\"]*")
 LONG_INTEGER: Final = re.compile(r"[\[,:]\s*(-?\d{16,})(?=\s*[,\]}])")
+# Beyond it a float64 cannot tell an integer from its neighbours (RFC 8259, section 6).
 LARGEST_INTEGER: Final = 2**53
 SEPARATORS: Final = '[]{},:" \t\r\n'
 DIGITS: Final = len(str(LARGEST_INTEGER))
+INEXACT: Final = "an integer beyond 2^53, which a 64-bit float cannot tell from its neighbours"
+ROUNDED: Final = "write it with an exponent if a rounded one will do"
 
 CELLS: Final = frozenset({int, float, str, type(None)})
-KINDS: Final = {
+_KINDS: Final = {
     str: "a string",
     bool: "true or false",
     type(None): "null",
     list: "a list",
     dict: "an object",
 }
+
+
+def kind_of(value: object) -> str:
+    """What a JSON value is, in words."""
+    return _KINDS.get(type(value), "a number")
 
 
 def refuse_fault(features: list[Any]) -> None:
@@ -41,7 +49,7 @@ def refuse_fault(features: list[Any]) -> None:
     for index, row in enumerate(features):
         path = f"/features/{index}"
         if type(row) is not list:
-            raise InputRefused(path, f"not a row but {KINDS.get(type(row), 'a number')}")
+            raise InputRefused(path, f"not a row but {kind_of(row)}")
         if not row:
             raise InputRefused(path, "an empty row")
         _refuse_cell(row, path)
@@ -52,8 +60,7 @@ def refuse_fault(features: list[Any]) -> None:
 def _refuse_cell(row: list[Any], path: str) -> None:
     for index, value in enumerate(row):
         if type(value) not in CELLS:
-            kind = KINDS.get(type(value), "something else")
-            raise InputRefused(f"{path}/{index}", f"not a number but {kind}")
+            raise InputRefused(f"{path}/{index}", f"not a number but {kind_of(value)}")
 
 
 def refuse_large_integer(body: bytes) -> None:
@@ -62,11 +69,7 @@ def refuse_large_integer(body: bytes) -> None:
     for match in LONG_INTEGER.finditer(text):
         digits = match[1].lstrip("-")
         if len(digits) > DIGITS or int(digits) > LARGEST_INTEGER:
-            raise InputRefused(
-                _pointer(text, match.start(1)),
-                "an integer beyond 2^53, which a 64-bit float cannot tell from its neighbours; "
-                "write it with an exponent if a rounded one will do",
-            )
+            raise InputRefused(_pointer(text, match.start(1)), f"{INEXACT}; {ROUNDED}")
 
 
 def refuse_unparsable(body: bytes, error: orjson.JSONDecodeError) -> NoReturn:

@@ -16,15 +16,14 @@ from typing import Any, Final
 import numpy as np
 
 from models.errors import InputRefused, InputTooLarge
-from models.requests.binding import Cells, Positional, Records, Rows, bind, step
+from models.requests.binding import INPUT, Cells, Positional, Records, Rows, bind, step
 from models.requests.bounds import Bounds
 from models.requests.documents import Document
-from models.requests.faults import KINDS, refuse_fault
-from models.requests.tensors import LARGEST_INTEGER, read_columns, read_matrix, read_records
+from models.requests.faults import LARGEST_INTEGER, kind_of, refuse_fault
+from models.requests.tensors import read_columns, read_matrix, read_records
 from models.signature import Signature
 from models.tables import Features, Matrix, Table
 
-INPUT: Final = "input"  # how the one input of a model of numbers alone is called
 NATIVE: Final = re.compile(r"/(?:features|records|columns)(/\d+)?(.*)", re.DOTALL)
 
 
@@ -113,7 +112,7 @@ def read_rows(rows: list[Any], place: Place, document: Document, bounds: Bounds)
 def read_instances(instances: Any, at: str, document: Document, bounds: Bounds) -> Given:
     """Rows one by one: lists, values or objects, but not some of each; raises InputRefused."""
     if type(instances) is not list:
-        raise InputRefused(at, f"not a list but {KINDS.get(type(instances), 'a number')}")
+        raise InputRefused(at, f"not a list but {kind_of(instances)}")
     if not instances:
         raise InputRefused(at, "empty; give at least one row")
     if len(instances) > bounds.max_rows:
@@ -177,9 +176,8 @@ def _unwrap(cells: Cells) -> Cells:
 
 def _refuse_mixture(instances: list[Any], at: str) -> None:
     kind = type(instances[0])
-    wanted = KINDS.get(kind, "a number")
     for index, instance in enumerate(instances):
         if (type(instance) is kind) or not {kind, type(instance)} & {list, dict}:
             continue
-        given = KINDS.get(type(instance), "a number")
-        raise InputRefused(f"{at}/{index}", f"not {wanted}, as the first, but {given}")
+        problem = f"not {kind_of(instances[0])}, as the first, but {kind_of(instance)}"
+        raise InputRefused(f"{at}/{index}", problem)

@@ -22,14 +22,17 @@ from models.errors import InputRefused
 from models.names import MODEL_NAME, read_reference
 from models.requests.binding import Named, Positional, Records, Rows, bind, step
 from models.requests.bounds import STRING, Bounds, bounded_outline
-from models.requests.faults import refuse_fault, refuse_large_integer, refuse_unparsable
+from models.requests.faults import (
+    LARGEST_INTEGER,
+    refuse_fault,
+    refuse_large_integer,
+    refuse_unparsable,
+)
 from models.signature import Signature
 from models.tables import Features, Matrix
 
 ROWS: Final = ("features", "records", "columns")
 MEMBERS: Final = frozenset({*ROWS, "model", "version", "method"})
-# Beyond it a float64 cannot tell an integer from its neighbours (RFC 8259, section 6).
-LARGEST_INTEGER: Final = 2.0**53
 METHOD: Final = re.compile(r"[a-z_]{1,32}")
 
 

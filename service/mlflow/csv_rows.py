@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from models.errors import InputRefused, InputTooLarge
 from models.requests.binding import step
 from models.requests.bounds import Bounds
-from models.requests.faults import DIGITS
-from models.requests.tensors import LARGEST_INTEGER
+from models.requests.faults import DIGITS, INEXACT, LARGEST_INTEGER, ROUNDED
 from models.signature import Signature
 from models.tables import Features, Matrix, Table
 from service.mlflow.frames import enforced, order_of
@@ -142,9 +141,9 @@ def _refuse_fault(cells: Cells, name: str, signature: Signature) -> None:
         elif np.isinf(float(cell)):
             raise InputRefused(where, "beyond what a 64-bit float holds")
         elif INTEGER.fullmatch(cell) and _is_large(cell):
-            raise InputRefused(where, "an integer beyond 2^53; write it with an exponent")
+            raise InputRefused(where, f"{INEXACT}; {ROUNDED}")
 
 
 def _is_large(integer: str) -> bool:
     digits = integer.lstrip("+-0")
-    return len(digits) > DIGITS or int(digits or "0") > int(LARGEST_INTEGER)
+    return len(digits) > DIGITS or int(digits or "0") > LARGEST_INTEGER

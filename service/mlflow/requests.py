@@ -9,7 +9,7 @@ from models.errors import InputRefused
 from models.names import read_reference
 from models.requests.bounds import Bounds
 from models.requests.documents import Document, read_document
-from models.requests.faults import KINDS
+from models.requests.faults import kind_of
 from models.requests.instances import Given, Place, read_inputs, read_instances, read_rows
 from models.requests.tensors import METHOD
 from models.signature import Signature
@@ -143,8 +143,7 @@ def _read_data(data: Any, place: Place, document: Document, bounds: Bounds) -> G
         raise InputRefused(place.rows, "not a list with at least one row")
     for index, row in enumerate(data):
         if type(row) is not list:
-            kind = KINDS.get(type(row), "a number")
-            raise InputRefused(f"{place.rows}/{index}", f"not a row but {kind}")
+            raise InputRefused(f"{place.rows}/{index}", f"not a row but {kind_of(row)}")
     return read_rows(data, place, document, bounds)
 
 

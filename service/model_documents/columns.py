@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from models.requests.binding import INPUT
 from service.model_documents.facts import Described, Facts, closed, listed, refer
 from service.schemas import PROSE
 
@@ -35,7 +36,7 @@ def instances(facts: Facts) -> Described:
     most = facts.bounds.max_rows
     forms = [listed(refer(ROW), most), listed(refer(LOOSE_RECORD), most)]
     if facts.signature.numbers_alone:
-        forms.append(listed(closed({"input": refer(ROW)}, "input"), most))
+        forms.append(listed(closed({INPUT: refer(ROW)}, INPUT), most))
     if facts.signature.columns == 1:
         forms.append(listed(_cell(facts, 0), most))
     return {"description": "Rows.", "anyOf": forms}
@@ -46,7 +47,7 @@ def inputs(facts: Facts) -> Described:
     forms = [*instances(facts)["anyOf"], refer(LOOSE_COLUMNS)]
     if facts.signature.numbers_alone:
         rows = listed(refer(ROW), facts.bounds.max_rows)
-        forms.append(closed({"input": rows}, "input"))
+        forms.append(closed({INPUT: rows}, INPUT))
     return {"description": "Rows, or columns by name.", "anyOf": forms}
 
 

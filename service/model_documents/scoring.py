@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from config import prose
+from service.mlflow.requests import FORMS
 from service.model_documents.columns import LOOSE_RECORD, ROW, inputs, instances
 from service.model_documents.facts import JSON, Call, Described, Facts, closed, listed, refer
 from service.model_documents.outputs import any_answers
 from service.schemas.predictions import VERSION, WORD
 
-FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 CSV = "text/csv"
 SHOWN = 8
 

@@ -17,14 +17,13 @@ from numpy.typing import NDArray
 from config.prose import listed
 from models.errors import InputRefused
 from models.names import read_reference
-from models.requests.binding import LISTED
+from models.requests.binding import INPUT, LISTED
 from models.requests.bounds import Bounds
 from models.signature import Kind, Signature
 from models.tables import Features, Matrix, Table
 from service.open_inference.datatypes import DATATYPES, decode_text
 from service.open_inference.tensors import InputTensor
 
-INPUT: Final = "input"  # the name under which a model of numbers alone shows its one tensor
 SIDES: Final = 2  # rows and columns
 
 

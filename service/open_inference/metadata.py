@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from models.requests.binding import INPUT
 from models.signature import Output, Signature
 from models.versions import Version
 from service.bootstrap import Platform
-from service.open_inference.asking import INPUT
 
 SERVER: Final = "sallyport"
 API_VERSION: Final = "1"  # not the release: strangers may ask, and could look up its weaknesses

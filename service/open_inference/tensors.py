@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import InputRefused
-from models.requests.faults import KINDS, LARGEST_INTEGER
+from models.requests.faults import INEXACT, LARGEST_INTEGER, ROUNDED, kind_of
 from models.tables import Matrix
 from service.open_inference.datatypes import Datatype, decode_text, decode_texts
 
@@ -70,8 +70,7 @@ class InputTensor:
         if values.dtype.kind == "i":
             large |= values < -LARGEST_INTEGER
         if large.any():
-            problem = "an integer beyond 2^53, which a 64-bit float cannot tell from its neighbours"
-            raise InputRefused(f"{self.where}/data/{int(np.argmax(large))}", problem)
+            raise InputRefused(f"{self.where}/data/{int(np.argmax(large))}", INEXACT)
 
 
 def read_raw(
@@ -126,7 +125,7 @@ def check_shape(shape: object, where: str) -> int:
 def _flat(data: object, shape: tuple[int, ...], where: str) -> Sequence[Any]:
     """The elements in row-major order; lists within must be nested exactly like the shape."""
     if type(data) is not list:
-        raise InputRefused(where, f"not a list but {KINDS.get(type(data), 'a number')}")
+        raise InputRefused(where, f"not a list but {kind_of(data)}")
     cells: list[Any] = data
     if not cells or type(cells[0]) is not list:
         return cells
@@ -187,13 +186,11 @@ def _refuse_others(cells: Sequence[Any], kinds: Kinds, wanted: str, where: str) 
     found = set(map(type, cells))
     if not found <= kinds:
         index = next(index for index, cell in enumerate(cells) if type(cell) not in kinds)
-        kind = KINDS.get(type(cells[index]), "a number")
-        raise InputRefused(f"{where}/{index}", f"not {wanted} but {kind}")
+        raise InputRefused(f"{where}/{index}", f"not {wanted} but {kind_of(cells[index])}")
     return found
 
 
 def _refuse_large(cells: Sequence[Any], where: str) -> None:
     for index, cell in enumerate(cells):
         if type(cell) is int and abs(cell) > LARGEST_INTEGER:
-            problem = "an integer beyond 2^53; write it with an exponent if a rounded one will do"
-            raise InputRefused(f"{where}/{index}", problem)
+            raise InputRefused(f"{where}/{index}", f"{INEXACT}; {ROUNDED}")

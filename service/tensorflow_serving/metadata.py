@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from models.requests.instances import INPUT
+from models.requests.binding import INPUT
 from models.signature import Output, Signature
 from models.versions import Version
 from service.operations.version_states import VersionState
