@@ -46,6 +46,7 @@ from service.processes import REFUSED, Child, Post, Signals, fork, reap, still_o
 from service.spools import Spools
 from service.wsgi import Kind, Request
 
+UNREADABLE: Final = "\xff"  # no header that is heeded here may hold it
 BACKLOG: Final = 4096
 MOST_CONNECTIONS: Final = 8192
 DESCRIPTORS_KEPT: Final = 512
@@ -212,6 +213,18 @@ def _uploads(takes: Callable[[Request], Kind | None], settings: Settings) -> Upl
     )
 
 
+def _headers(given: Any) -> list[tuple[str, str]]:
+    """The headers of a request; granian leaves out those that are not ASCII.
+
+    An unreadable Idempotency-Key or If-Match must not be taken for none at all.
+    """
+    headers: list[tuple[str, str]] = given.items()
+    names = {name for name, _ in headers}
+    if len(names) < len(given):
+        headers += [(name, UNREADABLE) for name in given.keys() if name not in names]  # noqa: SIM118
+    return headers
+
+
 async def _answer(gateway: Gateway, scope: Any, protocol: Any) -> None:
     request = Request(
         method=scope.method,
@@ -221,7 +234,7 @@ async def _answer(gateway: Gateway, scope: Any, protocol: Any) -> None:
         client=_address(scope.client),
         server=_address(scope.server),
         host=scope.authority,
-        headers=scope.headers.items(),
+        headers=_headers(scope.headers),
     )
     body = read_body(protocol, version=scope.http_version)
     answer = await gateway.answer(request, body, protocol.client_disconnect)

@@ -22,8 +22,8 @@ MOST_PROSE: Final = 10_000
 # For what a program need not understand: OpenAPI lets a format be any word.
 PROSE: Final = "text"
 TEXT: Final = {"type": "string", "format": PROSE, "maxLength": 2**31 - 1}
-# Of a header that may say anything, and means something only in some form: as long as any may be.
-UNREAD: Final = {"type": "string", "format": PROSE, "maxLength": 64 * 1024}
+# Of a header that may say anything, and means something only in some form.
+UNREAD: Final = {"type": "string", "format": PROSE, "maxLength": 2**31 - 1}
 LINE: Final = r"[^\x00-\x1f\x7f]+"
 TENANT: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 REFERENCE: Final = f"{NUMBER.pattern}|{ALIAS.pattern}"
@@ -68,6 +68,15 @@ class Quantity(fields.Float):
 
     def _validated(self, value: Any) -> float:
         if isinstance(value, str):
+            raise self.make_error("invalid", input=value)
+        return super()._validated(value)
+
+
+class Whole(fields.Integer):
+    """A number without a fraction, however it was written: to JSON Schema 1.0 is an integer."""
+
+    def _validated(self, value: Any) -> int:
+        if isinstance(value, str) or (isinstance(value, float) and not value.is_integer()):
             raise self.make_error("invalid", input=value)
         return super()._validated(value)
 
@@ -146,7 +155,7 @@ def whole(
     """A whole number within limits, which a text of digits is not."""
     rule = validate.Range(min=least, max=most)
     metadata = {"description": description, "format": "int64"}
-    return fields.Integer(strict=True, validate=rule, metadata=metadata, **options)
+    return Whole(validate=rule, metadata=metadata, **options)
 
 
 def counted(
