@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import select
 import ssl
 import sys
 import time
@@ -30,6 +31,8 @@ ATTEMPTS: Final = 5
 LONGEST_WAIT: Final = 120.0
 BAR: Final = 30
 OK: Final = 200
+CONTINUE: Final = b"HTTP/1.1 100"
+LEAVE_SECONDS: Final = 5.0
 LATER: Final = (429, 503)
 MEDIA_TYPES: Final = {
     ".csv": "text/csv",
@@ -118,12 +121,7 @@ class Client:
 
         def ask(connection: HTTPSConnection) -> Predicted:
             with rows.open("rb") as file:
-                size = os.fstat(file.fileno()).st_size
-                sent = headers | {"Content-Length": str(size)}
-                # A refusal may come before all is sent: then it is read all the same.
-                with suppress(BrokenPipeError, ConnectionResetError):
-                    connection.request("POST", path, _Watched(file, size, progress), sent)
-                response = _accepted(connection.getresponse())
+                response = _accepted(_send(connection, path, headers, file, progress))
             fetched = _fetch(response, answers, progress)
             return Predicted(int(response.headers["X-Model-Version"]), fetched)
 
@@ -179,29 +177,44 @@ class Bar:
             self._stream.flush()
 
 
-class _Watched:
-    """A file that tells how much of it was read."""
-
-    def __init__(self, file: BinaryIO, size: int, progress: Progress) -> None:
-        self._file = file
-        self._size = size
-        self._progress = progress
-        self._read = 0
-
-    def read(self, size: int = -1) -> bytes:
-        """Read as of the file."""
-        data = self._file.read(size)
-        self._read += len(data)
-        self._progress("sent" if data else "predicting", self._read, self._size)
-        return data
-
-
 def media_type(path: Path) -> str:
     """The media type that a file's name stands for; raises ValueError."""
     found = MEDIA_TYPES.get(path.suffix.lower())
     if found is None:
         raise ValueError(f"{path}: a name ends in one of {', '.join(MEDIA_TYPES)}")
     return found
+
+
+def _send(
+    connection: HTTPSConnection,
+    path: str,
+    headers: Mapping[str, str],
+    file: BinaryIO,
+    progress: Progress,
+) -> HTTPResponse:
+    """Send a file, unless the platform refuses it when it has read the head (RFC 9110, 10.1.1)."""
+    size, sent = os.fstat(file.fileno()).st_size, 0
+    connection.putrequest("POST", path)
+    expecting = {"Content-Length": str(size), "Expect": "100-continue"}
+    for name, value in {**headers, **expecting}.items():
+        connection.putheader(name, value)
+    connection.endheaders()
+    response = HTTPResponse(connection.sock, method="POST")
+    if _may_send(connection.sock, response):
+        with suppress(OSError):  # a refusal on the way is read below
+            while data := file.read(PIECE_BYTES):
+                connection.send(data)
+                sent += len(data)
+                progress("sent" if sent < size else "predicting", sent, size)
+    response.begin()
+    return response
+
+
+def _may_send(sock: Any, response: HTTPResponse) -> bool:
+    """Whether the platform waits for the body, or says nothing in time, as a proxy may."""
+    if not select.select([sock], [], [], LEAVE_SECONDS)[0]:
+        return True
+    return bool(response.fp.peek(len(CONTINUE)).startswith(CONTINUE))
 
 
 def _accepted(response: HTTPResponse) -> HTTPResponse:

@@ -51,15 +51,16 @@ class Pipe:
         view = memoryview(data)
         while view:
             try:
-                view = view[os.write(self._writer, view) :]
+                written = os.write(self._writer, view)
             except BlockingIOError:
                 await self._room()
+                continue
+            view = view[written:]
             if not self._is_opened:
-                await self._opened()
+                await self._opened(written)
 
-    async def _opened(self) -> None:
-        """Wait until somebody has begun to read, and leave the reading to them alone."""
-        written = self._unread()
+    async def _opened(self, written: int) -> None:
+        """Wait until some of the first bytes are read, and leave the reading to who does it."""
         while self._unread() >= written:
             await asyncio.sleep(PAUSE_SECONDS)
         self._forget_reader()

@@ -9,7 +9,6 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +19,7 @@ import pytest
 from certs.contexts import client_context
 from tests.journeys.platform import Running, bearer, running, until
 from tests.journeys.served import free_port
+from tests.journeys.spooled import spools, watched
 from tests.service.uploading import skops_file
 
 MEBIBYTE: Final = 1024 * 1024
@@ -64,45 +64,6 @@ def ended(platform: Running, token: str, job_id: str) -> dict[str, Any]:
 
     until(has_ended, seconds=120)
     return found
-
-
-def servers(platform: Running) -> list[psutil.Process]:
-    """Every process that may handle what was uploaded."""
-    found: list[psutil.Process] = psutil.Process(platform.process.pid).children(recursive=True)
-    return found
-
-
-def spools(platform: Running) -> list[Path]:
-    """The files without a name that arrive in the uploads folder."""
-    found = []
-    for process in servers(platform):
-        for descriptor in Path(f"/proc/{process.pid}/fd").iterdir():
-            try:
-                if "/uploads/" in str(descriptor.readlink()):
-                    found.append(descriptor)
-            except OSError:
-                continue
-    return found
-
-
-@contextmanager
-def watched(processes: list[psutil.Process]) -> Iterator[list[int]]:
-    """The most memory that any of the processes gains during the block."""
-    before = [process.memory_info().rss for process in processes]
-    most, over = [0], threading.Event()
-
-    def watch() -> None:
-        while not over.wait(0.01):
-            now = [process.memory_info().rss for process in processes]
-            most[0] = max(most[0], *(a - b for a, b in zip(now, before, strict=True)))
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield most
-    finally:
-        over.set()
-        thread.join()
 
 
 def test_large_upload_is_held_by_no_memory_and_is_no_plaintext_on_the_disk(
