@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from models.requests.bounds import STRING, Bounds, bounded_document
 from models.requests.faults import refuse_large_integer, refuse_unparsable
 
 NOT_FINITE: Final = re.compile(rb"NaN|Infinity")
+NESTING: Final = frozenset({list, dict})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,10 @@ def read_document(
         members = _parse_slowly(body)
     if type(members) is not dict:
         raise InputRefused("", wanted)
-    if outline.count(b":") != _plain_members(members):
-        _parse_slowly(body)  # more are written than are plainly there: some within, or some twice
+    # Outside of strings every colon ends a member's name, of which the last alone was kept.
+    written = outline.count(b":")
+    if written != _plain_members(members) and written != _all_members(members):
+        _parse_slowly(body)  # which says what is given twice
     return Document(members, body, outline)
 
 
@@ -68,6 +72,20 @@ def _plain_members(members: dict[str, Any]) -> int:
             count += len(value)
         elif type(value) is list and set(map(type, value)) == {dict}:
             count += sum(map(len, value))
+    return count
+
+
+def _all_members(members: dict[str, Any]) -> int:
+    """How many members all objects have together; lists without any are passed over at once."""
+    count, waiting = 0, [members]
+    while waiting:
+        current: Any = waiting.pop()
+        inner: Iterable[Any] = current
+        if type(current) is dict:
+            count += len(current)
+            inner = current.values()
+        if not NESTING.isdisjoint(map(type, inner)):
+            waiting += [value for value in inner if type(value) in NESTING]
     return count
 
 

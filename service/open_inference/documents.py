@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-import orjson
-
 from models.errors import InputRefused
-from models.requests.bounds import STRING, Bounds, bounded_document
-from models.requests.faults import refuse_unparsable
-
-NESTING = frozenset({list, dict})
+from models.requests import documents
+from models.requests.bounds import Bounds
 
 
 def read_document(data: bytes, bounds: Bounds) -> dict[str, Any]:
@@ -21,17 +16,7 @@ def read_document(data: bytes, bounds: Bounds) -> dict[str, Any]:
     Every input is an object with a shape and a list, beside the rows that may be lists.
     """
     wider = replace(bounds, max_rows=bounds.max_rows + 4 * bounds.max_columns)
-    outline = bounded_document(data, wider)
-    try:
-        document = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        refuse_unparsable(data, error)
-    if type(document) is not dict:
-        raise InputRefused("", "not an object")
-    # Outside of strings every colon ends a member's name, of which the last alone was kept.
-    if STRING.sub(b"", outline).count(b":") != _members(document):
-        raise InputRefused("", "a member is given more than once")
-    return document
+    return documents.read_document(data, wider, wanted="not an object").members
 
 
 def read_objects(value: object, where: str) -> list[dict[str, Any]]:
@@ -44,17 +29,3 @@ def read_objects(value: object, where: str) -> list[dict[str, Any]]:
         if type(item) is not dict:
             raise InputRefused(f"{where}/{index}", "not an object")
     return value
-
-
-def _members(document: dict[str, Any]) -> int:
-    """How many members all objects have together; lists without any are passed over at once."""
-    count, waiting = 0, [document]
-    while waiting:
-        current: Any = waiting.pop()
-        inner: Iterable[Any] = current
-        if type(current) is dict:
-            count += len(current)
-            inner = current.values()
-        if not NESTING.isdisjoint(map(type, inner)):
-            waiting += [value for value in inner if type(value) in NESTING]
-    return count
