@@ -22,6 +22,7 @@ MAX_DEPTH: Final = 8
 MAX_PROBLEMS: Final = 20  # in one refusal, or a short body would be answered by a long one
 # What each content coding is to zlib: gzip (RFC 1952), and deflate, which is zlib's (RFC 1950).
 WINDOWS: Final = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
+CODINGS: Final = tuple(WINDOWS)  # where other servers' clients compress what they send
 # What marshmallow puts between the name of a field and what is wrong with it.
 BETWEEN: Final = frozenset({"_schema", "key", "value"})
 

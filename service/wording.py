@@ -10,13 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from service.problems import MEDIA_TYPE, Problem
 
 Document = Mapping[str, Any]
+# What other servers have no status for: gone is not found, and rows that no model takes are wrong.
+STATUSES: Final[Mapping[int, int]] = {410: 404, 422: 400}
 # From a kind of problem and its document to the dialect's status and body.
 Word = Callable[[Problem, Document], tuple[int, dict[str, Any]]]
 
@@ -36,6 +38,11 @@ class Worded:
     status: int
     media_type: str
     body: bytes
+
+
+def sentence(document: Document) -> str:
+    """What a problem document says, where there is room for one sentence."""
+    return str(document.get("detail", document["title"]))
 
 
 class Wordings:

@@ -11,7 +11,7 @@ from config import migrations
 from models.hosting.confinement import require
 from models.hosting.probe import probe_apart
 from service.bootstrap import Platform
-from service.errors import FAILING
+from service.errors import FAILING, NotReady
 from service.operations.verdicts import OK
 
 log = structlog.get_logger("sallyport.health")
@@ -27,6 +27,14 @@ def readiness(platform: Platform) -> dict[str, str]:
     }
     states = {name: OK if good else FAILING for name, good in passed.items()}
     return states | {"sandbox": _sandbox(platform)}
+
+
+def require_ready(platform: Platform) -> dict[str, str]:
+    """The parts that must work for a prediction; raises NotReady if one does not."""
+    checks = readiness(platform)
+    if FAILING in checks.values():
+        raise NotReady(checks)
+    return checks
 
 
 def _sandbox(platform: Platform) -> str:

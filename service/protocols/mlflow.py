@@ -16,21 +16,20 @@ from flask import g, request
 
 from auth.permissions import Permission
 from service import loose_json, visiting
-from service.errors import FAILING, MediaTypeRefused, NotReady
+from service.errors import MediaTypeRefused
 from service.limits import charges_itself
 from service.mlflow import shapes
 from service.mlflow.requests import ScoringCall, read_csv_call, read_json_call, read_target
 from service.operations import health
-from service.parsing import Blueprint, read_body
+from service.parsing import CODINGS, Blueprint, read_body
 from service.problems import MEDIA_TYPE_REFUSED, Problem
 from service.schemas import TEXT
 from service.security import accepts_basic, current_platform, public, requires
-from service.wording import Document, Wording
+from service.wording import STATUSES, Document, Wording, sentence
 
 DIALECT: Final = "mlflow"
 JSON: Final = "application/json"
 CSV: Final = "text/csv"
-CODINGS: Final = ("gzip", "deflate")
 SHOWN: Final = 64
 # Of the protocol, not of this platform: what its clients may expect.
 VERSION: Final = "3"
@@ -44,8 +43,6 @@ CODES: Final[Mapping[int, str]] = {
     503: "TEMPORARILY_UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
-# What the protocol has no status for: gone does not exist, and rows that no model takes are wrong.
-STATUSES: Final = {410: 404, 422: 400}
 
 bp = Blueprint("mlflow", __name__, description="MLflow's scoring protocol.")
 
@@ -59,8 +56,7 @@ def _word(problem: Problem, document: Document) -> tuple[int, dict[str, Any]]:
         code = INVALID_PARAMETER
     if status == 404 and flask.has_request_context() and request.url_rule is None:
         code = "ENDPOINT_NOT_FOUND"
-    said = str(document.get("detail", document["title"]))
-    return status, {"error_code": code, "message": said}
+    return status, {"error_code": code, "message": sentence(document)}
 
 
 # Whatever a model is called: names that none can have hold slashes.
@@ -75,9 +71,7 @@ WORDING: Final = Wording(paths=PATHS, word=_word)
 @public
 def ping() -> flask.Response:
     """Say that predictions are answered: one empty line."""
-    checks = health.readiness(current_platform())
-    if FAILING in checks.values():
-        raise NotReady(checks)
+    health.require_ready(current_platform())
     return flask.Response("\n", mimetype=JSON)
 
 

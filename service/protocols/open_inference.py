@@ -19,7 +19,6 @@ from auth.permissions import Permission
 from models.errors import InputRefused
 from service import visiting
 from service.dataplane import Answer
-from service.errors import FAILING, NotReady
 from service.limits import charges_itself
 from service.open_inference import inference_answers, metadata, models, shapes
 from service.open_inference.answers import outputs_of
@@ -29,10 +28,10 @@ from service.open_inference.framing import HEADER_LENGTH
 from service.open_inference.inference_requests import Target, Wishes, read_request
 from service.open_inference.parameters import check_parameters, read_switch
 from service.operations import health, repository
-from service.parsing import Blueprint, read_body
+from service.parsing import CODINGS, Blueprint, read_body
 from service.problems import Problem
 from service.security import current_platform, current_scope, public, requires
-from service.wording import Document, Wording
+from service.wording import Document, Wording, sentence
 
 DIALECT: Final = "open-inference"
 JSON: Final = "application/json"
@@ -49,7 +48,7 @@ bp = Blueprint("open_inference", __name__, description="Open Inference Protocol 
 
 def _word(problem: Problem, document: Document) -> tuple[int, dict[str, Any]]:
     """The refusal as one sentence; that there is no such model begins as Triton says it."""
-    said = str(document.get("detail", document["title"]))
+    said = sentence(document)
     if said.startswith(NO_SUCH_MODEL):
         said = f"Request for unknown model: {said}"
     return 400 if problem.status in AS_BAD_REQUEST else problem.status, {"error": said}
@@ -72,9 +71,7 @@ def live() -> flask.Response:
 @public
 def ready() -> flask.Response:
     """Say whether predictions can be answered."""
-    checks = health.readiness(current_platform())
-    if FAILING in checks.values():
-        raise NotReady(checks)
+    health.require_ready(current_platform())
     return _json({"ready": True, "live": True})
 
 
@@ -204,8 +201,7 @@ class _Call:
             bounds=platform.bounds,
             signature=lambda: models.signature_of(platform, scope, self.model, self.version),
         )
-        codings = tuple(inference_answers.CODINGS)
-        body = read_body(request, platform.settings.max_body_bytes, codings=codings)
+        body = read_body(request, platform.settings.max_body_bytes, codings=CODINGS)
         asked, self.wishes = read_request(target, body, request.headers.get(HEADER_LENGTH))
         return asked
 

@@ -24,7 +24,7 @@ from service.dataplane import Answer
 from service.limits import charges_itself
 from service.operations import resolution
 from service.operations.version_states import version_states
-from service.parsing import Blueprint, read_body
+from service.parsing import CODINGS, Blueprint, read_body
 from service.problems import Problem
 from service.security import current_platform, current_scope, public, requires
 from service.tensorflow_serving import answers, metadata, shapes
@@ -37,18 +37,15 @@ from service.tensorflow_serving.requests import (
     read_predict,
 )
 from service.tensorflow_serving.signatures import classifying_method, regressing_method
-from service.wording import Document, Wording
+from service.wording import STATUSES, Document, Wording, sentence
 
 DIALECT: Final = "tensorflow-serving"
 JSON: Final = "application/json"
 MODEL: Final = "/v1/models/<servable:model>"
 VERSION: Final = f"{MODEL}/versions/<number:version>"
 LABEL: Final = f"{MODEL}/labels/<servable:label>"
-CODINGS: Final = ("gzip", "deflate")
 SHOWN: Final = 256
 NOBODY: Final = 0  # the number of no version
-# What the protocol has no status for: gone is not found, and rows that no model takes are wrong.
-STATUSES: Final = {410: 404, 422: 400}
 
 bp = Blueprint("tensorflow_serving", __name__, description="TF Serving's REST API, KServe's V1.")
 
@@ -73,7 +70,7 @@ def _register_converters(state: BlueprintSetupState) -> None:
 def _word(problem: Problem, document: Document) -> tuple[int, dict[str, Any]]:
     """The refusal as one sentence: TF Serving's own where it has one for the case."""
     status = STATUSES.get(problem.status, problem.status)
-    said = str(document.get("detail", document["title"]))
+    said = sentence(document)
     if flask.has_request_context():
         if request.url_rule is None and status in (404, 405):
             said = f"Malformed request: {request.method} {request.path[:SHOWN]}"
