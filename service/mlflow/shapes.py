@@ -1,22 +1,24 @@
-"""The shape of MLflow's messages, for the description of the API; no schema reads them."""
+"""The shape of MLflow's messages, for the description of the API."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-Described = dict[str, Any]
-MOST: Final = 2**31 - 1
+from models.requests.tensors import METHOD
+from service.mlflow.requests import FORMS, INPUTS, INSTANCES, RECORDS, SPLIT
+from service.schemas import described
+from service.schemas.messages import (
+    ANYTHING,
+    MOST,
+    Described,
+    closed,
+    listed,
+    mapped,
+    one_of,
+    opened,
+    text,
+)
 
-
-def _list(items: Described, description: str) -> Described:
-    return {"description": description, "type": "array", "maxItems": MOST, "items": items}
-
-
-def _object(description: str, **properties: Described) -> Described:
-    return {"description": description, "type": "object", "properties": properties}
-
-
-ANYTHING: Final[Described] = {}
 NAME: Final[Described] = {
     "type": ["string", "integer"],
     "format": "text",
@@ -24,41 +26,36 @@ NAME: Final[Described] = {
     "minimum": -(2**53),
     "maximum": 2**53,
 }
-METHOD: Final[Described] = {
+METHOD_NAME: Final[Described] = {
     "description": "One of the model's methods, by default its first.",
     "type": "string",
-    "pattern": "^[a-z_]{1,32}$",
-    "maxLength": 32,
-}
-ROW: Final = _list(ANYTHING, "One row.")
-SPLIT: Final = _object(
+} | described(METHOD.pattern, 32)
+FRAME: Final = closed(
     "A data frame: rows, and the names of their columns.",
-    columns=_list(NAME, "In the order of the rows' values."),
-    index=_list(ANYTHING, "Labels of rows, which are not looked at."),
-    data=_list(ROW, "At least one row.") | {"minItems": 1},
+    ("data",),
+    columns=listed(NAME, "In the order of the rows' values."),
+    index=listed(ANYTHING, "Labels of rows, which are not looked at."),
+    data=listed(listed(ANYTHING, "One row."), "At least one row.") | {"minItems": 1},
 )
-REFUSED: Final[Described] = {
-    "description": "What MLflow's server says to a content type that it does not take.",
-    "type": "string",
-    "format": "text",
-    "maxLength": 512,
+REFUSED: Final = text("What MLflow's server says to a content type that it does not take.")
+ROWS: Final[dict[str, Described]] = {
+    SPLIT: FRAME,
+    RECORDS: listed(mapped(ANYTHING, "One row, by name."), "At least one row.") | {"minItems": 1},
+    INSTANCES: listed(ANYTHING, "Rows: lists, values or objects.") | {"minItems": 1},
+    INPUTS: {"description": "Rows, or columns by name."},
 }
-FORMS: Final = ("dataframe_split", "dataframe_records", "instances", "inputs")
-REQUEST: Final = _object(
-    "Exactly one of `dataframe_split`, `dataframe_records`, `instances` and `inputs`.",
-    dataframe_split=SPLIT | {"required": ["data"], "additionalProperties": False},
-    dataframe_records=_list(_object("One row, by name."), "At least one row.") | {"minItems": 1},
-    instances=_list(ANYTHING, "Rows: lists, values or objects.") | {"minItems": 1},
-    inputs={"description": "Rows, or columns by name."},
-    params=_object("How to answer.", method=METHOD, predict_method=METHOD)
-    | {"additionalProperties": False},
-) | {"oneOf": [{"required": [form]} for form in FORMS]}
+PARAMS: Final = closed("How to answer.", (), method=METHOD_NAME, predict_method=METHOD_NAME)
+REQUEST: Final = opened(
+    closed(f"Exactly one of {', '.join(f'`{form}`' for form in FORMS)}.", (), **ROWS, params=PARAMS)
+) | one_of(FORMS)
 CSV: Final[Described] = {
     "description": "A line of names, then rows.",
     "type": "string",
     "format": "csv",
     "maxLength": MOST,
 }
-PREDICTIONS: Final = _object(
-    "What the model says to each row.", predictions=_list(ANYTHING, "In the order of the rows.")
-) | {"required": ["predictions"], "additionalProperties": False}
+PREDICTIONS: Final = closed(
+    "What the model says to each row.",
+    ("predictions",),
+    predictions=listed(ANYTHING, "In the order of the rows."),
+)

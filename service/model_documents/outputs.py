@@ -19,17 +19,33 @@ KINDS: Final[dict[str, Described]] = {
     "boolean": {"type": "boolean"},
     "text": {"type": "string", "format": PROSE, "maxLength": LARGEST},
 }
-DATATYPES: Final = {"number": "FP64", "integer": "INT64", "boolean": "BOOL", "text": "BYTES"}
+
+
+# NaN and Infinity are no JSON; who reads them all the same reads null or a number.
+LOOSE_KINDS: Final = KINDS | {
+    "number": {
+        "description": "NaN, Infinity and -Infinity are written so.",
+        "type": ["number", "null"],
+    }
+}
 
 
 def output_schemas(signature: Signature) -> dict[str, Described]:
-    """The answer to one row by each method, by its name."""
-    return {method: _answer(signature, method) for method in signature.methods}
+    """The answer to one row by each method, by its name; also where numbers may be no numbers."""
+    finite = {method: _answer(signature, method, KINDS) for method in signature.methods}
+    loose = {
+        _loose(method): _answer(signature, method, LOOSE_KINDS) for method in signature.methods
+    }
+    return finite | loose
 
 
-def any_answers(facts: Facts, methods: tuple[str, ...] = ()) -> Described:
-    """One answer for each row, by whichever of the methods; by default of all."""
-    kinds = [refer(method) for method in methods or facts.signature.methods]
+def any_answers(facts: Facts, *, finite: bool = True) -> Described:
+    """One answer for each row, by any of the methods.
+
+    Dialects that write NaN and Infinity as such have answers that are not `finite`.
+    """
+    methods = facts.signature.methods
+    kinds = [refer(method if finite else _loose(method)) for method in methods]
     return {
         "description": "One answer for each row, in their order.",
         "type": "array",
@@ -43,13 +59,17 @@ def element(output: Output) -> Described:
     return KINDS[output.dtype]
 
 
-def _answer(signature: Signature, method: str) -> Described:
+def _loose(method: str) -> str:
+    return f"{method}.loose"
+
+
+def _answer(signature: Signature, method: str, kinds: dict[str, Described]) -> Described:
     output = signature.methods[method]
-    value = KINDS[output.dtype]
+    value = kinds[output.dtype]
     if method == "predict" and signature.classes is not None and output.width is None:
         value = value | {"description": "A class.", "enum": list(signature.classes)}
     if output.width is None:
-        return {"description": f"What `{method}` says to a row."} | value
+        return value | {"description": f"What `{method}` says to a row."}
     return {
         "description": f"What `{method}` says to a row{_classes(signature, output)}.",
         "type": "array",

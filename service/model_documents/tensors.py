@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from models.requests.binding import INPUT
 from models.signature import Kind, Output
 from service.model_documents.columns import ROW
 from service.model_documents.facts import JSON, Call, Described, Facts, closed, listed, refer
-from service.model_documents.outputs import DATATYPES, element
+from service.model_documents.outputs import element
 from service.open_inference.datatypes import DATATYPES as EVERY
+from service.open_inference.metadata import OF_ANSWERS, OF_COLUMNS
 from service.open_inference.shapes import COUNT, NAME, PARAMETERS
+from service.schemas.messages import VERSION as NUMBER
 
-OF_KINDS: Final = {"number": "FP64", "text": "BYTES"}
 NUMERIC: Final = [name for name in EVERY if name != "BYTES"]
 MODEL: Final = "/v2/models/{model}/infer"
 VERSION: Final = "/v2/models/{model}/versions/{version}/infer"
-MATRIX: Final = "input"
 
 
 def describe(facts: Facts) -> list[Call]:
@@ -46,7 +47,7 @@ def _request(facts: Facts) -> Described:
         "description": "Tensors that agree on how many rows there are.",
         "type": "object",
         "properties": {
-            "id": NAME | {"description": "Comes back with the answer."},
+            "id": _id(facts) | {"description": "Comes back with the answer."},
             "parameters": PARAMETERS,
             "inputs": _inputs(facts),
             "outputs": listed(wanted, methods, description="By default the first method."),
@@ -103,15 +104,20 @@ def _tensor(name: Described, datatypes: list[str], data: Described) -> Described
         "name",
         "shape",
         "datatype",
+        "data",
     )
+
+
+def _id(facts: Facts) -> Described:
+    return {"type": "string", "format": "text", "maxLength": facts.bounds.max_bytes}
 
 
 def _answer(facts: Facts) -> Described:
     outputs = [_output(name, output, facts) for name, output in facts.signature.methods.items()]
     members: Described = {
         "model_name": {"const": facts.model},
-        "model_version": {"type": "string", "pattern": "^[1-9][0-9]{0,14}$", "maxLength": 15},
-        "id": NAME,
+        "model_version": NUMBER,
+        "id": _id(facts),
         "outputs": listed({"oneOf": outputs}, len(outputs)),
     }
     return closed(members, "model_name", "model_version", "outputs")
@@ -123,7 +129,7 @@ def _output(name: str, output: Output, facts: Facts) -> Described:
         {
             "name": {"const": name},
             "shape": listed(COUNT, 2),
-            "datatype": {"const": DATATYPES[output.dtype]},
+            "datatype": {"const": OF_ANSWERS[output.dtype]},
             "parameters": PARAMETERS,
             "data": listed(element(output), elements),
         },
@@ -136,10 +142,10 @@ def _output(name: str, output: Output, facts: Facts) -> Described:
 def _given(facts: Facts, row: list[Any]) -> list[Described]:
     if facts.signature.numbers_alone:
         shape = [1, facts.signature.columns]
-        return [{"name": MATRIX, "shape": shape, "datatype": "FP64", "data": row}]
+        return [{"name": INPUT, "shape": shape, "datatype": "FP64", "data": row}]
     pairs = zip(facts.signature.names, facts.signature.column_kinds, row, strict=True)
     return [
-        {"name": name, "shape": [1], "datatype": OF_KINDS[kind], "data": [cell]}
+        {"name": name, "shape": [1], "datatype": OF_COLUMNS[kind], "data": [cell]}
         for name, kind, cell in pairs
     ]
 
@@ -149,7 +155,7 @@ def _answered(facts: Facts, answer: Any) -> Described:
     output = facts.signature.methods[method]
     shape = [1] if output.width is None else [1, output.width]
     data = [answer] if output.width is None else answer
-    tensor = {"name": method, "shape": shape, "datatype": DATATYPES[output.dtype], "data": data}
+    tensor = {"name": method, "shape": shape, "datatype": OF_ANSWERS[output.dtype], "data": data}
     return {
         "model_name": facts.model,
         "model_version": str(facts.number),

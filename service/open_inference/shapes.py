@@ -1,22 +1,24 @@
-"""The shape of the Open Inference Protocol's messages, for the description of the API.
-
-No schema reads these bodies: service.open_inference does. Their tensors are bounded by the
-installation's settings, which are at most what is said here.
-"""
+"""The shape of the Open Inference Protocol's messages, for the description of the API."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-from auth.permissions import MODEL_NAME
 from service.open_inference.datatypes import DATATYPES
 from service.open_inference.inference_requests import MOST_NAME
 from service.open_inference.tensors import MOST_DIMENSIONS
-
-Described = dict[str, Any]
-MOST: Final = 2**31 - 1
-LARGEST: Final = 2**53 - 1
-MOST_MODELS: Final = 100_000
+from service.schemas import LARGEST
+from service.schemas.messages import (
+    MODEL,
+    MOST,
+    MOST_VERSIONS,
+    VERSION,
+    Described,
+    closed,
+    listed,
+    opened,
+    text,
+)
 
 COUNT: Final[Described] = {
     "type": "integer",
@@ -26,42 +28,7 @@ COUNT: Final[Described] = {
 }
 
 
-def _text(description: str, most: int = MOST_NAME) -> Described:
-    return {"description": description, "type": "string", "format": "text", "maxLength": most}
-
-
-def _list(items: Described, description: str, most: int = MOST_MODELS) -> Described:
-    return {"description": description, "type": "array", "maxItems": most, "items": items}
-
-
-def _object(description: str, required: tuple[str, ...], **properties: Described) -> Described:
-    return {
-        "description": description,
-        "type": "object",
-        "required": list(required),
-        "properties": properties,
-        "additionalProperties": False,
-    }
-
-
-def _open(described: Described) -> Described:
-    """The same of what may have members besides, which are left alone."""
-    return described | {"additionalProperties": True}
-
-
-NAME: Final = _text("A name.")
-MODEL: Final[Described] = {
-    "description": "The model's name.",
-    "type": "string",
-    "pattern": f"^(?:{MODEL_NAME.pattern})$",
-    "maxLength": 63,
-}
-VERSION: Final[Described] = {
-    "description": "A version's number, as a string.",
-    "type": "string",
-    "pattern": "^[1-9][0-9]{0,14}$",
-    "maxLength": 15,
-}
+NAME: Final = text("A name.", MOST_NAME)
 YES: Final[Described] = {"description": "Always true.", "type": "boolean", "const": True}
 DATATYPE: Final[Described] = {
     "description": "The type of the elements.",
@@ -86,9 +53,9 @@ CELLS: Final[Described] = {
     "maxItems": MOST,
     "items": {},
 }
-SHAPE: Final = _list(COUNT, "The size of each dimension.", MOST_DIMENSIONS)
-INPUT: Final = _open(
-    _object(
+SHAPE: Final = listed(COUNT, "The size of each dimension.", MOST_DIMENSIONS)
+INPUT: Final = opened(
+    closed(
         "One input: its data here, or `binary_data_size` bytes after the JSON.",
         ("name", "shape", "datatype"),
         name=NAME | {"minLength": 1},
@@ -98,20 +65,20 @@ INPUT: Final = _open(
         data=CELLS,
     )
 )
-WANTED: Final = _open(
-    _object("One output wanted.", ("name",), name=NAME | {"minLength": 1}, parameters=PARAMETERS)
+WANTED: Final = opened(
+    closed("One output wanted.", ("name",), name=NAME | {"minLength": 1}, parameters=PARAMETERS)
 )
-REQUEST: Final = _open(
-    _object(
+REQUEST: Final = opened(
+    closed(
         "Tensors to predict from.",
         ("inputs",),
-        id=_text("Comes back with the answer.", MOST),
+        id=text("Comes back with the answer.", MOST),
         parameters=PARAMETERS,
-        inputs=_list(INPUT, "At least one.") | {"minItems": 1},
-        outputs=_list(WANTED, "By default the model's default method."),
+        inputs=listed(INPUT, "At least one.") | {"minItems": 1},
+        outputs=listed(WANTED, "By default the model's default method."),
     )
 )
-OUTPUT: Final = _object(
+OUTPUT: Final = closed(
     "One output: its data here, or `binary_data_size` bytes after the JSON.",
     ("name", "shape", "datatype"),
     name=NAME,
@@ -120,13 +87,13 @@ OUTPUT: Final = _object(
     parameters=PARAMETERS,
     data=CELLS,
 )
-ANSWER: Final = _object(
+ANSWER: Final = closed(
     "The answer of one version.",
     ("model_name", "model_version", "outputs"),
     model_name=MODEL,
     model_version=VERSION,
-    id=_text("The request's.", MOST),
-    outputs=_list(OUTPUT, "In the order in which they were asked for.", MOST_NAME),
+    id=text("The request's.", MOST),
+    outputs=listed(OUTPUT, "In the order in which they were asked for.", MOST_NAME),
 )
 BINARY: Final[Described] = {
     "description": "JSON, and the binary tensors after it.",
@@ -135,68 +102,68 @@ BINARY: Final[Described] = {
     "maxLength": MOST,
 }
 LENGTH: Final = COUNT | {"description": "How many bytes of the body are JSON; 0 is a raw tensor."}
-LIVE: Final = _object("This process answers.", ("live",), live=YES)
-READY: Final = _object("Predictions are answered.", ("ready", "live"), ready=YES, live=YES)
-SERVER: Final = _object(
+LIVE: Final = closed("This process answers.", ("live",), live=YES)
+READY: Final = closed("Predictions are answered.", ("ready", "live"), ready=YES, live=YES)
+SERVER: Final = closed(
     "What serves, and which extensions of the protocol it has.",
     ("name", "version", "extensions"),
     name=NAME,
     version=NAME,
-    extensions=_list(NAME, "Names of extensions.", MOST_NAME),
+    extensions=listed(NAME, "Names of extensions.", MOST_NAME),
 )
-TENSOR: Final = _object(
+TENSOR: Final = closed(
     "A tensor of a model.",
     ("name", "datatype", "shape"),
     name=NAME,
     datatype=DATATYPE,
-    shape=_list(SIZE, "The size of each dimension.", MOST_DIMENSIONS),
+    shape=listed(SIZE, "The size of each dimension.", MOST_DIMENSIONS),
 )
-METADATA: Final = _object(
+METADATA: Final = closed(
     "What a version takes and gives.",
     ("name", "versions", "platform", "inputs", "outputs"),
     name=MODEL,
-    versions=_list(VERSION, "Those that may be asked for."),
+    versions=listed(VERSION, "Those that may be asked for.", MOST_VERSIONS),
     platform=NAME,
-    inputs=_list(TENSOR, "One of rows, or one for each column."),
-    outputs=_list(TENSOR, "One for each method.", MOST_NAME),
-    properties=_object(
+    inputs=listed(TENSOR, "One of rows, or one for each column."),
+    outputs=listed(TENSOR, "One for each method.", MOST_NAME),
+    properties=closed(
         "What else there is to know.", ("task", "default_output"), task=NAME, default_output=NAME
     ),
 )
-CONFIGURED: Final = _object(
+CONFIGURED: Final = closed(
     "A tensor of a model.",
     ("name", "data_type", "dims"),
     name=NAME,
     data_type=NAME,
-    dims=_list(SIZE, "The size of each dimension.", MOST_DIMENSIONS),
+    dims=listed(SIZE, "The size of each dimension.", MOST_DIMENSIONS),
 )
-PARAMETER: Final = _object("Its value.", ("string_value",), string_value=NAME)
-CONFIGURATION: Final = _object(
+PARAMETER: Final = closed("Its value.", ("string_value",), string_value=NAME)
+CONFIGURATION: Final = closed(
     "A version in the form of Triton's model configuration.",
     ("name", "platform", "backend", "version_policy", "max_batch_size", "input", "output"),
     name=MODEL,
     platform=NAME,
     backend=NAME,
-    version_policy=_object(
+    version_policy=closed(
         "Which version this is.",
         ("specific",),
-        specific=_object("One.", ("versions",), versions=_list(COUNT, "Its number.", 1)),
+        specific=closed("One.", ("versions",), versions=listed(COUNT, "Its number.", 1)),
     ),
     max_batch_size=COUNT,
-    input=_list(CONFIGURED, "As in the metadata."),
-    output=_list(CONFIGURED, "As in the metadata.", MOST_NAME),
-    parameters=_object(
+    input=listed(CONFIGURED, "As in the metadata."),
+    output=listed(CONFIGURED, "As in the metadata.", MOST_NAME),
+    parameters=closed(
         "What else there is to know.",
         ("max_rows", "default_output"),
         max_rows=PARAMETER,
         default_output=PARAMETER,
     ),
 )
-MODEL_READY: Final = _object("The model answers.", ("name", "ready"), name=MODEL, ready=YES)
-MODELS: Final = _object(
-    "The models that the caller may ask.", ("models",), models=_list(MODEL, "By name.")
+MODEL_READY: Final = closed("The model answers.", ("name", "ready"), name=MODEL, ready=YES)
+MODELS: Final = closed(
+    "The models that the caller may ask.", ("models",), models=listed(MODEL, "By name.")
 )
-DURATION: Final = _object("How many, and their time.", ("count", "ns"), count=COUNT, ns=COUNT)
+DURATION: Final = closed("How many, and their time.", ("count", "ns"), count=COUNT, ns=COUNT)
 DURATIONS: Final = (
     "success",
     "fail",
@@ -207,7 +174,7 @@ DURATIONS: Final = (
     "cache_hit",
     "cache_miss",
 )
-COUNTED: Final = _object(
+COUNTED: Final = closed(
     "What was counted of one version.",
     ("name", "version", "last_inference", "inference_count", "execution_count"),
     name=MODEL,
@@ -215,20 +182,22 @@ COUNTED: Final = _object(
     last_inference=COUNT | {"description": "Unix milliseconds; 0 is never."},
     inference_count=COUNT | {"description": "Rows."},
     execution_count=COUNT,
-    inference_stats=_object("Durations.", DURATIONS, **dict.fromkeys(DURATIONS, DURATION)),
-    batch_stats=_list(DURATION, "Empty.", 1),
+    inference_stats=closed("Durations.", DURATIONS, **dict.fromkeys(DURATIONS, DURATION)),
+    batch_stats=listed(DURATION, "Empty.", 1),
 )
-STATISTICS: Final = _object(
-    "Exact over all workers.", ("model_stats",), model_stats=_list(COUNTED, "One for each version.")
+STATISTICS: Final = closed(
+    "Exact over all workers.",
+    ("model_stats",),
+    model_stats=listed(COUNTED, "One for each version."),
 )
-WHICH: Final = _open(
-    _object(
+WHICH: Final = opened(
+    closed(
         "Which versions to list.",
         (),
         ready={"description": "Only those that answer.", "type": ["boolean", "null"]},
     )
 )
-INDEXED: Final = _object(
+INDEXED: Final = closed(
     "A version.",
     ("name", "version", "state"),
     name=MODEL,
@@ -238,17 +207,15 @@ INDEXED: Final = _object(
         "type": "string",
         "enum": ["READY", "UNAVAILABLE"],
     },
-    reason=_text("Why it does not."),
+    reason=text("Why it does not."),
 )
-INDEX: Final = _list(INDEXED, "By name and number.")
-DEPENDENTS: Final = _object(
+INDEX: Final = listed(INDEXED, "By name and number.", MOST_VERSIONS)
+DEPENDENTS: Final = closed(
     "What else goes with it: nothing, as no model here depends on another.",
     (),
     unload_dependents={"description": "Makes no difference.", "type": "boolean"},
 )
-LOADING: Final = _object("How to do it.", (), parameters=NONE | {"maxProperties": 0})
-UNLOADING: Final = _object(
-    "How to do it.", (), parameters=DEPENDENTS | {"type": ["object", "null"]}
-)
-LOADED: Final = _object("The model answers.", ("name", "load"), name=MODEL, load=YES)
-UNLOADED: Final = _object("The model answers nobody.", ("name", "unload"), name=MODEL, unload=YES)
+LOADING: Final = closed("How to do it.", (), parameters=NONE | {"maxProperties": 0})
+UNLOADING: Final = closed("How to do it.", (), parameters=DEPENDENTS | {"type": ["object", "null"]})
+LOADED: Final = closed("The model answers.", ("name", "load"), name=MODEL, load=YES)
+UNLOADED: Final = closed("The model answers nobody.", ("name", "unload"), name=MODEL, unload=YES)
