@@ -13,7 +13,7 @@ NUMBER: Final = re.compile(r"[1-9][0-9]{0,14}")
 MOST_VERSIONS: Final = 10**15 - 1
 CHAMPION: Final = "champion"
 
-Reference = int | str | None  # a version's number, an alias, or none: the champion
+Reference = int | str | None  # a version's number, an alias, or none: whatever the route says
 
 
 def check_model_name(name: str) -> None:
@@ -28,7 +28,7 @@ def check_alias(alias: str) -> None:
         raise NameRefused("an alias", alias, "1 to 63 of a-z 0-9 _ . - starting with a letter")
 
 
-def read_reference(value: object) -> int | str | None:
+def read_reference(value: object) -> Reference:
     """Read a version's number (also as a string of digits) or alias; None if it is neither."""
     if type(value) is int:
         return value if 1 <= value <= MOST_VERSIONS else None

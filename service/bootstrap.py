@@ -43,6 +43,7 @@ from config.telemetry import Telemetry
 from config.tracing import Tracing
 from models.execution import Executor
 from models.job_queue import Jobs
+from models.names import Reference
 from models.prediction_log.logs import PredictionLogs
 from models.prediction_log.writing import Outcome
 from models.register.artefacts import Artefacts
@@ -83,7 +84,7 @@ class Caches:
     certified: EpochCache[bytes, Caller]  # by client certificate
     basics: EpochCache[bytes, Caller]  # by a keyed hash of identifier and secret
     limits: EpochCache[str, TenantLimits]
-    plans: EpochCache[tuple[str, str | None, int | str | None], Plan]
+    plans: EpochCache[tuple[str, str | None, Reference], Plan]
     worked: EpochCache[str, Worked]  # by a version's id
     signers: EpochCache[str, SigningKey]
     verifiers: EpochCache[str, Mapping[str, VerifyingKey]]

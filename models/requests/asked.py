@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from models.names import Reference
 from models.signature import Signature
 from models.tables import Features
 
@@ -20,7 +21,7 @@ class Asked(Protocol):
         ...
 
     @property
-    def version(self) -> int | str | None:
+    def version(self) -> Reference:
         """A version's number or alias; None is whatever the model's route says."""
         ...
 

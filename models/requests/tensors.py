@@ -19,7 +19,7 @@ import numpy as np
 import orjson
 
 from models.errors import InputRefused
-from models.names import MODEL_NAME, read_reference
+from models.names import MODEL_NAME, Reference, read_reference
 from models.requests.binding import Named, Positional, Records, Rows, bind, step
 from models.requests.bounds import STRING, Bounds, bounded_outline
 from models.requests.faults import (
@@ -45,7 +45,7 @@ class PredictionRequest:
 
     rows: Matrix | Rows
     model: str | None
-    version: int | str | None
+    version: Reference
     method: str | None = None
 
     def __len__(self) -> int:
@@ -152,7 +152,7 @@ def _read_model(envelope: dict[str, Any]) -> str | None:
     return model
 
 
-def _read_version(envelope: dict[str, Any]) -> int | str | None:
+def _read_version(envelope: dict[str, Any]) -> Reference:
     if "version" not in envelope:
         return None
     version = read_reference(envelope["version"])

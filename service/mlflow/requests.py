@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from models.errors import InputRefused
-from models.names import read_reference
+from models.names import Reference, read_reference
 from models.requests.bounds import Bounds
 from models.requests.documents import Document, read_document
 from models.requests.faults import kind_of
@@ -46,7 +46,7 @@ class Target:
     """Which model an address names, if it names one; a version is a number or an alias."""
 
     model: str | None
-    version: int | str | None = None
+    version: Reference = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class ScoringCall:
         return self.target.model
 
     @property
-    def version(self) -> int | str | None:
+    def version(self) -> Reference:
         """A version's number or alias; None is whatever the model's route says."""
         return self.target.version
 

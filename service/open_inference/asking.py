@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from config.prose import listed
 from models.errors import InputRefused
-from models.names import read_reference
+from models.names import Reference, read_reference
 from models.requests.binding import INPUT, LISTED
 from models.requests.bounds import Bounds
 from models.signature import Kind, Signature
@@ -35,7 +35,7 @@ class TensorRequest:
     """
 
     model: str | None
-    version: int | str | None
+    version: Reference
     tensors: tuple[InputTensor, ...]
     outputs: tuple[str, ...] = ()
 
@@ -66,7 +66,7 @@ class TensorRequest:
 
 def ask(
     model: str | None,
-    version: int | str | None,
+    version: Reference,
     tensors: Sequence[InputTensor],
     outputs: Sequence[str],
     *,
@@ -92,7 +92,7 @@ def ask(
 
 def ask_raw(
     model: str | None,
-    version: int | str | None,
+    version: Reference,
     data: bytes | memoryview,
     *,
     bounds: Bounds,

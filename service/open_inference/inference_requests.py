@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from models.errors import InputRefused
+from models.names import Reference
 from models.requests.bounds import Bounds
 from models.signature import Signature
 from service.open_inference.asking import TensorRequest, ask, ask_raw
@@ -42,7 +43,7 @@ class Target:
     """Which model is asked, as the address says; `signature` looks up what it takes."""
 
     model: str
-    version: int | str | None
+    version: Reference
     bounds: Bounds
     signature: Callable[[], Signature]
 

@@ -8,6 +8,7 @@ from typing import Any
 from auth.permissions import Permission
 from auth.scope import Scope
 from config.counters import VersionStatistics
+from models.names import Reference
 from models.register.entries import ACTIVE
 from models.register.listing import Model
 from models.signature import Signature
@@ -16,8 +17,6 @@ from service.bootstrap import Platform
 from service.open_inference.metadata import configure_model, describe_model
 from service.open_inference.statistics import describe_statistics
 from service.operations import repository, resolution
-
-Reference = int | str | None
 
 
 def find(platform: Platform, scope: Scope, model: str | None, version: Reference = None) -> Version:

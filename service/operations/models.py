@@ -12,7 +12,7 @@ from auth.permissions import Permission
 from auth.rows import Page
 from auth.scope import Scope
 from models.errors import RouteNotFound
-from models.names import CHAMPION
+from models.names import CHAMPION, Reference
 from models.register.listing import Model
 from models.signature import Signature
 from service.bootstrap import Platform
@@ -101,7 +101,7 @@ def show_manifests(platform: Platform, scope: Scope, name: str) -> list[dict[str
 
 
 def set_default(
-    platform: Platform, scope: Scope, name: str, version: int | str | None = None
+    platform: Platform, scope: Scope, name: str, version: Reference = None
 ) -> ModelView:
     """Let a model answer requests that name none; a version given becomes its champion."""
     by = str(scope.principal)

@@ -8,12 +8,13 @@ from dataclasses import replace
 from auth.permissions import Permission
 from auth.scope import Scope
 from models.errors import ModelsError
+from models.names import Reference
 from models.routing.plans import Plan
 from models.versions import Version
 from service.bootstrap import Platform
 
 
-def plan(platform: Platform, scope: Scope, model: str | None, version: int | str | None) -> Plan:
+def plan(platform: Platform, scope: Scope, model: str | None, version: Reference) -> Plan:
     """Which versions answer, if the scope may predict with their model; raises ModelNotFound.
 
     A model named is authorised before it is looked up: whoever may not call it does not learn
@@ -34,7 +35,7 @@ def choose(plan: Plan, scope: Scope, header: Callable[[str], str | None]) -> Ver
     return plan.choose(scope.principal.id, header)
 
 
-def _plan(platform: Platform, scope: Scope, model: str | None, version: int | str | None) -> Plan:
+def _plan(platform: Platform, scope: Scope, model: str | None, version: Reference) -> Plan:
     with platform.database.read() as session:
 
         def serves(old: Version) -> bool:

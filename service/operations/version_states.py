@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from auth.permissions import Permission
 from auth.scope import Scope
 from models.errors import ModelNotFound
+from models.names import Reference
 from models.register.entries import ACTIVE
 from service.bootstrap import Platform
 
@@ -20,7 +21,7 @@ class VersionState:
 
 
 def version_states(
-    platform: Platform, scope: Scope, name: str, version: int | str | None = None
+    platform: Platform, scope: Scope, name: str, version: Reference = None
 ) -> tuple[VersionState, ...]:
     """The versions of a model, oldest first, or the one named; raises ModelNotFound."""
     scope.require(Permission.PREDICT, name)

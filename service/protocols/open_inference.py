@@ -17,6 +17,7 @@ from flask import request
 
 from auth.permissions import Permission
 from models.errors import InputRefused
+from models.names import Reference
 from service import visiting
 from service.dataplane import Answer
 from service.limits import charges_itself
@@ -189,7 +190,7 @@ class _Call:
     """The current inference request; `wishes` are known once it is decoded."""
 
     model: str
-    version: int | str | None
+    version: Reference
     wishes: Wishes = field(default_factory=Wishes)
 
     def decode(self) -> TensorRequest:
@@ -229,7 +230,7 @@ def _coding() -> str | None:
     return next((coding for coding, quality in named if quality > 0 and coding in known), None)
 
 
-def _named(version: str | None) -> int | str | None:
+def _named(version: str | None) -> Reference:
     return None if version is None else version_of(version)
 
 

@@ -18,7 +18,7 @@ from werkzeug.routing import BaseConverter
 
 from auth.permissions import Permission
 from models.errors import InputRefused
-from models.names import ALIAS, NUMBER
+from models.names import ALIAS, NUMBER, Reference
 from service import visiting
 from service.dataplane import Answer
 from service.limits import charges_itself
@@ -207,7 +207,7 @@ def _body() -> bytes:
     return read_body(request, current_platform().settings.max_body_bytes, codings=CODINGS)
 
 
-def _named(version: str | None, label: str | None) -> int | str | None:
+def _named(version: str | None, label: str | None) -> Reference:
     """A version's number, or the alias that a label is; what can be none is not found."""
     if label is not None:
         return label if ALIAS.fullmatch(label) else NOBODY

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from models.errors import InputRefused
+from models.names import Reference
 from models.requests.bounds import Bounds
 from models.requests.documents import Document, read_document
 from models.requests.instances import Given, read_inputs, read_instances
@@ -31,7 +32,7 @@ class Target:
     """Which model an address names; a version is a number, or a label: an alias."""
 
     model: str
-    version: int | str | None = None
+    version: Reference = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class _Call:
         return self.target.model
 
     @property
-    def version(self) -> int | str | None:
+    def version(self) -> Reference:
         """A version's number or alias; None is whatever the model's route says."""
         return self.target.version
 
