@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -132,11 +133,17 @@ def fitted(name: str) -> Any:
 
 def names() -> list[str]:
     """The names of all estimators."""
-    return [name for name, _ in all_estimators()]
+    return list(_kinds())
+
+
+@functools.cache
+def _kinds() -> dict[str, type]:
+    """Every class of an estimator, by its name: scikit-learn looks through all its modules."""
+    return dict(all_estimators())
 
 
 def _made(name: str) -> Any:
-    kind = dict(all_estimators())[name]
+    kind = _kinds()[name]
     if name in GIVEN:
         return kind(**GIVEN[name])
     estimator = kind()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,7 @@ from models.landmarks import landmarks_of
 from models.parity import Parity, Reference, compare_with, refer
 from models.probes import EXTREMES, SCALES, Source
 from models.questions import ask_everything, labels_of
+from models.signature import Signature
 from models.tables import Features, Table, row_count
 
 
@@ -97,16 +99,29 @@ def _compare(own: Any, other: Any) -> Parity:
 
 
 def _questioned(
-    estimator: Any, other: Callable[[NativePredictor], Any] = lambda own: own, **options: Any
+    estimator: Any,
+    other: Callable[[NativePredictor], Any] = lambda own: own,
+    *,
+    given: Any = None,
 ) -> Parity:
     """The report on a predictor made of a model, asked everything."""
-    own = serve_natively(estimator)
-    signature = inspect(own, options.get("given")).signature
-    source = Source(own.columns, landmarks_of(estimator), given=options.get("given"), seed=3)
-    reference = ask_everything(own, signature, source, seed=3)
+    own, signature, reference = _asked(estimator) if given is None else _ask(estimator, given)
     return compare_with(
         reference, other(own), tuple(signature.methods), labels=labels_of(signature), seed=3
     )
+
+
+@functools.lru_cache(maxsize=1)
+def _asked(estimator: Any) -> tuple[NativePredictor, Signature, Reference]:
+    """A model with its own answers, once for all that are compared with it one after another."""
+    return _ask(estimator)
+
+
+def _ask(estimator: Any, given: Any = None) -> tuple[NativePredictor, Signature, Reference]:
+    own = serve_natively(estimator)
+    signature = inspect(own, given).signature
+    source = Source(own.columns, landmarks_of(estimator), given=given, seed=3)
+    return own, signature, ask_everything(own, signature, source, seed=3)
 
 
 # --- what is a difference ------------------------------------------------------------------------
@@ -282,8 +297,8 @@ def _thresholds(tree: Any, column: int) -> Any:
     return tree.threshold[tree.feature == column]
 
 
-def _all_agree(estimator: Any, **options: Any) -> None:
-    report = _questioned(estimator, **options)
+def _all_agree(estimator: Any) -> None:
+    report = _questioned(estimator)
     assert report.agrees, report
     assert report.rows >= 5000
 
@@ -448,8 +463,9 @@ def test_encoder_that_answers_unseen_categories_where_the_model_refuses_is_found
             table = Table((np.array(colours, dtype=object), features.columns[1]))
             return self.own.answer(method, table)
 
-    assert _questioned(strict).refused > 0
-    assert _questioned(strict).agrees
+    own = _questioned(strict)
+    assert own.refused > 0
+    assert own.agrees
     assert not _questioned(strict, lambda own: Lenient(own, lambda _rows: False)).agrees
 
 
