@@ -39,6 +39,7 @@ from service.routes import (
     uploads,
     versions,
 )
+from service.spools import CONTINUE
 from service.upkeep import Upkeep
 from service.wording import Wordings
 from service.wsgi import Kind, Request
@@ -81,7 +82,6 @@ HASHING_PATHS: Final = re.compile(
 )
 # What opens a version first, wherever that runs.
 WAITING_PATHS: Final = re.compile(r"/+models/[^/]+/aliases/.+|/v2/repository/models/[^/]+/load")
-CONTINUE: Final = 100
 INTAKE_SECONDS: Final = 5.0  # that a stopping worker gives an intake to stop as well
 UPLOAD_PATHS: Final = re.compile(r"/+models/[^/]+/versions")
 BULK_PATHS: Final = re.compile(r"/+models/[^/]+/predict")

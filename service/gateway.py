@@ -27,7 +27,7 @@ from service.lanes import Lanes, LanesFull, Pace
 from service.monitoring import Load, Monitor
 from service.pacing import deliver, discard, keeping_pace
 from service.problems import BAD_REQUEST, BUSY, INTERNAL, STORAGE_FULL, TOO_LARGE
-from service.spools import UPLOAD, Admission, Spool, Spools, Upload
+from service.spools import CONTINUE, UPLOAD, Admission, Spool, Spools, Upload
 from service.wording import Wordings
 from service.wsgi import (
     BODY,
@@ -59,7 +59,6 @@ WAITING_THREADS: Final = 32  # they cost memory alone
 UPLOAD_THREADS: Final = 8  # more than one caller's uploads can hold
 BULK_THREADS: Final = 3  # they compute as well as wait, and others want to be answered meanwhile
 SPOOLED_BYTES: Final = 256 * 1024  # written to the disk at once
-CONTINUE: Final = 100
 
 # Returns when the client has gone.
 Gone = Callable[[], Awaitable[object]]

@@ -23,6 +23,9 @@ MAX_PROBLEMS: Final = 20  # in one refusal, or a short body would be answered by
 # What each content coding is to zlib: gzip (RFC 1952), and deflate, which is zlib's (RFC 1950).
 WINDOWS: Final = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 CODINGS: Final = tuple(WINDOWS)  # where other servers' clients compress what they send
+# Absent, or what curl (a form) and browsers (text) say of a body that nobody described.
+UNDESCRIBED: Final = frozenset({"", "application/x-www-form-urlencoded", "text/plain"})
+JSON: Final = "application/json"
 # What marshmallow puts between the name of a field and what is wrong with it.
 BETWEEN: Final = frozenset({"_schema", "key", "value"})
 
@@ -41,8 +44,8 @@ class StrictParser(FlaskParser):
 
     def load_json(self, req: flask.Request, schema: ma.Schema) -> Any:
         """The request's JSON object, duplicate members and wrong media types refused."""
-        if req.mimetype != "application/json":
-            raise MediaTypeRefused(req.mimetype, "application/json")
+        if req.mimetype != JSON:
+            raise MediaTypeRefused(req.mimetype, JSON)
         return read_json(read_body(req, MAX_CONTROL_BYTES))
 
     def load_form(self, req: flask.Request, schema: ma.Schema) -> Any:
@@ -92,6 +95,11 @@ def read_body(request: flask.Request, limit: int, *, codings: tuple[str, ...] = 
         raise CodingRefused(f"the coding {coding!r} is not decoded here", codings)
     body = _body_at_hand(request, limit)
     return body if coding == "identity" else _decode(body, coding, limit, codings)
+
+
+def may_be_json(media_type: str) -> bool:
+    """Whether a body of this media type may be JSON: it is called so, or nothing better."""
+    return media_type == JSON or media_type in UNDESCRIBED or media_type.endswith("+json")
 
 
 def refuse_encodings(request: flask.Request) -> None:

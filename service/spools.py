@@ -23,6 +23,7 @@ from config.sealed_stream import KEY_BYTES, Sealed, SealedReader, SealedWriter, 
 from service.errors import StorageFull, TooBusy
 
 UPLOAD: Final = "sallyport.upload"  # in the environ, where no header can reach
+CONTINUE: Final = 100  # what the head of an upload is answered that may arrive
 PURPOSE: Final = "upload spool"
 READ_BYTES: Final = 256 * 1024
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})

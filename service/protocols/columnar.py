@@ -39,21 +39,18 @@ from service.columnar.writing import writer_of
 from service.description.headers import referred
 from service.errors import CallAbandoned, InputMalformed, MediaTypeRefused
 from service.limits import charges_itself
-from service.parsing import Blueprint, read_body, refuse_encodings
+from service.parsing import Blueprint, may_be_json, read_body, refuse_encodings
 from service.schemas.bulk import FILE, BulkSchema
 from service.schemas.predictions import ANSWER, REQUEST
 from service.security import current_platform, current_scope, requires
-from service.spools import UPLOAD, Admission, Spool, Upload
+from service.spools import CONTINUE, UPLOAD, Admission, Spool, Upload
 from service.visits import Visit
 from service.wsgi import Chunks
 
 DIALECT: Final = "columnar"
 NATIVE: Final = "native"
 VERSION_HEADER: Final = "X-Model-Version"
-CONTINUE: Final = 100
 READ_BYTES: Final = 256 * 1024
-# Absent, or what curl (a form) and browsers (text) say of a body that nobody described.
-SENT_BY_DEFAULT: Final = frozenset({"", "application/x-www-form-urlencoded", "text/plain"})
 UTF_8: Final = frozenset({"", "utf-8", "utf8", "us-ascii"})
 HEADER: Final = {"present": True, "absent": False}  # RFC 7111, section 3
 
@@ -111,10 +108,9 @@ def predict(query: dict[str, Any], model: str) -> flask.Response:
 
 def _sent_by_default() -> Form:
     """JSON, if a body that says nothing better of itself may be that."""
-    media_type = request.mimetype
-    if media_type in SENT_BY_DEFAULT or media_type.endswith("+json"):
+    if may_be_json(request.mimetype):
         return JSON
-    raise MediaTypeRefused(media_type, TAKEN)
+    raise MediaTypeRefused(request.mimetype, TAKEN)
 
 
 def _accepted(sent: Form) -> Form:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import flask
 import numpy as np
@@ -16,14 +16,9 @@ from models.requests.tensors import PredictionRequest, read_prediction_request
 from service import visiting
 from service.errors import MediaTypeRefused
 from service.limits import charges_itself
-from service.parsing import Blueprint, read_body
+from service.parsing import Blueprint, may_be_json, read_body
 from service.schemas.predictions import ANSWER, REQUEST
 from service.security import current_platform, requires
-
-# Absent, or what curl (a form) and browsers (text) say of a body that nobody described.
-SENT_BY_DEFAULT: Final = frozenset(
-    {"application/json", "", "application/x-www-form-urlencoded", "text/plain"}
-)
 
 bp = Blueprint("predict", __name__, description="Predictions.")
 
@@ -53,9 +48,8 @@ def predict() -> flask.Response:
 
 def _decode() -> PredictionRequest:
     """Read the current request; what says that it is no JSON is not looked at."""
-    media_type = request.mimetype
-    if media_type not in SENT_BY_DEFAULT and not media_type.endswith("+json"):
-        raise MediaTypeRefused(media_type, "application/json")
+    if not may_be_json(request.mimetype):
+        raise MediaTypeRefused(request.mimetype, "application/json")
     platform = current_platform()
     body = read_body(request, platform.settings.max_body_bytes)
     return read_prediction_request(body, platform.bounds)

@@ -29,7 +29,7 @@ from service.schemas.jobs import (
     UploadSchema,
 )
 from service.security import current_platform, current_scope, requires
-from service.spools import UPLOAD, Admission
+from service.spools import CONTINUE, UPLOAD, Admission
 from service.upload_forms import FORM, Digested, read_upload
 
 FORMAT_HEADER: Final = "X-Model-Format"
@@ -37,7 +37,6 @@ DIGEST_HEADER: Final = "X-Model-Digest"
 HEADERS: Final = {FORMAT_HEADER: "format", DIGEST_HEADER: "digest"}
 WAIT: Final = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?([0-9]{1,6})\"?\s*(?=,|;|$)", re.IGNORECASE)
 MOST_WAIT: Final = 60.0
-CONTINUE: Final = 100
 BODY: Final = {
     "required": True,
     "content": {FORM: {"schema": UploadFormSchema}, "application/octet-stream": {"schema": FILE}},
