@@ -202,8 +202,6 @@ def assemble(
     caches, holder = _caches(epoch, clock), f"{socket.gethostname()}:{os.getpid()}"
     watch_database(telemetry, database)
     watch_caches(telemetry, caches)
-    serving = _serving(settings, registry, hosting.executor, clock)
-    watch_shadows(telemetry, serving["shadows"])
     return Platform(
         settings=settings,
         clock=clock,
@@ -215,18 +213,15 @@ def assemble(
         statistics=Statistics(counters),
         epoch=epoch,
         caches=caches,
-        authority=_authority(settings, sealer, clock),
         secrets=secrets,
         audit=AuditTrail(secrets, clock),
         idempotency=IdempotencyKeys(tenants.data_key, clock),
         tenants=tenants,
         usage=usage,
-        registry=registry,
         artefacts=artefacts,
-        hosting=hosting,
         prediction_logs=_prediction_logs(settings, database, tenants, telemetry, clock),
         **_identity(settings, sealer, clock),
-        **serving,
+        **_serving(settings, registry, hosting, telemetry, clock),
     )
 
 
@@ -235,6 +230,7 @@ def _identity(settings: Settings, sealer: Sealer, clock: Callable[[], float]) ->
     hasher = PasswordHasher(settings)
     otp = Otp(sealer, clock)
     return {
+        "authority": _authority(settings, sealer, clock),
         "keys": KeyRing(sealer, settings, clock),
         "tokens": AccessTokens(settings),
         "revoked": RevokedTokens(settings, clock),
@@ -249,11 +245,19 @@ def _identity(settings: Settings, sealer: Sealer, clock: Callable[[], float]) ->
 
 
 def _serving(
-    settings: Settings, registry: Registry, executor: Executor, clock: Callable[[], float]
+    settings: Settings,
+    registry: Registry,
+    hosting: Hosting,
+    telemetry: Telemetry,
+    clock: Callable[[], float],
 ) -> dict[str, Any]:
-    """The parts that take models in and divide calls between them."""
-    traffic = Traffic(clock)
+    """The parts that take models in, run them, and divide calls between them."""
+    executor, traffic = hosting.executor, Traffic(clock)
+    shadows = Shadows(executor, traffic)
+    watch_shadows(telemetry, shadows)
     return {
+        "registry": registry,
+        "hosting": hosting,
         "uploads": Uploads.of(settings),
         "jobs": Jobs(clock),
         "executor": executor,
@@ -261,7 +265,7 @@ def _serving(
         "routing": Routing(registry, clock),
         "succession": Succession(executor, clock),
         "traffic": traffic,
-        "shadows": Shadows(executor, traffic),
+        "shadows": shadows,
     }
 
 

@@ -115,11 +115,6 @@ def assemble_hosting(
             sealer = registry.sealer(session, version)
         return artefacts.open(version, role, sealer)
 
-    def observe(batch: int, seconds: float) -> None:
-        telemetry.host_batch.observe(batch)
-        telemetry.host_seconds.observe(seconds)
-        note("host", seconds, **{"sallyport.batch": batch})
-
     compiled = InProcessExecutor(
         lambda version: fetch(version, ENGINE),
         open_artefact,
@@ -128,13 +123,24 @@ def assemble_hosting(
     watch_engines(telemetry, compiled)
     watch_cache(telemetry, "standings", incidents.standings)
     native = HostExecutor(
-        hosts, fetch, incidents, seconds=settings.predict_seconds, observe=observe
+        hosts, fetch, incidents, seconds=settings.predict_seconds, observe=_observing(telemetry)
     )
     intake = Intake(
         hosts, memory_bytes=settings.workshop_memory_bytes, most_bytes=settings.max_model_bytes
     )
     readers = Readers(hosts["sklearn"], memory_bytes=settings.bulk_memory_bytes)
     return Hosting(hosts, incidents, ServingExecutor(compiled, native), intake, readers)
+
+
+def _observing(telemetry: Telemetry) -> Callable[[int, float], None]:
+    """What is told of each batch: how many calls it had, and how long its host took."""
+
+    def observe(batch: int, seconds: float) -> None:
+        telemetry.host_batch.observe(batch)
+        telemetry.host_seconds.observe(seconds)
+        note("host", seconds, **{"sallyport.batch": batch})
+
+    return observe
 
 
 def _access(settings: Settings, flavour: Flavour, *, served: bool) -> Access:
