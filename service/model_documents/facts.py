@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from models.names import Reference
 from models.requests.bounds import Bounds
 from models.requests.worked import Worked
 from models.signature import Signature
+from service.schemas import LARGEST, PROSE
 
 Described = dict[str, Any]
-JSON = "application/json"
+JSON: Final = "application/json"
+# What else may stand beside rows and is left alone; beyond some depth and number it is refused.
+BESIDES: Final[Described] = {
+    "type": ["string", "number", "boolean", "null"],
+    "format": PROSE,
+    "maxLength": LARGEST,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +32,7 @@ class Facts:
     model: str
     number: int
     reference: Reference
+    is_default: bool  # whether a call that names no model means this one
     signature: Signature
     bounds: Bounds
     worked: Worked

@@ -52,7 +52,7 @@ def _request(facts: Facts) -> Described:
         "description": "Rows, given once: as features, records or columns.",
         "type": "object",
         "properties": rows | {"method": method} | named,
-        "required": list(named),
+        "required": [name for name in named if name != "model" or not facts.is_default],
         "additionalProperties": False,
         "oneOf": [{"required": [name]} for name in rows],
     }

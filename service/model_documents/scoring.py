@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import csv
+import io
+from typing import Any
+
 from config import prose
 from service.mlflow.requests import FORMS
 from service.model_documents.columns import LOOSE_RECORD, ROW, inputs, instances
-from service.model_documents.facts import JSON, Call, Described, Facts, closed, listed, refer
+from service.model_documents.facts import (
+    BESIDES,
+    JSON,
+    Call,
+    Described,
+    Facts,
+    closed,
+    listed,
+    refer,
+)
 from service.model_documents.outputs import any_answers
 from service.schemas.predictions import VERSION, WORD
 
@@ -15,17 +28,18 @@ SHOWN = 8
 
 def describe(facts: Facts) -> list[Call]:
     """The calls of the dialect; a version is named in the query."""
-    example, answered = {}, None
+    example: dict[str, Any] = {}
+    answered = None
     if facts.worked.row is not None:
         split = {"columns": list(facts.signature.names), "data": [facts.worked.row]}
-        example = {JSON: {"dataframe_split": split}}
+        example = {JSON: {"dataframe_split": split}, CSV: _csv_of(facts)}
         answered = {"predictions": [facts.worked.answer]}
     return [
         Call(
             general="/models/{model}/invocations",
             path=f"/models/{facts.model}/invocations",
             requests={JSON: _request(facts), CSV: _csv(facts)},
-            answer=closed({"predictions": any_answers(facts)}, "predictions"),
+            answer=closed({"predictions": any_answers(facts, finite=False)}, "predictions"),
             examples=example,
             answered=answered,
             parameters=_parameters(facts),
@@ -52,7 +66,7 @@ def _request(facts: Facts) -> Described:
     most = facts.bounds.max_rows
     record = refer(LOOSE_RECORD)
     names = {
-        "type": "array",
+        "type": ["array", "null"],
         "minItems": len(facts.signature.names),
         "maxItems": len(facts.signature.names),
         "items": {"enum": list(facts.signature.names)},
@@ -61,7 +75,8 @@ def _request(facts: Facts) -> Described:
     split = closed(
         {
             "columns": names,
-            "index": listed({"type": ["integer", "string"], **_label()}, most),
+            "index": listed({"type": ["integer", "string"], **_label()}, most)
+            | {"type": ["array", "null"]},
             "data": listed(refer(ROW), most),
         },
         "data",
@@ -75,10 +90,18 @@ def _request(facts: Facts) -> Described:
             "dataframe_records": listed(record, most),
             "instances": instances(facts),
             "inputs": inputs(facts),
-            "params": closed({"method": method, "predict_method": method}),
+            "params": closed({"method": method, "predict_method": method})
+            | {"type": ["object", "null"]},
         },
         "oneOf": [{"required": [form]} for form in FORMS],
+        "additionalProperties": BESIDES,
     }
+
+
+def _csv_of(facts: Facts) -> str:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([facts.signature.names, facts.worked.row or ()])
+    return text.getvalue()
 
 
 def _label() -> Described:

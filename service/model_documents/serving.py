@@ -5,10 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 from models.names import Reference
-from service.model_documents.columns import inputs, instances
-from service.model_documents.facts import JSON, Call, Described, Facts, closed, listed
-from service.model_documents.outputs import any_answers
+from service.model_documents.columns import LOOSE_RECORD, inputs, instances
+from service.model_documents.facts import (
+    BESIDES,
+    JSON,
+    Call,
+    Described,
+    Facts,
+    closed,
+    listed,
+    refer,
+)
+from service.model_documents.outputs import LOOSE_KINDS, any_answers
+from service.schemas import described
 from service.tensorflow_serving.signatures import (
+    BYTES_SUFFIX,
+    LONGEST,
     SERVING_DEFAULT,
     classifies,
     has_probabilities,
@@ -40,14 +52,15 @@ def _predict(facts: Facts) -> Call:
             "inputs": inputs(facts),
         },
         "oneOf": [{"required": ["instances"]}, {"required": ["inputs"]}],
+        "additionalProperties": BESIDES,
     }
     several = {
         "type": "array",
         "maxItems": facts.bounds.max_rows,
         "items": {"type": "object", "maxProperties": len(facts.signature.methods)},
     }
-    answers = {"anyOf": [any_answers(facts), several]}
-    columnar = {"anyOf": [any_answers(facts), {"type": "object"}]}
+    answers = {"anyOf": [any_answers(facts, finite=False), several]}
+    columnar = {"anyOf": [any_answers(facts, finite=False), {"type": "object"}]}
     return Call(
         general=f"{_general(facts.reference)}:predict",
         path=f"{_path(facts)}:predict",
@@ -60,15 +73,13 @@ def _predict(facts: Facts) -> Call:
 
 def _examples(facts: Facts, verb: str, results: Described) -> Call:
     most = facts.bounds.max_rows
-    feature = {"type": "object", "maxProperties": facts.signature.columns}
     request = {
-        "description": "Examples by the names of the columns, and what all of them have.",
+        "description": "Examples by the names of the columns; what all of them have may stand in "
+        "`context` instead.",
         "type": "object",
-        "properties": {
-            "context": feature | {"description": "Values that every example has."},
-            "examples": listed(feature, most),
-        },
+        "properties": {"examples": listed(refer(LOOSE_RECORD), most)},
         "required": ["examples"],
+        "additionalProperties": BESIDES,
     }
     example = {} if facts.worked.row is None else {JSON: {"examples": [facts.record()]}}
     return Call(
@@ -86,8 +97,7 @@ def _classes(facts: Facts) -> Described:
     pair = {
         "description": "A class and its score.",
         "type": "array",
-        "prefixItems": [{"enum": labels}, {"type": "number"}],
-        "items": False,
+        "items": {"anyOf": [{"enum": labels}, LOOSE_KINDS["number"]]},
         "minItems": 2,
         "maxItems": 2,
     }
@@ -96,17 +106,18 @@ def _classes(facts: Facts) -> Described:
 
 
 def _numbers(facts: Facts) -> Described:
-    return {"type": "array", "maxItems": facts.bounds.max_rows, "items": {"type": "number"}}
+    return {"type": "array", "maxItems": facts.bounds.max_rows, "items": LOOSE_KINDS["number"]}
 
 
 def _signature(facts: Facts) -> Described:
+    methods = facts.signature.methods
+    texts = [f"{name}{BYTES_SUFFIX}" for name, output in methods.items() if output.dtype == "text"]
+    one = f"(?:{'|'.join([*methods, *texts])})"
     return {
         "description": "A method, or several separated by commas.",
         "type": "string",
-        "format": "text",
-        "maxLength": 512,
-        "examples": [SERVING_DEFAULT, *facts.signature.methods],
-    }
+        "examples": [SERVING_DEFAULT, *methods],
+    } | described(f"(?:{SERVING_DEFAULT})?|{one}(?:,{one})*", LONGEST)
 
 
 def _row(facts: Facts, row: list[Any]) -> Any:

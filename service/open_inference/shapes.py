@@ -39,7 +39,7 @@ SIZE: Final[Described] = COUNT | {"minimum": -1, "description": "-1 is any numbe
 PARAMETERS: Final[Described] = {
     "description": "What is said besides.",
     "type": ["object", "null"],
-    "maxProperties": MOST_NAME,
+    "maxProperties": MOST,
     "additionalProperties": {
         "type": ["string", "number", "boolean"],
         "format": "text",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
@@ -9,7 +10,9 @@ from typing import Any, Final
 import flask
 from flask_smorest import current_api
 
+from auth.errors import PermissionMissing
 from auth.permissions import Permission
+from models.errors import ModelsError
 from models.names import read_reference
 from models.requests.worked import Worked
 from models.versions import Version
@@ -69,6 +72,7 @@ def openapi_of_model(query: dict[str, Any], model: str) -> flask.Response:
         model=model,
         number=version.number,
         reference=reference,
+        is_default=_is_default(model),
         signature=version.signature,
         bounds=current_platform().bounds,
         worked=_worked(version),
@@ -98,6 +102,14 @@ def asset(asset: str) -> flask.Response:
         flask.abort(404)
     folder = Path(str(files("flask_swagger_ui"))) / "dist"
     return flask.send_from_directory(folder, asset, max_age=3600)
+
+
+def _is_default(model: str) -> bool:
+    """Whether calls that name no model are this one's."""
+    with suppress(ModelsError, PermissionMissing):
+        plan = resolution.plan(current_platform(), current_scope(), None, None)
+        return bool(plan.versions[0].model == model)
+    return False
 
 
 def _worked(version: Version) -> Worked:

@@ -97,6 +97,22 @@ def test_examples_are_valid_and_answered_as_they_say(
         assert answer.get("example", response.get_json()) == response.get_json()
 
 
+def test_rows_in_csv_are_an_example_too(populated: House, documents: dict[str, Document]) -> None:
+    for model in ("linear", "people", "wide"):
+        path = f"/models/{model}/invocations"
+        rows = body_of(documents[model], path, "text/csv")["example"]
+        response = populated.ada.post(path, data=rows, content_type="text/csv")
+        assert response.get_json() == answer_of(documents[model], path)["example"]
+
+
+def test_model_may_go_unnamed_where_it_is_the_tenant_s_default(
+    documents: dict[str, Document],
+) -> None:
+    required = {m: body_of(documents[m], "/predict")["schema"]["required"] for m in MODELS}
+    assert required["linear"] == []
+    assert all(required[model] == ["model"] for model in MODELS[1:])
+
+
 def test_every_dialect_is_there_in_which_a_model_can_be_asked(
     documents: dict[str, Document],
 ) -> None:
