@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import base64
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event
 from werkzeug.test import TestResponse
 
-from config.settings import load_settings
 from service.app import Served
-from service.operations import clients, identity, tenants
+from service.operations import clients, identity
 from tests.auth.clock import Clock
-from tests.house import House, opened
+from tests.house import House
+from tests.service.robots import ENDS, NAME, SECONDS, end, hurried, looks
 
 ROWS = {"inputs": [[5, 10]]}
 
@@ -42,11 +40,10 @@ class Robot:
 
 @pytest.fixture
 def robot(demo_instance: Path) -> Iterator[Robot]:
-    clock = Clock(time.time())
-    with opened(load_settings(demo_instance, address_requests_per_minute=4), clock) as house:
+    with hurried(demo_instance) as (house, clock):
         scope = house.operator("acme")
         made = clients.create_client(
-            house.platform, scope, "robot", "predict:linear", expires_in=100
+            house.platform, scope, NAME, "predict:linear", expires_in=SECONDS
         )
         yield Robot(house, clock, made.id, made.secret or "")
 
@@ -71,14 +68,13 @@ def test_guesses_are_counted_by_address_and_stop_nobody_who_is_known(robot: Robo
 
 
 def test_known_account_costs_no_look_at_the_accounts(robot: Robot) -> None:
-    robot.ask()
-    statements: list[str] = []
-    engine = robot.house.platform.database.engine
-    event.listen(engine, "before_cursor_execute", lambda *call: statements.append(call[2]))
+    with looks(robot.house) as first:
+        assert robot.ask().status_code == 200
+    with looks(robot.house) as second:
+        assert robot.ask().status_code == 200
 
-    assert robot.ask().status_code == 200
-
-    assert not [statement for statement in statements if "FROM clients" in statement]
+    assert first
+    assert not second
 
 
 def test_the_secret_is_not_what_is_remembered(robot: Robot) -> None:
@@ -91,16 +87,10 @@ def test_the_secret_is_not_what_is_remembered(robot: Robot) -> None:
     assert key != identity.credential_key(platform, robot.identifier, robot.secret + "x")
 
 
-@pytest.mark.parametrize("end", ["revoke", "suspend", "expire"])
-def test_what_ends_the_account_holds_on_the_next_request(robot: Robot, end: str) -> None:
-    house = robot.house
+@pytest.mark.parametrize("how", ENDS)
+def test_what_ends_the_account_holds_on_the_next_request(robot: Robot, how: str) -> None:
     assert robot.ask().status_code == 200
-    if end == "revoke":
-        clients.revoke_client(house.platform, house.operator("acme"), "robot")
-    elif end == "suspend":
-        tenants.suspend_tenant(house.platform, house.operator(), "acme")
-    else:
-        robot.clock.advance(100)
+    end(robot.house, robot.clock, how)
 
     assert robot.ask().status_code == 401
 

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import ssl
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event
 from werkzeug.test import TestResponse
 
 from certs.inspection import public_key_digest
-from config.settings import load_settings
-from service.operations import clients, tenants
+from service.operations import clients
 from service.security import CERTIFICATE
 from tests.auth.clock import Clock
-from tests.house import House, opened
+from tests.house import House
 from tests.service.problems import refused
+from tests.service.robots import ENDS, NAME, SECONDS, end, hurried, looks
 
 
 @dataclass
@@ -38,16 +36,15 @@ class Robot:
 
 @pytest.fixture
 def robot(demo_instance: Path) -> Iterator[Robot]:
-    clock = Clock(time.time())
-    with opened(load_settings(demo_instance, address_requests_per_minute=4), clock) as house:
-        issued = house.platform.authority.issue_client("robot", days=7)
+    with hurried(demo_instance) as (house, clock):
+        issued = house.platform.authority.issue_client(NAME, days=7)
         certificate = ssl.PEM_cert_to_DER_cert(issued.certificate_pem.decode())
         clients.create_client(
             house.platform,
             house.operator("acme"),
-            "robot",
+            NAME,
             "models.read",
-            expires_in=100,
+            expires_in=SECONDS,
             certificate_digest=public_key_digest(certificate),
         )
         yield Robot(house, clock, certificate)
@@ -65,33 +62,26 @@ def test_unknown_certificate_is_counted_by_address(robot: Robot) -> None:
 
 
 def test_known_certificate_costs_no_look_at_the_accounts(robot: Robot) -> None:
-    robot.ask()
-    statements: list[str] = []
-    engine = robot.house.platform.database.engine
-    event.listen(engine, "before_cursor_execute", lambda *call: statements.append(call[2]))
+    with looks(robot.house) as first:
+        assert robot.ask().status_code == 200
+    with looks(robot.house) as second:
+        assert robot.ask().status_code == 200
 
+    assert first
+    assert not second
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_what_ends_the_account_holds_on_the_next_request(robot: Robot, how: str) -> None:
     assert robot.ask().status_code == 200
-
-    assert not [statement for statement in statements if "FROM clients" in statement]
-
-
-@pytest.mark.parametrize("end", ["revoke", "suspend", "expire"])
-def test_what_ends_the_account_holds_on_the_next_request(robot: Robot, end: str) -> None:
-    house = robot.house
-    assert robot.ask().status_code == 200
-    if end == "revoke":
-        clients.revoke_client(house.platform, house.operator("acme"), "robot")
-    elif end == "suspend":
-        tenants.suspend_tenant(house.platform, house.operator(), "acme")
-    else:
-        robot.clock.advance(100)
+    end(robot.house, robot.clock, how)
 
     refused(robot.ask(), 401, "invalid-client")
 
 
 def test_certificate_once_known_counts_by_address_when_it_is_refused(robot: Robot) -> None:
     robot.ask()
-    clients.revoke_client(robot.house.platform, robot.house.operator("acme"), "robot")
+    end(robot.house, robot.clock, "revoke")
 
     assert [robot.ask().status_code for _ in range(6)][-1] == 429
 

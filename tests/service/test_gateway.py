@@ -22,17 +22,7 @@ from service.gateway import Gateway, Uploads
 from service.spools import UPLOAD, Admission, Spool, Spools
 from service.workers import read_body
 from service.wsgi import Answer, Request, environ_of
-
-REQUEST = Request(
-    method="POST",
-    path="/",
-    query="",
-    version="1.1",
-    client=("192.0.2.7", "50000"),
-    server=("192.0.2.1", "8443"),
-    host="localhost",
-    headers=[],
-)
+from tests.service.uploading import REQUEST
 
 
 @pytest.fixture(autouse=True)

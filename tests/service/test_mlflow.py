@@ -10,12 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from mlflow.utils.proto_json_utils import dump_input_data
 from werkzeug.test import TestResponse
 
 from tests.house import House
-from tests.service.scored_models import add_models
+from tests.service.scored_models import ROWS, add_models, native
 
 SCHEMA = "Failed to enforce schema of data: "
 
@@ -51,16 +50,6 @@ def refused(response: TestResponse, status: int = 400, code: str = "BAD_REQUEST"
     assert body.keys() == {"error_code", "message"}, "no trace, and none of the data"
     assert body["error_code"] == code
     return str(body["message"])
-
-
-def native(house: House, rows: Any, **members: Any) -> list[Any]:
-    response = house.rob.predict(rows, **members)
-    assert response.status_code == 200, response.text
-    return list(response.get_json()["prediction"])
-
-
-NUMBERS = st.floats(-1e12, 1e12) | st.integers(-(2**53), 2**53)
-ROWS = st.lists(st.tuples(NUMBERS, NUMBERS).map(list), min_size=1, max_size=5)
 
 
 @given(ROWS)

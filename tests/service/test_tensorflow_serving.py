@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
 from tests.house import House
-from tests.service.scored_models import add_models
+from tests.service.scored_models import ROWS, add_models, native
 
 OSLO = {"city": "Oslo", "age": 41}
 
@@ -43,16 +42,6 @@ def refused(response: TestResponse, status: int = 400) -> str:
     body = response.get_json()
     assert body.keys() == {"error"}
     return str(body["error"])
-
-
-def native(house: House, rows: Any, **members: Any) -> list[Any]:
-    response = house.rob.predict(rows, **members)
-    assert response.status_code == 200, response.text
-    return list(response.get_json()["prediction"])
-
-
-NUMBERS = st.floats(-1e12, 1e12) | st.integers(-(2**53), 2**53)
-ROWS = st.lists(st.tuples(NUMBERS, NUMBERS).map(list), min_size=1, max_size=5)
 
 
 @given(ROWS)

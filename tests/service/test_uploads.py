@@ -19,21 +19,9 @@ from models.uploads import Uploads
 from service.app import Served
 from service.operations import models, plans
 from service.spools import UPLOAD, Upload
-from service.wsgi import Request
 from tests.house import Actor, House
 from tests.service.problems import pointers, refused
-from tests.service.uploading import PATH, joblib_file, kept, skops_file, upload, work
-
-REQUEST = Request(
-    method="POST",
-    path="/",
-    query="",
-    version="1.1",
-    client=("192.0.2.7", "50000"),
-    server=("192.0.2.1", "8443"),
-    host="localhost",
-    headers=[],
-)
+from tests.service.uploading import PATH, REQUEST, joblib_file, kept, skops_file, upload, work
 
 
 def digest_of(content: bytes) -> str:
@@ -218,7 +206,7 @@ def test_format_that_runs_code_needs_a_permission_of_its_own(house: House) -> No
 
 
 def test_file_that_runs_code_is_taken_only_if_it_was_declared(house: House) -> None:
-    undeclared: dict[str, Any] = {"headers": {"X-Model-Format": ""}}
+    undeclared: dict[str, Any] = {"headers": {"X-Model-Format": None}}
     body = refused(upload(house.ben, joblib_file(), **undeclared), 403, "insufficient-scope")
     assert "models.pickle" in body["detail"]
     body = refused(upload(house.ada, joblib_file(), **undeclared), 400, "invalid-input")

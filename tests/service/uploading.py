@@ -1,4 +1,4 @@
-"""Models to upload, and a worker that works on what was uploaded."""
+"""Models to upload, how a server hands a request over, and a worker for what was uploaded."""
 
 from __future__ import annotations
 
@@ -9,9 +9,20 @@ from typing import Any
 from werkzeug.test import TestResponse
 
 from service.operations import intakes
+from service.wsgi import Request
 from tests.house import Actor, House
 
 PATH = "/models/fresh/versions"
+REQUEST = Request(
+    method="POST",
+    path="/",
+    query="",
+    version="1.1",
+    client=("192.0.2.7", "50000"),
+    server=("192.0.2.1", "8443"),
+    host="localhost",
+    headers=[],
+)
 
 
 @functools.cache
@@ -40,8 +51,9 @@ def joblib_file() -> bytes:
 def upload(
     actor: Actor, content: bytes | None = None, path: str = PATH, **options: Any
 ) -> TestResponse:
-    """Upload a file as the whole body."""
+    """Upload a file as the whole body; a header of None is left out."""
     headers = {"X-Model-Format": "skops"} | options.pop("headers", {})
+    headers = {name: value for name, value in headers.items() if value is not None}
     data = skops_file() if content is None else content
     return actor.post(path, data=data, headers=headers, **options)
 
