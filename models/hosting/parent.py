@@ -33,7 +33,7 @@ from models.hosting.offspring import Offspring
 from models.hosting.population import AllBusy, Hosted, Population
 from models.hosting.probe import probe
 from models.hosting.starting import HostLimits
-from models.hosting.workshops import MOST_READERS, Workshop, Workshops
+from models.hosting.workshops import MOST_READERS, READERS_NICENESS, Workshop, Workshops
 
 log = logging.getLogger(__name__)
 
@@ -323,7 +323,13 @@ def main(arguments: Sequence[str], craft: Craft) -> None:
         nursery,
         Population(limits, nursery, level=options.level, threads=threads),
         Workshops(nursery, level=options.level, threads=threads),
-        Workshops(nursery, level=options.level, threads=threads, most=MOST_READERS, niceness=0),
+        Workshops(
+            nursery,
+            level=options.level,
+            threads=threads,
+            most=MOST_READERS,
+            niceness=READERS_NICENESS,
+        ),
         report,
         options.flavour,
     )

@@ -15,6 +15,7 @@ from models.hosting.offspring import Offspring
 MOST_WORKSHOPS: Final = 16
 MOST_READERS: Final = 32
 NICENESS: Final = 10  # predictions go before intakes
+READERS_NICENESS: Final = 5  # of a few rows before those of many
 
 
 @dataclass(eq=False)
