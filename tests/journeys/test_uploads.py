@@ -9,6 +9,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -231,38 +232,33 @@ def test_job_of_a_killed_worker_is_finished_by_another(platform: Running, token:
 
     from models.handlers.skops_file import write_skops
 
-    features, labels = make_classification(2000, 20, random_state=0)
-    forest = write_skops(RandomForestClassifier(200, random_state=0).fit(features, labels))
+    features, labels = make_classification(1000, 20, random_state=0)
+    forest = write_skops(RandomForestClassifier(60, random_state=0).fit(features, labels))
     job_id = post(platform, token, forest).json()["id"]
-    worker = _worker_of(platform, job_id)
-    worker.kill()
+    until(lambda: lease(platform, job_id)[0])
+    psutil.Process(int(lease(platform, job_id)[0].split(":")[1])).kill()
 
     job = ended(platform, token, job_id)
     assert job["state"] == "ready", job
     assert job["version"]
+    assert lease(platform, job_id)[1] == 2
     until(lambda: len(platform.workers()) == 2)
 
 
-def _worker_of(platform: Running, job_id: str) -> psutil.Process:
-    """The process that works on the job, by the row of its lease."""
+def lease(platform: Running, job_id: str) -> tuple[str, int]:
+    """Which process works on the job, and how many have begun to."""
     from sqlalchemy import select
 
     from config.database import Database
     from models.records import JobRow
 
-    database = Database(f"sqlite:///{platform.instance / 'sallyport.db'}")
-    holders: list[str] = []
-
-    def is_held() -> bool:
-        with database.read() as session:
-            holders[:] = filter(
-                None, session.scalars(select(JobRow.holder).where(JobRow.id == job_id))
-            )
-        return bool(holders)
-
-    until(is_held)
-    database.close()
-    return psutil.Process(int(holders[0].split(":")[1]))
+    wanted = select(JobRow.holder, JobRow.attempts).where(JobRow.id == job_id)
+    with (
+        closing(Database(f"sqlite:///{platform.instance / 'sallyport.db'}")) as database,
+        database.read() as session,
+    ):
+        holder, attempts = session.execute(wanted).one()
+    return holder, attempts
 
 
 def test_an_upload_that_is_sent_again_makes_one_job_whichever_worker_hears_it(
