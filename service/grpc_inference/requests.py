@@ -6,15 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from models.errors import InputRefused
-from models.names import MODEL_NAME
+from models.names import MODEL_NAME, Reference
 from models.requests.bounds import Bounds
 from models.signature import Signature
 from service.open_inference.asking import TensorRequest, ask, version_of
 from service.open_inference.datatypes import Datatype, datatype_of
 from service.open_inference.parameters import check_input, check_output, check_request
-from service.open_inference.tensors import InputTensor, read_cells, read_raw
+from service.open_inference.tensors import InputTensor, check_name, read_cells, read_raw
 
-MOST_NAME: Final = 200
 RAW: Final = "raw_input_contents"
 CONTENTS: Final = {
     "BOOL": "bool_contents",
@@ -30,7 +29,6 @@ CONTENTS: Final = {
     "FP64": "fp64_contents",
     "BYTES": "bytes_contents",
 }
-Reference = int | str | None
 
 
 def model_of(name: str) -> str | None:
@@ -85,7 +83,7 @@ def _read_inputs(message: Any) -> list[InputTensor]:
 
 
 def _read_input(given: Any, where: str, raw: bytes | None) -> InputTensor:
-    name = _read_name(given.name, where)
+    name = check_name(given.name, where)
     check_input(read_parameters(given.parameters), f"{where}/parameters")
     datatype = datatype_of(given.datatype, where)
     shape = list(given.shape)
@@ -110,10 +108,4 @@ def _contents(given: Any, datatype: Datatype, where: str) -> list[Any]:
 
 def _read_output(given: Any, where: str) -> str:
     check_output(read_parameters(given.parameters), f"{where}/parameters")
-    return _read_name(given.name, where)
-
-
-def _read_name(name: str, where: str) -> str:
-    if not 1 <= len(name) <= MOST_NAME:
-        raise InputRefused(f"{where}/name", f"not a text of 1 to {MOST_NAME} characters")
-    return name
+    return check_name(given.name, where)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from models.errors import InputRefused
 from models.names import Reference
@@ -20,9 +20,7 @@ from service.open_inference.parameters import (
     check_request,
     read_switch,
 )
-from service.open_inference.tensors import InputTensor, read_cells, read_raw
-
-MOST_NAME: Final = 200  # as long as a column's name may be
+from service.open_inference.tensors import InputTensor, check_name, read_cells, read_raw
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +90,7 @@ def _read_inputs(value: object, parts: Parts) -> list[InputTensor]:
 
 
 def _read_input(given: dict[str, Any], where: str, parts: Parts) -> InputTensor:
-    name = _read_name(given, where)
+    name = check_name(given.get("name"), where)
     shape: Any = given.get("shape")
     datatype = datatype_of(given.get("datatype"), where)
     if "shape" not in given:
@@ -115,13 +113,6 @@ def _read_outputs(value: object) -> list[tuple[str, bool | None]]:
 
 
 def _read_output(given: dict[str, Any], where: str) -> tuple[str, bool | None]:
-    name = _read_name(given, where)
+    name = check_name(given.get("name"), where)
     parameters = check_output(given.get("parameters"), f"{where}/parameters")
     return name, read_switch(parameters, "binary_data", f"{where}/parameters")
-
-
-def _read_name(given: dict[str, Any], where: str) -> str:
-    name = given.get("name")
-    if not isinstance(name, str) or not 1 <= len(name) <= MOST_NAME:
-        raise InputRefused(f"{where}/name", f"not a text of 1 to {MOST_NAME} characters")
-    return name

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from service.open_inference.datatypes import DATATYPES
-from service.open_inference.inference_requests import MOST_NAME
-from service.open_inference.tensors import MOST_DIMENSIONS
+from service.open_inference.tensors import MOST_DIMENSIONS, MOST_NAME
 from service.schemas import LARGEST
 from service.schemas.messages import (
     MODEL,

@@ -17,6 +17,7 @@ from models.tables import Matrix
 from service.open_inference.datatypes import Datatype, decode_text, decode_texts
 
 MOST_DIMENSIONS: Final = 8
+MOST_NAME: Final = 200  # as long as a column's name may be
 Kinds = frozenset[type]
 TRUTH: Final[Kinds] = frozenset({bool})
 INTEGER: Final[Kinds] = frozenset({int})
@@ -105,6 +106,13 @@ def read_cells(
         raise InputRefused(f"{where}/data", problem)
     values = _read_values(datatype, cells, f"{where}/data")
     return InputTensor(name, datatype, values.reshape(shape), where)
+
+
+def check_name(name: object, where: str) -> str:
+    """The name of a tensor; raises InputRefused."""
+    if not isinstance(name, str) or not 1 <= len(name) <= MOST_NAME:
+        raise InputRefused(f"{where}/name", f"not a text of 1 to {MOST_NAME} characters")
+    return name
 
 
 def check_shape(shape: object, where: str) -> int:
