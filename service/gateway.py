@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, suppress
@@ -24,6 +23,7 @@ from wsgiref.types import WSGIApplication, WSGIEnvironment
 from config.logging import frames_of
 from service.errors import StorageFull, TooBusy
 from service.lanes import Lanes, LanesFull, Pace
+from service.memory import Memory, MemoryFull
 from service.monitoring import Load, Monitor
 from service.pacing import deliver, discard, keeping_pace
 from service.problems import BAD_REQUEST, BUSY, INTERNAL, STORAGE_FULL, TOO_LARGE
@@ -45,8 +45,6 @@ log = logging.getLogger(__name__)
 
 LEAST_BODY_BYTES_PER_SECOND: Final = 16 * 1024
 LEAST_UPLOAD_BYTES_PER_SECOND: Final = 64 * 1024  # an upload may be long, so it is not also slow
-BODIES_IN_MEMORY: Final = 16
-BODIES_EACH: Final = 8  # of one caller: nobody else's find the memory full
 WAITING_CALLS: Final = 512
 WAITING_CALLS_EACH: Final = 128
 WAITING_SLOW: Final = 128  # some seconds' worth of password hashes
@@ -115,8 +113,7 @@ class Gateway:
         }
         self._disk = ThreadPoolExecutor(2, thread_name_prefix="disk")
         self._max_body_bytes = max_body_bytes
-        self._buffered = 0
-        self._buffered_of: Counter[Hashable] = Counter()
+        self._memory = Memory(max_body_bytes, what="bodies")
         if monitor is not None:
             monitor.watch(self._load)
 
@@ -166,7 +163,7 @@ class Gateway:
             whole = received[0] if len(received) == 1 else b"".join(received)
             return await self._call(environ_of(request, whole), self._lanes[pace], lane)
         finally:
-            self._release(lane, sum(map(len, received)))
+            self._memory.give_back(lane, sum(map(len, received)))
 
     async def _answer_upload(
         self, kind: Kind, request: Request, body: Body, gone: Gone | None
@@ -248,18 +245,10 @@ class Gateway:
     def _admit(self, size: int, added: int, lane: Hashable) -> None:
         if size > self._max_body_bytes:
             raise _too_large(self._max_body_bytes)
-        if self._buffered_of[lane] + added > BODIES_EACH * self._max_body_bytes:
-            raise RequestRefused(BUSY, "too many of your bodies are on their way")
-        if self._buffered + added > BODIES_IN_MEMORY * self._max_body_bytes:
-            raise RequestRefused(BUSY, "too many bodies are on their way")
-        self._buffered += added
-        self._buffered_of[lane] += added
-
-    def _release(self, lane: Hashable, size: int) -> None:
-        self._buffered -= size
-        self._buffered_of[lane] -= size
-        if not self._buffered_of[lane]:
-            del self._buffered_of[lane]
+        try:
+            self._memory.take(lane, added)
+        except MemoryFull as full:
+            raise RequestRefused(BUSY, str(full)) from None
 
     async def _call(self, environ: WSGIEnvironment, lanes: Lanes, lane: Hashable) -> Answer:
         try:
@@ -286,7 +275,7 @@ class Gateway:
         crowds = {str(pace): lanes.crowd for pace, lanes in self._lanes.items()}
         crowds |= {kind: lanes.crowd for kind, lanes in self._long.items()}
         spools = sum(each.count for each in self._uploads.spools.values()) if self._uploads else 0
-        return Load(crowds, self._buffered, spools)
+        return Load(crowds, self._memory.held, spools)
 
     def _lane(self, pace: Pace, threads: int, waiting: int, waiting_each: int) -> Lanes:
         told = self._monitor.waited(pace) if self._monitor else lambda _seconds: None

@@ -19,12 +19,12 @@ from grpc import aio
 from service.bootstrap import Platform
 from service.grpc_inference.arrivals import Arrival, Reply
 from service.grpc_inference.callers import Metadata, credential_of
-from service.grpc_inference.memory import Memory, MemoryFull
 from service.grpc_inference.methods import METHODS
 from service.grpc_inference.refusals import Refusal, busy
 from service.grpc_inference.responses import error_in_stream
 from service.grpc_inference.transport import credentials, options
 from service.lanes import Lanes, LanesFull, Pace, Turns
+from service.memory import Memory, MemoryFull
 from service.monitoring import Load, Monitor
 from service.operations.guesses import counted_address
 from service.problems import BY_STATUS, UNAVAILABLE
@@ -93,7 +93,7 @@ class Inference(grpc.GenericRpcHandler):  # type: ignore[misc]
             # What waits for a model's process may take as long as its author likes.
             "waiting": self._make_lanes("waiting", WAITING_THREADS),
         }
-        self._memory = Memory(settings.max_body_bytes)
+        self._memory = Memory(settings.max_body_bytes, what="messages")
         self._read_seconds = FIRST_SECONDS + settings.max_body_bytes / LEAST_BYTES_PER_SECOND
         self.leaving = asyncio.Event()
         monitor.watch(self._load)

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auth.scope import Principal, own_scope
-from service import gateway, pacing
+from service import gateway, memory, pacing
 from service.gateway import Gateway, Uploads
 from service.spools import UPLOAD, Admission, Spool, Spools
 from service.workers import read_body
@@ -107,8 +107,7 @@ def test_bodies_of_one_caller_leave_room_for_the_others() -> None:
             await full.wait()
 
         waiting = [
-            asyncio.create_task(bounded.answer(sent_from(1), held()))
-            for _ in range(gateway.BODIES_IN_MEMORY)
+            asyncio.create_task(bounded.answer(sent_from(1), held())) for _ in range(memory.HELD)
         ]
         await asyncio.sleep(0.01)
         other = await bounded.answer(sent_from(2), pieces(b"x" * 1024))
@@ -116,7 +115,7 @@ def test_bodies_of_one_caller_leave_room_for_the_others() -> None:
         statuses = [answer.status for answer in await asyncio.gather(*waiting)]
         return other.status, statuses.count(200)
 
-    assert asyncio.run(flood()) == (200, gateway.BODIES_EACH)
+    assert asyncio.run(flood()) == (200, memory.HELD_EACH)
 
 
 def test_bodies_together_are_bounded_and_the_bound_is_given_back() -> None:
@@ -130,7 +129,7 @@ def test_bodies_together_are_bounded_and_the_bound_is_given_back() -> None:
 
         waiting = [
             asyncio.create_task(bounded.answer(sent_from(number % 2), held()))
-            for number in range(gateway.BODIES_IN_MEMORY)
+            for number in range(memory.HELD)
         ]
         await asyncio.sleep(0.01)
         refused = await bounded.answer(REQUEST, pieces(b"x"))

@@ -16,7 +16,7 @@ import pytest
 from config.settings import load_settings
 from service.grpc_inference import server
 from service.grpc_inference.arrivals import Arrival
-from service.grpc_inference.memory import Memory, MemoryFull
+from service.memory import Memory, MemoryFull
 from tests.house import Actor, House, opened
 from tests.journeys.served import until
 from tests.service.grpc_door import (
@@ -149,7 +149,7 @@ def test_callers_that_hang_up_hold_neither_memory_nor_threads(door: Door, rob: A
 
 
 def test_messages_in_memory_are_bounded_for_each_and_for_all() -> None:
-    memory = Memory(100)
+    memory = Memory(100, what="messages")
     for _ in range(8):
         memory.take("a", 100)
     with pytest.raises(MemoryFull, match="too many of your messages"):
