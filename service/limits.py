@@ -1,9 +1,7 @@
-"""Who is counted, what is charged, and what the caller is told about it.
+"""Charging over HTTP: who is counted, and what the caller is told about it.
 
-Two layers: requests without a known token are counted by address, before routing, through
-flask-limiter; known callers are counted by tenant, user and model in requests and rows. Both stand
-on the same counters, exact over all workers; when the shared store is down they go on with a strict
-local share (config.counters.guarded).
+Requests without a known token are counted by address, before routing, through flask-limiter; known
+callers by tenant, user and model (service.charging). Both stand on the same counters.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Reading of control-plane requests: strict JSON, forms and queries, refused with a path."""
+"""Reading of requests: whole bodies within bounds; of the control plane strict JSON, forms and
+queries, refused with a path.
+"""
 
 from __future__ import annotations
 

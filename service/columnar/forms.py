@@ -71,7 +71,6 @@ COLUMNAR: Final = (CSV, ARROW_STREAM, ARROW_FILE, PARQUET, NPY)
 FORMS: Final = (*COLUMNAR, JSON)
 BY_MEDIA_TYPE: Final = {name: form for form in FORMS for name in form.media_types}
 BY_SUFFIX: Final = {suffix: form for form in FORMS for suffix in form.suffixes}
-BY_NAME: Final = {form.name: form for form in FORMS}
 TAKEN: Final = ", ".join(form.media_type for form in FORMS)
 
 

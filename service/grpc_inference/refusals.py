@@ -50,13 +50,13 @@ def refuse(error: Exception, *, endpoint: str, request_id: str) -> Refusal:
     faults.note(problem, error, endpoint=endpoint)
     _status, body = WORDING.word(problem, describe(problem, error, request_id))
     seconds = faults.retry_after(error)
-    trailing = () if seconds is None else pushback(seconds)
+    trailing = () if seconds is None else _pushback(seconds)
     return Refusal(problem, _code(problem), str(body["error"])[:MOST_WORDS], trailing)
 
 
 def busy(words: str) -> Refusal:
     """The refusal of a call for which there is no room at the moment."""
-    return Refusal(BUSY, StatusCode.UNAVAILABLE, words, pushback(1))
+    return Refusal(BUSY, StatusCode.UNAVAILABLE, words, _pushback(1))
 
 
 def limits_told(policies: tuple[Policy, ...]) -> Pairs:
@@ -71,6 +71,6 @@ def _code(problem: Problem) -> StatusCode:
     return CODES.get(problem.status, wrong)
 
 
-def pushback(seconds: int) -> Pairs:
+def _pushback(seconds: int) -> Pairs:
     """When to come back: as HTTP says it, and for gRPC's own retries (its proposal A6)."""
     return ("retry-after", str(seconds)), ("grpc-retry-pushback-ms", str(seconds * 1000))

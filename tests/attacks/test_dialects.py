@@ -182,7 +182,7 @@ def test_members_given_twice_are_refused(shared_house: House, json_dialect: Http
         assert response.status_code == 400, response.text
 
 
-def test_nesting_beyond_the_bound_is_refused_whereever_it_is(
+def test_nesting_beyond_the_bound_is_refused_wherever_it_is(
     shared_house: House, json_dialect: HttpDialect
 ) -> None:
     good = json.loads(json_dialect.encode(GOOD))
