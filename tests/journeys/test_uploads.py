@@ -32,7 +32,7 @@ PATH: Final = "/models/fresh/versions"
 def platform(demo_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("uploads") / "instance"
     shutil.copytree(demo_template, folder, symlinks=True)
-    settings = {"CLIENT_CERTIFICATE_PORT": free_port(), "FREE_DISK_BYTES": 0}
+    settings: dict[str, Any] = {"CLIENT_CERTIFICATE_PORT": free_port(), "FREE_DISK_BYTES": 0}
     with running(folder, **settings) as served:
         until(lambda: len(served.workers()) == 2)
         yield served
@@ -258,7 +258,7 @@ def lease(platform: Running, job_id: str) -> tuple[str, int]:
         database.read() as session,
     ):
         holder, attempts = session.execute(wanted).one()
-    return holder, attempts
+    return holder or "", attempts
 
 
 def test_an_upload_that_is_sent_again_makes_one_job_whichever_worker_hears_it(
