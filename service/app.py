@@ -15,7 +15,7 @@ from config import migrations
 from config.logging import configure_logging
 from config.settings import Settings
 from config.telemetry import NO_DIALECT
-from service import conditional, faults, idempotency, limits, observing, security
+from service import bulk, conditional, faults, idempotency, limits, observing, security
 from service.bootstrap import Platform, assemble
 from service.columnar.forms import is_columnar
 from service.description.api import DescribedApi
@@ -41,6 +41,7 @@ from service.routes import (
 )
 from service.spools import CONTINUE
 from service.upkeep import Upkeep
+from service.visits import NATIVE
 from service.wording import Wordings
 from service.wsgi import Kind, Request
 
@@ -68,8 +69,8 @@ BLUEPRINTS: Final = (
 )
 # Of each blueprint that takes predictions.
 DIALECTS: Final = {
-    "predict": "native",
-    "columnar": columnar.DIALECT,
+    "predict": NATIVE,
+    "columnar": bulk.DIALECT,
     "open_inference": open_inference.DIALECT,
     "tensorflow_serving": tensorflow_serving.DIALECT,
     "mlflow": mlflow.DIALECT,

@@ -17,7 +17,6 @@ from functools import partial
 from typing import Any, BinaryIO, Final, cast
 
 from auth.permissions import Permission
-from config.counters import Usage
 from config.sealed_stream import Sealed
 from models.errors import DeadlineExceeded, InputRefused
 from models.readers import Batch, Reading, RowsFile
@@ -29,13 +28,14 @@ from models.wanted import Wanted
 from service import charging, dataplane
 from service.charging import Slot
 from service.columnar.forms import Form
-from service.columnar.writers import AnswerWriter, Asked
+from service.columnar.writers import Answering, AnswerWriter
 from service.columnar.writing import writer_of
 from service.dataplane import Admitted
 from service.operations import identity, resolution
 from service.statistics import failure, success
 from service.visits import Visit
 
+DIALECT: Final = "columnar"
 ROWS_AT_ONCE: Final = 16 * 1024
 WRITTEN_BYTES: Final = 256 * 1024
 FEATURE: Final = re.compile(r"/features/(\d+)(?:/(\d+))?")
@@ -71,7 +71,7 @@ def admit(visit: Visit, call: BulkCall) -> None:
     scope = visit.scope
     try:
         _, version, methods = _planned(visit, call)
-        writer_of(call.answer, Asked(version, methods), io.BytesIO())
+        writer_of(call.answer, Answering(version, methods), io.BytesIO())
     except Exception:
         visit.policies = charging.charge(visit.platform, scope, None, rows=0)
         raise
@@ -101,8 +101,9 @@ def predict(
         file = RowsFile(sealed=source, form=call.form.read_as, options=call.options)
         sink = _Sink(write, visit.platform.settings.max_bulk_bytes)
         try:
-            writer = writer_of(call.answer, Asked(version, methods), cast(BinaryIO, sink))
-            work = _Work(visit, place, plan, version, methods, writer)
+            answering = Answering(version, methods)
+            writer = writer_of(call.answer, answering, cast(BinaryIO, sink))
+            work = _Work(visit, place, plan, answering, writer)
             with visit.platform.hosting.readers.open(
                 file,
                 Wanted.of(version.signature),
@@ -164,16 +165,15 @@ class _Work:
         visit: Visit,
         place: Slot,
         plan: Plan,
-        version: Version,
-        methods: tuple[str, ...],
+        answering: Answering,
         writer: AnswerWriter,
     ) -> None:
         self.rows = 0
         self._visit = visit
         self._place = place
         self._plan = plan
-        self._version = version
-        self._methods = methods
+        self._version = answering.version
+        self._methods = answering.methods
         self._writer = writer
         self._charged = 0
         self._executions = 0
@@ -202,7 +202,8 @@ class _Work:
         answers = dataplane.execute(self._visit, call)
         self.rows += rows
         self._executions += len(self._methods)
-        self._place.usage = self._usage()
+        charged = self.rows * len(self._methods)
+        self._place.usage = dataplane.usage_of(self._visit, self._version, rows=charged)
         self._writer.write(answers)
         stages.done("encode")
 
@@ -217,13 +218,6 @@ class _Work:
             success, self._visit, self._version, rows=self.rows, executions=self._executions
         )
         return BulkAnswer(self._version, self._methods, self.rows, head)
-
-    def _usage(self) -> Usage:
-        scope, spent = self._visit.scope, self._visit.stages.spent
-        rows = self.rows * len(self._methods)
-        microseconds = round(spent["compute"] * 1e6)
-        model = self._version.model
-        return Usage(scope.tenant_id, scope.principal.id, model, 1, rows, microseconds)
 
 
 class _Sink(io.RawIOBase):

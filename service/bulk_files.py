@@ -10,12 +10,11 @@ from typing import Final
 from auth.scope import Scope
 from service import bulk
 from service.bootstrap import Platform
-from service.bulk import BulkAnswer, BulkCall
+from service.bulk import DIALECT, BulkAnswer, BulkCall
 from service.spools import Spool
 from service.stages import Stages
 from service.visits import Visit
 
-DIALECT: Final = "columnar"
 COPIED_BYTES: Final = 256 * 1024
 
 Told = Callable[[int, int, int], None]

@@ -58,8 +58,8 @@ def predict(visit: Visit, decode: Decode) -> Answer:
     with charging.slot(platform, scope) as place:
         call = _admit(visit, place, decode)
         answers = execute(visit, call)
-        place.usage = _usage(visit, call)
         rows, executions = row_count(call.features), len(call.methods)
+        place.usage = usage_of(visit, call.version, rows=rows * executions)
         place.statistics = partial(success, visit, call.version, rows=rows, executions=executions)
     return Answer(call.version, answers)
 
@@ -79,6 +79,13 @@ def execute(visit: Visit, call: Admitted) -> dict[str, NDArray[Any]]:
         noted = replace(noted, seconds=visit.stages.spent["compute"] - noted.seconds)
         predictions.log(visit.platform, call.plan, call.version, noted, call.features, answers)
     return answers
+
+
+def usage_of(visit: Visit, version: Version, *, rows: int) -> Usage:
+    """What a call has consumed; each method answers every row anew."""
+    microseconds = round(visit.stages.spent["compute"] * 1e6)
+    scope = visit.scope
+    return Usage(scope.tenant_id, scope.principal.id, version.model, 1, rows, microseconds)
 
 
 def _noted(visit: Visit, call: Admitted) -> Call:
@@ -113,10 +120,3 @@ def _admit(visit: Visit, place: charging.Slot, decode: Decode) -> Admitted:
     features = asked.bound(version.signature)
     stages.done("bind")
     return Admitted(plan, version, methods, features)
-
-
-def _usage(visit: Visit, call: Admitted) -> Usage:
-    rows = row_count(call.features) * len(call.methods)
-    microseconds = round(visit.stages.spent["compute"] * 1e6)
-    scope = visit.scope
-    return Usage(scope.tenant_id, scope.principal.id, call.version.model, 1, rows, microseconds)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from auth.scope import Scope
 from models.versions import Version
 from service.bootstrap import Platform
 from service.errors import Policy
 from service.stages import Stages
+
+NATIVE: Final = "native"  # the dialect of the platform's own JSON
 
 
 @dataclass(slots=True, kw_only=True)

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from service.columnar.columns import Answers, columns_of
-from service.columnar.writers import Asked
+from service.columnar.writers import Answering
 
 TYPES: Final = {
     "number": pa.float64(),
@@ -22,10 +22,10 @@ GROUP_ROWS: Final = 128 * 1024
 class _Batches:
     """Answers as record batches of one schema."""
 
-    def __init__(self, asked: Asked) -> None:
-        self._columns = columns_of(asked.version.signature, asked.methods)
+    def __init__(self, answering: Answering) -> None:
+        self._columns = columns_of(answering.version.signature, answering.methods)
         fields = [(column.name, TYPES[column.kind]) for column in self._columns]
-        metadata = {"model": asked.version.model, "version": str(asked.version.number)}
+        metadata = {"model": answering.version.model, "version": str(answering.version.number)}
         self.schema = pa.schema(fields, metadata=metadata)
 
     def of(self, answers: Answers) -> pa.RecordBatch:
@@ -40,8 +40,8 @@ class _Batches:
 class ArrowWriter:
     """Arrow IPC, as a stream or as a file."""
 
-    def __init__(self, asked: Asked, sink: BinaryIO, *, framed: bool) -> None:
-        self._batches = _Batches(asked)
+    def __init__(self, answering: Answering, sink: BinaryIO, *, framed: bool) -> None:
+        self._batches = _Batches(answering)
         make: Any = pa.ipc.new_file if framed else pa.ipc.new_stream
         options = pa.ipc.IpcWriteOptions(use_threads=False)
         self._writer = make(sink, self._batches.schema, options=options)
@@ -59,8 +59,8 @@ class ArrowWriter:
 class ParquetWriter:
     """Parquet in row groups of moderate size."""
 
-    def __init__(self, asked: Asked, sink: BinaryIO) -> None:
-        self._batches = _Batches(asked)
+    def __init__(self, answering: Answering, sink: BinaryIO) -> None:
+        self._batches = _Batches(answering)
         self._writer = pq.ParquetWriter(sink, self._batches.schema, compression="zstd")
         self._waiting: list[pa.RecordBatch] = []
 

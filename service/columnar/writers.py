@@ -20,7 +20,7 @@ NPY_DTYPES: Final = {"number": "<f8", "integer": "<i8", "boolean": "|b1"}
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Answering:
     """Whose answers are written: a version's, by these of its methods."""
 
     version: Version
@@ -42,9 +42,9 @@ class AnswerWriter(Protocol):
 class CsvWriter:
     """RFC 4180 with names in the first line; numbers in the shortest form that is exact."""
 
-    def __init__(self, asked: Asked, sink: BinaryIO) -> None:
+    def __init__(self, answering: Answering, sink: BinaryIO) -> None:
         self._sink = sink
-        self._columns = columns_of(asked.version.signature, asked.methods)
+        self._columns = columns_of(answering.version.signature, answering.methods)
         self._write([[column.name for column in self._columns]])
 
     def write(self, answers: Answers) -> None:
@@ -64,14 +64,14 @@ class CsvWriter:
 class NpyWriter:
     """One array: of one dimension, or of two for a method with several values for each row."""
 
-    def __init__(self, asked: Asked, sink: BinaryIO) -> None:
+    def __init__(self, answering: Answering, sink: BinaryIO) -> None:
         self._sink = sink
         self._rows = 0
-        refuse_several(asked, "an npy file")
-        (self._method,) = asked.methods
-        output = asked.version.signature.methods[self._method]
+        refuse_several(answering, "an npy file")
+        (self._method,) = answering.methods
+        output = answering.version.signature.methods[self._method]
         self._width = output.width
-        self._dtype = np.dtype(NPY_DTYPES.get(output.dtype) or _text_dtype(asked.version))
+        self._dtype = np.dtype(NPY_DTYPES.get(output.dtype) or _text_dtype(answering.version))
 
     def write(self, answers: Answers) -> None:
         """Append rows."""
@@ -91,9 +91,9 @@ class NpyWriter:
 class JsonWriter:
     """What the native dialect answers, however long."""
 
-    def __init__(self, asked: Asked, sink: BinaryIO) -> None:
-        refuse_several(asked, "JSON")
-        self._asked = asked
+    def __init__(self, answering: Answering, sink: BinaryIO) -> None:
+        refuse_several(answering, "JSON")
+        self._answering = answering
         self._sink = sink
         self._rows = 0
         sink.write(b'{"prediction":[')
@@ -110,7 +110,7 @@ class JsonWriter:
 
     def finish(self) -> bytes:
         """Which version answered stands behind the answers."""
-        version = self._asked.version
+        version = self._answering.version
         said = orjson.dumps({"model": version.model, "version": version.number})
         self._sink.write(b"]," + said[1:])
         return b""
@@ -124,9 +124,9 @@ class JsonWriter:
             )
 
 
-def refuse_several(asked: Asked, what: str) -> None:
+def refuse_several(answering: Answering, what: str) -> None:
     """Raise InputRefused unless one method was asked for."""
-    if len(asked.methods) != 1:
+    if len(answering.methods) != 1:
         raise InputRefused("/method", f"{what} holds the answers of one method; ask for one")
 
 

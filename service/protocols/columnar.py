@@ -20,7 +20,7 @@ from models.errors import InputRefused, InputTooLarge
 from models.requests.tensors import PredictionRequest, read_prediction_request
 from models.versions import Version
 from service import bulk, visiting
-from service.bulk import BulkCall
+from service.bulk import DIALECT, BulkCall
 from service.columnar.forms import (
     ARROW_FILE,
     ARROW_STREAM,
@@ -34,7 +34,7 @@ from service.columnar.forms import (
     form_of,
     media_types,
 )
-from service.columnar.writers import Asked
+from service.columnar.writers import Answering
 from service.columnar.writing import writer_of
 from service.description.headers import referred
 from service.errors import CallAbandoned, InputMalformed, MediaTypeRefused
@@ -44,11 +44,9 @@ from service.schemas.bulk import FILE, BulkSchema
 from service.schemas.predictions import ANSWER, REQUEST
 from service.security import current_platform, current_scope, requires
 from service.spools import CONTINUE, UPLOAD, Admission, Spool, Upload
-from service.visits import Visit
+from service.visits import NATIVE, Visit
 from service.wsgi import Chunks
 
-DIALECT: Final = "columnar"
-NATIVE: Final = "native"
 VERSION_HEADER: Final = "X-Model-Version"
 READ_BYTES: Final = 256 * 1024
 UTF_8: Final = frozenset({"", "utf-8", "utf8", "us-ascii"})
@@ -137,7 +135,7 @@ def _options(sent: Form, parameters: Mapping[str, str]) -> dict[str, Any]:
 def _predict_json(query: dict[str, Any], model: str, answered: Form) -> flask.Response:
     answer = visiting.predict(NATIVE, partial(_read_json, query, model))
     sink = io.BytesIO()
-    writer = writer_of(answered, Asked(answer.version, tuple(answer.answers)), sink)
+    writer = writer_of(answered, Answering(answer.version, tuple(answer.answers)), sink)
     writer.write(answer.answers)
     body = writer.finish() + sink.getvalue()
     return _described(flask.Response(body, content_type=answered.content_type), answer.version)

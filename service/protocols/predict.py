@@ -19,6 +19,7 @@ from service.limits import charges_itself
 from service.parsing import Blueprint, may_be_json, read_body
 from service.schemas.predictions import ANSWER, REQUEST
 from service.security import current_platform, requires
+from service.visits import NATIVE
 
 bp = Blueprint("predict", __name__, description="Predictions.")
 
@@ -36,7 +37,7 @@ bp = Blueprint("predict", __name__, description="Predictions.")
 @requires(Permission.PREDICT)
 def predict() -> flask.Response:
     """Predict one row or many with a model of the caller's tenant."""
-    answer = visiting.predict("native", _decode)
+    answer = visiting.predict(NATIVE, _decode)
     body = {
         "prediction": _plain(answer.prediction),
         "model": answer.version.model,

@@ -26,6 +26,7 @@ from service.schemas import TEXT
 from service.schemas.answers import DocumentSchema
 from service.schemas.models import ReferenceQuerySchema
 from service.security import current_platform, current_scope, public, requires
+from service.visits import NATIVE
 
 bp = Blueprint("documentation", __name__, description="The API's own description.")
 
@@ -114,7 +115,7 @@ def _is_default(model: str) -> bool:
 
 def _worked(version: Version) -> Worked:
     """The version's worked example; made once, as it costs a prediction."""
-    visit = visiting.visit_of("native")
+    visit = visiting.visit_of(NATIVE)
     try:
         return visit.platform.caches.worked.fetch(
             version.id, lambda: worked_example(visit, version)
