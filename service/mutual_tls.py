@@ -7,7 +7,6 @@ can drag out, its asyncio worker does not. See docs/decisions/0003-serving.md.
 
 from __future__ import annotations
 
-import argparse
 import os
 import ssl
 import sys
@@ -26,7 +25,14 @@ from config.logging import configure_logging
 from config.settings import Settings, load_settings
 from service.gateway import Gateway
 from service.processes import die_with_parent
-from service.workers import SETTLING_SECONDS, Factory, Inherited, gateway_to, load_factory
+from service.workers import (
+    SETTLING_SECONDS,
+    Factory,
+    Inherited,
+    gateway_to,
+    inherited_from,
+    load_factory,
+)
 from service.wsgi import Request
 
 CERTIFICATE_IN_SCOPE: Final = "sallyport.client_certificate"
@@ -42,11 +48,7 @@ Application = Callable[
 
 def main(arguments: Sequence[str]) -> None:
     """Serve until told to stop."""
-    parser = argparse.ArgumentParser(prog="service.mutual_tls")
-    for name in ("listener", "ready", "lifeline"):
-        parser.add_argument(f"--{name}", type=int, required=True)
-    parser.add_argument("--application", required=True)
-    inherited = Inherited(**vars(parser.parse_args(arguments)))
+    inherited = inherited_from(arguments, program="service.mutual_tls")
     settings = load_settings()
     configure_logging(settings.log_level, settings.log_format)
     factory = load_factory(inherited.application)

@@ -77,7 +77,7 @@ class Inherited:
 
 def main(arguments: Sequence[str]) -> None:
     """Serve until told to stop."""
-    inherited = _parse(arguments)
+    inherited = inherited_from(arguments, program="service.workers")
     settings = load_settings()
     configure_logging(settings.log_level, settings.log_format)
     logging.getLogger("_granian").setLevel(logging.WARNING)  # a line for each failed handshake
@@ -100,8 +100,9 @@ def load_factory(application: str) -> Factory:
     return factory
 
 
-def _parse(arguments: Sequence[str]) -> Inherited:
-    parser = argparse.ArgumentParser(prog="service.workers")
+def inherited_from(arguments: Sequence[str], *, program: str) -> Inherited:
+    """Read the command line that the supervisor gives to a program."""
+    parser = argparse.ArgumentParser(prog=program)
     for name in ("listener", "ready", "lifeline"):
         parser.add_argument(f"--{name}", type=int, required=True)
     parser.add_argument("--application", required=True)
