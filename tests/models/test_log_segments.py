@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from tests.models.conftest import Register, Tenant, data_key
 from tests.servers import Bucket
 
 MODEL = "linear"
+TERMS = LogTerms(sample=0.5, rows_per_day=9, columns=("x0",))
 
 
 def segment(rule: LogRule, now: float, rows: int = 5) -> Segment:
@@ -49,43 +50,74 @@ def segment(rule: LogRule, now: float, rows: int = 5) -> Segment:
     )
 
 
-def test_a_segment_is_announced_shown_counted_and_expires(
-    database: Database, register: Register, acme: Tenant, globex: Tenant
-) -> None:
+@dataclass(frozen=True)
+class Logs:
+    """Acme's model with a log, and its index."""
+
+    database: Database
+    clock: Clock
+    settings: LogSettings
+    segments: Segments
+    rule: LogRule
+
+    def announced(self) -> Segment:
+        """A segment that is announced and not stored yet."""
+        made = segment(self.rule, self.clock())
+        with self.database.write() as session:
+            self.segments.announce(session, made)
+        return made
+
+
+@pytest.fixture
+def logs(database: Database, register: Register, acme: Tenant) -> Logs:
     clock = Clock()
     settings, segments = LogSettings(data_key, clock), Segments(clock)
     register(acme)
-    terms = LogTerms(sample=0.5, rows_per_day=9, columns=("x0",))
     with database.write() as session:
-        rule = settings.set(session, acme, MODEL, terms, created_by="user:ben").rule
-    own = segment(rule, clock())
+        rule = settings.set(session, acme, MODEL, TERMS, created_by="user:ben").rule
+    return Logs(database, clock, settings, segments, rule)
 
-    with database.write() as session:
-        kept = settings.kept(session, rule, lock=True)
+
+def test_a_log_is_of_one_tenants_model(logs: Logs, acme: Tenant, globex: Tenant) -> None:
+    with logs.database.write() as session:
+        kept = logs.settings.kept(session, logs.rule, lock=True)
         assert kept is not None
-        assert kept.rule == rule
-        assert rule.terms == terms
-        segments.announce(session, own)
-    with database.write() as session:
+        assert kept.rule == logs.rule
+        assert logs.rule.terms == TERMS
+        assert logs.settings.rule(session, acme, MODEL) == logs.rule
+        assert logs.settings.rule(session, globex, MODEL) is None
+
+
+def test_a_segment_has_its_room_once_announced_and_is_found_once_shown(
+    logs: Logs, acme: Tenant
+) -> None:
+    own, segments = logs.announced(), logs.segments
+
+    with logs.database.write() as session:
         assert segments.page(session, acme, MODEL) == ()
-        assert segments.has_room(session, rule, rows=4)
-        assert not segments.has_room(session, rule, rows=5), "what is announced has its room"
+        assert segments.has_room(session, logs.rule, rows=4)
+        assert not segments.has_room(session, logs.rule, rows=5), "what is announced has its room"
         assert segments.show(session, own)
-    with database.read() as session:
+    with logs.database.read() as session:
         assert segments.page(session, acme, MODEL) == (own,)
         assert segments.find(session, acme, MODEL, own.id) == own
         for wrong in ("", "seg_\x00", "seg_" + "0" * 28):
             with pytest.raises(LogNotFound):
                 segments.find(session, acme, MODEL, wrong)
-        assert segments.kept(session, rule).rows == 5
-        assert settings.rule(session, acme, MODEL) == rule
-        assert settings.rule(session, globex, MODEL) is None
+        assert segments.kept(session, logs.rule).rows == 5
 
-    with database.write() as session:
-        shorter = replace(terms, retention_days=1)
-        segments.retain(session, settings.set(session, acme, MODEL, shorter, created_by="x").rule)
-    clock.advance(DAY_SECONDS)
-    with database.write() as session:
+
+def test_a_segment_expires_by_the_terms_of_today(logs: Logs, acme: Tenant) -> None:
+    own, segments = logs.announced(), logs.segments
+    shorter = replace(TERMS, retention_days=1)
+    with logs.database.write() as session:
+        assert segments.show(session, own)
+        setting = logs.settings.set(session, acme, MODEL, shorter, created_by="x")
+        segments.retain(session, setting.rule)
+
+    logs.clock.advance(DAY_SECONDS)
+
+    with logs.database.write() as session:
         assert segments.page(session, acme, MODEL) == ()
         (expired,) = segments.expired(session, limit=10)
         assert expired.id == own.id
@@ -94,39 +126,27 @@ def test_a_segment_is_announced_shown_counted_and_expires(
 
 
 def test_what_was_announced_is_shown_no_more_once_its_log_has_ended(
-    database: Database, register: Register, acme: Tenant
+    logs: Logs, acme: Tenant
 ) -> None:
-    clock = Clock()
-    settings, segments = LogSettings(data_key, clock), Segments(clock)
-    register(acme)
-    with database.write() as session:
-        rule = settings.set(session, acme, MODEL, LogTerms(sample=1.0), created_by="x").rule
-    own, other = segment(rule, clock()), segment(rule, clock())
-    with database.write() as session:
-        segments.announce(session, own)
-        segments.announce(session, other)
-        segments.end(session, settings.delete(session, acme, MODEL))
+    own, segments = logs.announced(), logs.segments
+    logs.announced()
+    with logs.database.write() as session:
+        segments.end(session, logs.settings.delete(session, acme, MODEL))
 
-    with database.write() as session:
-        assert settings.kept(session, rule) is None
+    with logs.database.write() as session:
+        assert logs.settings.kept(session, logs.rule) is None
         assert not segments.show(session, own)
         assert len(segments.expired(session, limit=10)) == 2
 
 
-def test_what_was_announced_and_never_stored_expires(
-    database: Database, register: Register, acme: Tenant
-) -> None:
-    clock = Clock()
-    settings, segments = LogSettings(data_key, clock), Segments(clock)
-    register(acme)
-    with database.write() as session:
-        rule = settings.set(session, acme, MODEL, LogTerms(sample=1.0), created_by="x").rule
-        segments.announce(session, segment(rule, clock()))
-        segments.retain(session, rule)
+def test_what_was_announced_and_never_stored_expires(logs: Logs) -> None:
+    logs.announced()
+    with logs.database.write() as session:
+        logs.segments.retain(session, logs.rule)
 
-    clock.advance(ANNOUNCED_SECONDS)
-    with database.read() as session:
-        assert len(segments.expired(session, limit=10)) == 1
+    logs.clock.advance(ANNOUNCED_SECONDS)
+    with logs.database.read() as session:
+        assert len(logs.segments.expired(session, limit=10)) == 1
 
 
 def test_files_lie_sealed_in_a_bucket_beside_the_artefacts(tmp_path: Path, bucket: Bucket) -> None:
