@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.markdown import ROOT, blocks
-from tests.journeys.platform import Running, running
+from tests.journeys.platform import Running, printed, running
 
 ADDRESS = "https://localhost:8443"
 TUTORIAL = ROOT / "docs" / "tutorial" / "first-prediction.md"
@@ -49,14 +48,6 @@ def test_the_tutorial_works_as_pasted(clone: Running) -> None:
 
 def paste(clone: Running, shown: list[str]) -> str:
     """Run the blocks one after another in one shell, in the clone's folder."""
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", "\n".join(shown).replace(ADDRESS, clone.url)],
-        cwd=clone.instance.parent,
-        env=clone.environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    lines = "\n".join(shown).replace(ADDRESS, clone.url)
+    words = ["bash", "-euo", "pipefail", "-c", lines]
+    return printed(words, cwd=clone.instance.parent, environment=clone.environment)

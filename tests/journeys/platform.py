@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +29,29 @@ ROOT: Final = Path(__file__).resolve().parent.parent.parent
 DEADLINE: Final = 30.0
 Pair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 PREDICTION: Final = b'{"features":[5,10]}'
+PROGRAM_SECONDS: Final = 120
+
+
+def printed(
+    words: Sequence[str],
+    *,
+    cwd: Path = ROOT,
+    environment: Mapping[str, str] | None = None,
+    given: str | None = None,
+) -> str:
+    """Run a program that is to succeed, and return what it printed."""
+    done = subprocess.run(
+        words,
+        input=given,
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=PROGRAM_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @dataclass

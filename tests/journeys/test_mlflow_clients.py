@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Any, Final
 import pytest
 
 from tests.docs.markdown import ROOT, blocks
-from tests.journeys.platform import Running, bearer, running
+from tests.journeys.platform import Running, bearer, printed, running
 
 MANUAL: Final = ROOT / "docs" / "how-to" / "clients.md"
 ADDRESS: Final = "https://localhost:8443"
@@ -39,18 +38,8 @@ class Site:
     def run(self, *words: str, given: str = "", **environment: str) -> str:
         """Run a program beside the installation and return what it printed."""
         told = {"PYTHONPATH": str(ROOT), "MLFLOW_DISABLE_TELEMETRY": "true"}
-        done = subprocess.run(
-            words,
-            input=given,
-            cwd=self.served.instance.parent,
-            env=os.environ | told | environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        folder = self.served.instance.parent
+        return printed(words, cwd=folder, environment=os.environ | told | environment, given=given)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import ssl
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from service.operations.imports import import_model
 from service.operations.uploads import Wishes
 from tests.docs.markdown import ROOT, blocks
 from tests.house import opened
-from tests.journeys.platform import Running, running
+from tests.journeys.platform import Running, printed, running
 from tests.journeys.served import free_port
 from tests.models.files import skops_bytes
 from tests.service.test_open_inference import TEXTS
@@ -81,17 +80,7 @@ def told(site: Site) -> Any:
 
 def converse(*words: str, given: Any = None) -> str:
     """Run Python apart, for gevent is no guest in the process of the tests."""
-    done = subprocess.run(
-        [sys.executable, *words],
-        input=json.dumps(given),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return printed([sys.executable, *words], given=json.dumps(given))
 
 
 def test_it_reads_health_and_descriptions(told: Any) -> None:
