@@ -91,6 +91,35 @@ class Records:
 
 
 @dataclass(frozen=True, slots=True)
+class Shared:
+    """Records, and cells that every one of them has: `/context/<name>`, written once."""
+
+    records: Records
+    context: dict[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def columns(self, signature: Signature) -> list[Cells]:
+        """The columns of the records, and those that are one cell in every row."""
+        names = signature.names
+        if not self.context.keys() <= frozenset(names):
+            _refuse_unknown("/context", self.context, names)
+        columns = self.records.columns(signature)
+        for position, name in enumerate(names):
+            if name in self.context:
+                columns[position] = [self.context[name]] * len(self)
+        return columns
+
+    def where(self, row: int, position: int, signature: Signature) -> str:
+        """`/context/<name>`, or the path of a record's cell."""
+        name = signature.column(position)
+        if name in self.context:
+            return f"/context/{step(name)}"
+        return self.records.where(row, position, signature)
+
+
+@dataclass(frozen=True, slots=True)
 class Named:
     """Columns of equal length, by name."""
 

@@ -7,6 +7,7 @@ wanted, a list that holds one is taken for it: to those servers a column is a te
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from models.errors import InputRefused, InputTooLarge
-from models.requests.binding import INPUT, Cells, Positional, Records, Rows, bind, step
+from models.requests.binding import INPUT, Cells, Positional, Records, Rows, Shared, bind, step
 from models.requests.bounds import Bounds
 from models.requests.documents import Document
 from models.requests.faults import LARGEST_INTEGER, kind_of, refuse_fault
@@ -139,6 +140,30 @@ def read_inputs(inputs: Any, at: str, document: Document, bounds: Bounds) -> Giv
     with place.named():
         columns = read_columns(inputs, bounds)
     return Given(Unwrapped(columns), place, document)
+
+
+def read_with_context(
+    examples: list[dict[str, Any]],
+    context: dict[str, Any],
+    at: str,
+    document: Document,
+    bounds: Bounds,
+) -> Given:
+    """Records with cells in common, of which none has two values; raises InputRefused.
+
+    Together they are no more than a body could hold in which each has its own.
+    """
+    shared = json.dumps(list(context.values()), ensure_ascii=False, separators=(",", ":"))
+    if len(examples) * len(shared) > bounds.max_bytes:
+        problem = f"in each example this would be more than the {bounds.max_bytes} bytes of a body"
+        raise InputRefused("/context", problem)
+    for index, example in enumerate(examples):
+        if not context.keys().isdisjoint(example):
+            problem = "a feature of the context, which no example may have as well"
+            raise InputRefused(f"{at}/{index}", problem)
+    with Place(at).named():
+        records = read_records(examples, bounds)
+    return Given(Unwrapped(Shared(records, context)), Place(at), document)
 
 
 def _read_objects(

@@ -12,7 +12,12 @@ from models.errors import InputRefused
 from models.names import Reference
 from models.requests.bounds import Bounds
 from models.requests.documents import Document, read_document
-from models.requests.instances import Given, read_inputs, read_instances
+from models.requests.instances import (
+    Given,
+    read_inputs,
+    read_instances,
+    read_with_context,
+)
 from models.signature import Signature
 from models.tables import Features
 from service.tensorflow_serving.signatures import outputs_named
@@ -117,9 +122,13 @@ def read_examples(body: bytes, target: Target, bounds: Bounds, naming: Naming) -
     for index, example in enumerate(examples):
         if type(example) is not dict:
             raise InputRefused(f"/{EXAMPLES}/{index}", "Example must be JSON object")
-    if CONTEXT in members:
-        examples = _within(_plain(document, members[CONTEXT]), examples)
-    given = read_instances(examples, f"/{EXAMPLES}", document, bounds)
+    context = _plain(document, members.get(CONTEXT, {}))
+    if type(context) is not dict:
+        raise InputRefused(f"/{CONTEXT}", "Example must be JSON object")
+    if context:
+        given = read_with_context(examples, context, f"/{EXAMPLES}", document, bounds)
+    else:
+        given = read_instances(examples, f"/{EXAMPLES}", document, bounds)
     return ExamplesCall(target, given, name, naming)
 
 
@@ -138,17 +147,6 @@ def _list(value: Any, key: str) -> list[Any]:
     if not value:
         raise InputRefused("", f"No values in '{key}' array")
     return value
-
-
-def _within(context: Any, examples: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The examples with the features that they have in common."""
-    if type(context) is not dict:
-        raise InputRefused(f"/{CONTEXT}", "Example must be JSON object")
-    for index, example in enumerate(examples):
-        if not context.keys().isdisjoint(example):
-            problem = "a feature of the context, which no example may have as well"
-            raise InputRefused(f"/{EXAMPLES}/{index}", problem)
-    return [context | example for example in examples]
 
 
 def _plain(document: Document, value: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -184,6 +185,33 @@ def test_features_of_the_context_are_those_of_every_example(place: House) -> Non
     twice = {"context": {"x1": 10}, "examples": [{"x0": 5, "x1": 1}]}
     assert "/examples/0: a feature of the context" in refused(ask(place, twice, call=":regress"))
     assert "/context" in refused(ask(place, twice | {"context": []}, call=":regress"))
+
+
+@pytest.mark.parametrize("call", [":regress", ":classify"])
+@pytest.mark.parametrize(
+    "context",
+    [{f"c{at}": 1 for at in range(3_000)}, {"x0": "a" * 5_000}],
+    ids=["features", "text"],
+)
+def test_a_context_in_all_examples_is_no_larger_than_a_body(
+    place: House, context: dict[str, Any], call: str
+) -> None:
+    body = json.dumps({"context": context, "examples": [{"x1": 1}] * 3_000}).encode()
+    tracemalloc.start()
+    try:
+        error = refused(ask(place, body, call=call))
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert error.startswith("/context: in each example")
+    assert most < 100 * len(body)
+
+
+def test_a_context_of_other_features_is_refused_by_name(place: House) -> None:
+    few = {"context": {"c0": 1}, "examples": [{"x0": 1}]}
+    assert "/context/c0: no column" in refused(ask(place, few, call=":regress"))
+    text = {"context": {"x1": "ten"}, "examples": [{"x0": 1}]}
+    assert "/context/x1: not a number" in refused(ask(place, text, call=":regress"))
 
 
 def test_a_model_classifies_or_regresses_what_it_was_made_for(place: House) -> None:
