@@ -103,7 +103,7 @@ class JsonWriter:
         (values,) = answers.values()
         if values.dtype.kind == "f":
             self._refuse_infinite(values)
-        plain = values.tolist() if values.dtype == object else np.ascontiguousarray(values)
+        plain = values.tolist() if values.dtype.kind in "OU" else np.ascontiguousarray(values)
         encoded = orjson.dumps(plain, option=orjson.OPT_SERIALIZE_NUMPY)
         self._sink.write((b"," if self._rows else b"") + encoded[1:-1])
         self._rows += len(values)
