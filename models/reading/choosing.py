@@ -12,23 +12,29 @@ from models.wanted import Wanted
 
 SHOWN: Final = 3
 LONGEST_NAME: Final = 100
+INDEX: Final = "; if one is the index of a data frame, write that with index=False"
+FIRST: Final = "; if it is the index of a data frame, write that with index=False"
 
 
 def choose(given: Sequence[str], wanted: Wanted) -> list[int]:
     """The place in the file of each of the model's columns; raises Unreadable."""
     if set(given) == set(wanted.names) and len(given) == wanted.count:
         return [given.index(name) for name in wanted.names]
-    if wanted.named and not _are_numbers(given):
+    if wanted.named and not are_numbers(given):
         _refuse_other_names(given, wanted)
-    choose_by_place(len(given), wanted)
+    choose_by_place(len(given), wanted, remedy=INDEX)
     return list(range(wanted.count))
 
 
-def choose_by_place(count: int, wanted: Wanted) -> None:
-    """Raise Unreadable unless there are as many columns as the model takes."""
+def choose_by_place(count: int, wanted: Wanted, *, remedy: str = "") -> None:
+    """Raise Unreadable unless there are as many columns as the model takes.
+
+    The remedy is said where there is one too many.
+    """
     if count != wanted.count:
         raise Unreadable(
             f"{count} columns, where the model takes {wanted.count} ({_listed(wanted.names)})"
+            + (remedy if count == wanted.count + 1 else "")
         )
 
 
@@ -37,7 +43,7 @@ def named(name: str) -> str:
     return repr(name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}...")
 
 
-def _are_numbers(given: Sequence[str]) -> bool:
+def are_numbers(given: Sequence[str]) -> bool:
     """Whether columns have the names that pandas gives to those without any."""
     return list(given) == [str(number) for number in range(len(given))]
 
@@ -49,8 +55,9 @@ def _refuse_other_names(given: Sequence[str], wanted: Wanted) -> None:
     known, there = frozenset(wanted.names), frozenset(given)
     for name in given:
         if name not in known:
-            shown = _listed(wanted.names)
-            raise Unreadable(f"{named(name)} is no column of the model, which has {shown}")
+            problem = f"{named(name)} is no column of the model, which has {_listed(wanted.names)}"
+            surplus = name == given[0] and there > known
+            raise Unreadable(problem + (FIRST if surplus else ""))
     for position, name in enumerate(wanted.names):
         if name not in there:
             problem = f"there is no column {named(name)}, which the model takes"

@@ -22,7 +22,6 @@ NUMBER: Final = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 INTEGER: Final = re.compile(r"\s*[+-]?(\d+)\s*", re.ASCII)
-SHOWN: Final = 20
 
 
 def numbers(
@@ -67,8 +66,7 @@ def _number(cell: str, wanted: Wanted, row: int, column: int) -> float:
     if cell in TRUTH:
         return TRUTH[cell]
     if cell.strip() not in ABSENT:
-        shown = cell if len(cell) <= SHOWN else f"{cell[:SHOWN]}..."
-        raise Unreadable(f"not a number but {shown!r}", row=row, column=column)
+        raise Unreadable("not a number but a string", row=row, column=column)
     if not wanted.missing:
         raise Unreadable("missing; the model takes a number here", row=row, column=column)
     return math.nan

@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from models.reading import Unreadable
-from models.reading.choosing import choose, choose_by_place
+from models.reading.choosing import INDEX, are_numbers, choose, choose_by_place
 from models.reading.csv_cells import ABSENT, is_number, numbers, texts
 from models.reading.numbers import LARGEST_INTEGER
 from models.tables import Features, Table, take
@@ -41,13 +41,16 @@ class CsvRows:
         self._file = file
         self._wanted = wanted
         first = self._first_line()
-        names = header if header is not None else _are_names(first, wanted)
+        self._index = int(header is not False and _has_index(first, wanted))
+        names = header if header is not None else bool(self._index) or _are_names(first, wanted)
         self._skipped = int(names)
         if names:
-            self._places = choose(first, wanted)
+            places = choose(first[self._index :], wanted)
         else:
-            choose_by_place(len(first), wanted)
-            self._places = list(range(wanted.count))
+            choose_by_place(len(first), wanted, remedy=INDEX)
+            places = list(range(wanted.count))
+        self._places = [place + self._index for place in places]
+        self._width = wanted.count + self._index
         self.rows = self._count() - self._skipped
 
     def batches(self, most: int) -> Iterator[Features]:
@@ -116,11 +119,11 @@ class CsvRows:
             yield from self._read_cells(_lines([block]), row, skipped=0)
 
     def _is_even(self, block: bytes) -> bool:
-        """Whether every line has as many cells as the model has columns, and ends as lines do."""
+        """Whether every line has as many cells as there are columns, and ends as lines do."""
         data = np.frombuffer(block, np.uint8)
         ends, commas = np.flatnonzero(data == NEWLINE), np.flatnonzero(data == COMMA)
         counts = np.diff(np.searchsorted(commas, ends), prepend=0)
-        return b"\r" not in block and bool((counts == self._wanted.count - 1).all())
+        return b"\r" not in block and bool((counts == self._width - 1).all())
 
     def _parse(self, block: bytes) -> Features | None:
         """The rows of a block without quotes, or None if a cell has to be looked at."""
@@ -132,7 +135,8 @@ class CsvRows:
                     io.BytesIO(block),
                     header=None,
                     index_col=False,
-                    names=range(self._wanted.count),
+                    names=range(self._width),
+                    usecols=sorted(self._places),
                     dtype={at: float if kind == "number" else object for at, kind in kinds.items()},
                     keep_default_na=False,
                     na_values={at: MISSING for at, kind in kinds.items() if kind == "number"},
@@ -173,8 +177,9 @@ class CsvRows:
 
     def _bound(self, rows: Sequence[Sequence[str]], first: int) -> Features:
         for at, cells in enumerate(rows):
-            if len(cells) != self._wanted.count:
-                problem = f"{len(cells)} cells, where the model takes {self._wanted.count}"
+            if len(cells) != self._width:
+                beside = " and an index is beside them" if self._index else ""
+                problem = f"{len(cells)} cells, where the model takes {self._wanted.count}{beside}"
                 raise Unreadable(problem, row=first + at)
         columns = list(zip(*rows, strict=True))
         read = [
@@ -195,6 +200,17 @@ def _are_names(line: Sequence[str], wanted: Wanted) -> bool:
     if "number" in wanted.kinds:
         return not any(is_number(cell) for cell in line)
     return bool(set(line) & set(wanted.names))
+
+
+def _has_index(line: Sequence[str], wanted: Wanted) -> bool:
+    """Whether the first line is names, and those of all columns but the first, as pandas writes."""
+    if line[0] or "" in wanted.names:
+        return False
+    names = line[1:]
+    if wanted.named and set(wanted.names) & set(names):
+        return True
+    fits = len(names) == wanted.count
+    return fits and (are_numbers(names) or _are_names(names, wanted))
 
 
 def _without_first_line(block: bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 from decimal import Decimal
 from typing import Any
@@ -168,6 +169,37 @@ def test_the_index_of_pandas_and_the_names_that_it_makes_up_are_passed_over() ->
     assert matrix(read("parquet", made_up, wanted(names=("a", "b")))).tolist() == [[1.5, 2.5]]
 
 
+@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_NONNUMERIC])
+def test_the_index_that_pandas_writes_in_front_of_csv_is_passed_over(quoting: Any) -> None:
+    frame = pd.DataFrame({"b": [1.5, 2.5], "a": [3.5, 4.5]}, index=["north", "south"])
+    data = frame.to_csv(quoting=quoting).encode()
+    assert matrix(read("csv", data, wanted(names=("a", "b")))).tolist() == [[3.5, 1.5], [4.5, 2.5]]
+    assert matrix(read("csv", data, wanted())).tolist() == [[1.5, 3.5], [2.5, 4.5]]
+    made_up = pd.DataFrame([[1.5, 2.5]]).to_csv(quoting=quoting).encode()
+    for names in (None, ("a", "b")):
+        assert matrix(read("csv", made_up, wanted(names=names))).tolist() == [[1.5, 2.5]]
+
+
+def test_a_surplus_column_beside_or_as_the_index_is_named_with_the_remedy() -> None:
+    taken = wanted(names=("age", "income"))
+    frame = pd.DataFrame({"age": [1.5], "income": [2.5]}, index=pd.Index([7], name="id"))
+    more = frame.reset_index(drop=True).assign(shoe=3.5)
+
+    assert "'shoe' is no column" in refused("csv", more.to_csv().encode(), taken).problem
+    assert "takes 2" in refused("csv", b",a,b\n0,1\n", wanted()).problem
+    named = refused("csv", frame.to_csv().encode(), taken).problem
+    assert "'id' is no column" in named
+    assert "index=False" in named
+    unnamed = refused("csv", frame.to_csv(header=False).encode(), taken).problem
+    assert "3 columns, where the model takes 2" in unnamed
+    assert "index=False" in unnamed
+
+
+def test_a_first_line_that_begins_with_a_missing_value_is_a_row() -> None:
+    found = matrix(read("csv", b",5\n1,2\n", wanted(names=("a", "b"), missing=True)))
+    assert np.array_equal(found, [[np.nan, 5], [1, 2]], equal_nan=True)
+
+
 def test_an_arrow_file_that_is_compressed_is_read() -> None:
     buffer, table = io.BytesIO(), pa.table({"x0": [1.5] * 100, "x1": [2.5] * 100})
     with pa.ipc.new_file(
@@ -199,7 +231,7 @@ def test_a_cell_that_is_no_number_is_refused_by_its_place(cell: str) -> None:
     error = refused("csv", f'1,2\n3,4\n5,"{cell}"\n'.encode(), wanted(), header=False)
 
     assert (error.row, error.column) == (2, 1)
-    assert error.problem.startswith("not a number but ")
+    assert error.problem == "not a number but a string"
 
 
 @pytest.mark.parametrize("quoted", [False, True])
