@@ -126,8 +126,9 @@ class Gateway:
         be sent by `send`, or closed.
         """
         body = Body(chunks)
-        kind = self._uploads.takes(request) if self._uploads is not None else None
         try:
+            request.refuse_method()
+            kind = self._uploads.takes(request) if self._uploads is not None else None
             if kind is not None:
                 return await self._answer_upload(kind, request, body, gone)
             return await self._answer_call(request, body)

@@ -17,6 +17,7 @@ from flask_smorest import Blueprint as SmorestBlueprint
 from webargs.flaskparser import FlaskParser
 
 from service.errors import CodingRefused, InputMalformed, MediaTypeRefused, step
+from service.spools import UPLOAD, Upload
 from service.wsgi import BODY
 
 MAX_CONTROL_BYTES: Final = 64 * 1024  # no control-plane request is larger; predictions are not
@@ -97,6 +98,18 @@ def read_body(request: flask.Request, limit: int, *, codings: tuple[str, ...] = 
         raise CodingRefused(f"the coding {coding!r} is not decoded here", codings)
     body = _body_at_hand(request, limit)
     return body if coding == "identity" else _decode(body, coding, limit, codings)
+
+
+def upload_of(request: flask.Request) -> Upload | None:
+    """What the gateway keeps on the disk of a body; None where another server hands it on.
+
+    A body that our own gateway took for no file is in memory, and the call in a thread that others
+    wait for: neither is meant for a file.
+    """
+    upload: Upload | None = request.environ.get(UPLOAD)
+    if upload is None and BODY in request.environ:
+        flask.abort(400)
+    return upload
 
 
 def may_be_json(media_type: str) -> bool:

@@ -196,6 +196,7 @@ BY_STATUS: Final[Mapping[int, Problem]] = {
     416: Problem(416, "range-not-satisfiable", "The asset has no such part"),
     431: Problem(431, "headers-too-large", "The headers are too large"),
     500: INTERNAL,
+    501: Problem(501, "not-implemented", "There is no such method"),
     503: UNAVAILABLE,
 }
 

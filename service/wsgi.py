@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import secrets
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
@@ -11,11 +12,12 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 from wsgiref.types import WSGIApplication, WSGIEnvironment
 
-from service.problems import BAD_REQUEST, BUSY, Problem, describe
+from service.problems import BAD_REQUEST, BUSY, BY_STATUS, Problem, describe
 from service.wording import Wordings
 
 CLIENT_CERTIFICATE: Final = "sallyport.client_certificate"
 BODY: Final = "sallyport.body"  # the whole body: read from here, it is not copied again
+METHOD: Final = re.compile("[A-Z]+")
 
 Headers = list[tuple[str, str]]
 # What a body brings that memory should not hold: a file for a version; rows to be answered.
@@ -111,6 +113,15 @@ class Request:
     def expects_leave(self) -> bool:
         """Whether the client waits to be told to send the body (RFC 9110, section 10.1.1)."""
         return (self.header("expect") or "").lower() == "100-continue"
+
+    def refuse_method(self) -> None:
+        """Raise RequestRefused for a method that is none, before anybody decides by it.
+
+        Methods are case-sensitive (RFC 9110, section 9.1), but werkzeug answers `post` as POST:
+        whoever compares exactly would let through what the application then takes for an upload.
+        """
+        if METHOD.fullmatch(self.method) is None:
+            raise RequestRefused(BY_STATUS[501], "methods are upper-case words, such as POST")
 
     def refuse_cut_off(self, received: int) -> None:
         """Raise RequestRefused unless as much has come as was declared, if anything was."""

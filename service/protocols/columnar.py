@@ -39,11 +39,11 @@ from service.columnar.writing import writer_of
 from service.description.headers import referred
 from service.errors import CallAbandoned, InputMalformed, MediaTypeRefused
 from service.limits import charges_itself
-from service.parsing import Blueprint, may_be_json, read_body, refuse_encodings
+from service.parsing import Blueprint, may_be_json, read_body, refuse_encodings, upload_of
 from service.schemas.bulk import FILE, BulkSchema
 from service.schemas.predictions import ANSWER, REQUEST
 from service.security import current_platform, current_scope, requires
-from service.spools import CONTINUE, UPLOAD, Admission, Spool, Upload
+from service.spools import CONTINUE, Admission, Spool, Upload
 from service.visits import NATIVE, Visit
 from service.wsgi import Chunks
 
@@ -92,7 +92,7 @@ def predict(query: dict[str, Any], model: str) -> flask.Response:
         answer=answered,
     )
     visit = visiting.visit_of(DIALECT)
-    upload: Upload | None = request.environ.get(UPLOAD)
+    upload = upload_of(request)
     if upload is None:
         _admit(visit, call, request.content_length)
         return _predict_arriving(visit, call)

@@ -18,7 +18,7 @@ from service.limits import charge, charges_itself
 from service.operations import jobs, uploads
 from service.operations.jobs import JobView
 from service.operations.uploads import Wishes, read_digest
-from service.parsing import Blueprint, load_fields
+from service.parsing import Blueprint, load_fields, upload_of
 from service.schemas import UNREAD
 from service.schemas.jobs import (
     DIGEST_FORM,
@@ -29,7 +29,7 @@ from service.schemas.jobs import (
     UploadSchema,
 )
 from service.security import current_platform, current_scope, requires
-from service.spools import CONTINUE, UPLOAD, Admission
+from service.spools import CONTINUE, Admission
 from service.upload_forms import FORM, Digested, read_upload
 
 FORMAT_HEADER: Final = "X-Model-Format"
@@ -79,7 +79,7 @@ def upload_version(query: dict[str, Any], model: str) -> flask.Response:
     Over the platform's own servers this runs twice: when the head of the request has arrived, to
     admit the body or to refuse it unread, and when the body has.
     """
-    upload = request.environ.get(UPLOAD)
+    upload = upload_of(request)
     named = {field: request.headers[h] for h, field in HEADERS.items() if h in request.headers}
     stated = _merged(query, load_fields(UploadSchema(), named))
     if upload is None or not upload.complete:

@@ -16,6 +16,7 @@ from service import dataplane
 from service.errors import CallAbandoned
 from service.operations import accounts, plans
 from service.spools import UPLOAD, Spool, Upload
+from service.wsgi import BODY
 from tests.house import UNHURRIED, Actor, House
 from tests.service.problems import pointers, refused
 
@@ -164,6 +165,14 @@ def test_a_file_is_admitted_or_refused_by_its_head(house: House) -> None:
     assert upload.admission.scope.tenant == "acme"
     refused(head(house.rob, Upload(declared=20_001)), 413, "too-large")
     refused(head(house.olga, Upload(declared=8)), 403, "insufficient-scope")
+
+
+def test_a_file_that_the_gateway_took_for_none_is_refused(house: House) -> None:
+    headers, overrides = {"Content-Type": "text/csv"}, {BODY: b"5,10\n"}
+
+    response = house.ada.post(PATH, data=b"5,10\n", headers=headers, environ_overrides=overrides)
+
+    refused(response, 400, "bad-request")
 
 
 def arrived(house: House, text: bytes) -> Upload:

@@ -82,6 +82,17 @@ def test_the_target_outranks_the_host_header() -> None:
     assert environ_of(replace(REQUEST, host=None, headers=headers), b"")["HTTP_HOST"] == "elsewhere"
 
 
+@pytest.mark.parametrize("method", ["post", "Post", "pOST", "PO ST", ""])
+def test_a_method_in_lower_case_is_none_and_reaches_nobody(tmp_path: Path, method: str) -> None:
+    librarian = Librarian()
+
+    answer = asyncio.run(
+        taking(librarian, tmp_path).answer(replace(REQUEST, method=method), pieces(b"x"))
+    )
+
+    assert (answer.status, librarian.heads, librarian.got) == (501, 0, [])
+
+
 def sent_from(number: int) -> Request:
     return replace(REQUEST, client=(f"203.0.113.{number}", "1"))
 
@@ -225,10 +236,12 @@ class Librarian:
     def __init__(self, most_bytes: int = 1024, *, admits: bool = True) -> None:
         self.most_bytes = most_bytes
         self.admits = admits
+        self.heads = 0
         self.got: list[int] = []
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         upload = environ[UPLOAD]
+        self.heads += not upload.complete
         if upload.complete:
             self.got.append(len(environ["wsgi.input"].read()))
             start_response("202 Accepted", [])

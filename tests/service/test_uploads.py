@@ -19,9 +19,17 @@ from models.uploads import Uploads
 from service.app import Served
 from service.operations import models, plans
 from service.spools import UPLOAD, Upload
+from service.wsgi import BODY
 from tests.house import Actor, House
 from tests.service.problems import pointers, refused
 from tests.service.uploading import PATH, REQUEST, joblib_file, kept, skops_file, upload, work
+
+
+def test_file_that_the_gateway_took_for_none_is_refused(house: House) -> None:
+    response = upload(house.ben, environ_overrides={BODY: skops_file()})
+
+    refused(response, 400, "bad-request")
+    assert kept(house) == set()
 
 
 def digest_of(content: bytes) -> str:
