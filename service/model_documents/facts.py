@@ -10,16 +10,9 @@ from models.names import Reference
 from models.requests.bounds import Bounds
 from models.requests.worked import Worked
 from models.signature import Signature
-from service.schemas import LARGEST, PROSE
 
 Described = dict[str, Any]
 JSON: Final = "application/json"
-# What else may stand beside rows and is left alone; beyond some depth and number it is refused.
-BESIDES: Final[Described] = {
-    "type": ["string", "number", "boolean", "null"],
-    "format": PROSE,
-    "maxLength": LARGEST,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +60,11 @@ def refer(name: str) -> Described:
 def listed(items: Described, most: int, **more: Any) -> Described:
     """A list of 1 to `most` items."""
     return {"type": "array", "minItems": 1, "maxItems": most, "items": items} | more
+
+
+def opened(described: Described) -> Described:
+    """The same object with whatever members besides: they are left alone."""
+    return {name: value for name, value in described.items() if name != "additionalProperties"}
 
 
 def closed(properties: Mapping[str, Described], *required: str) -> Described:

@@ -7,10 +7,10 @@ import io
 from typing import Any
 
 from config import prose
+from models.signature import Signature
 from service.mlflow.requests import FORMS
 from service.model_documents.columns import LOOSE_RECORD, ROW, inputs, instances
 from service.model_documents.facts import (
-    BESIDES,
     JSON,
     Call,
     Described,
@@ -65,18 +65,14 @@ def _parameters(facts: Facts) -> tuple[Described, ...]:
 def _request(facts: Facts) -> Described:
     most = facts.bounds.max_rows
     record = refer(LOOSE_RECORD)
-    names = {
-        "type": ["array", "null"],
-        "minItems": len(facts.signature.names),
-        "maxItems": len(facts.signature.names),
-        "items": {"enum": list(facts.signature.names)},
-        "uniqueItems": True,
-    }
     split = closed(
         {
-            "columns": names,
-            "index": listed({"type": ["integer", "string"], **_label()}, most)
-            | {"type": ["array", "null"]},
+            "columns": _names(facts.signature),
+            "index": {
+                "description": "Labels of rows, which are not looked at.",
+                "type": ["array", "null"],
+                "maxItems": most,
+            },
             "data": listed(refer(ROW), most),
         },
         "data",
@@ -90,11 +86,9 @@ def _request(facts: Facts) -> Described:
             "dataframe_records": listed(record, most),
             "instances": instances(facts),
             "inputs": inputs(facts),
-            "params": closed({"method": method, "predict_method": method})
-            | {"type": ["object", "null"]},
+            "params": closed({"method": method}) | {"type": ["object", "null"]},
         },
         "oneOf": [{"required": [form]} for form in FORMS],
-        "additionalProperties": BESIDES,
     }
 
 
@@ -104,9 +98,18 @@ def _csv_of(facts: Facts) -> str:
     return text.getvalue()
 
 
-def _label() -> Described:
-    limits = {"format": "text", "maxLength": 2**31 - 1}
-    return limits | {"minimum": -(2**63), "maximum": 2**63 - 1}
+def _names(signature: Signature) -> Described:
+    """The names of a frame's columns: in any order where that makes no difference to a schema."""
+    names = list(signature.names)
+    if not signature.numbers_alone:
+        return {"enum": [names, None]}
+    return {
+        "type": ["array", "null"],
+        "minItems": len(names),
+        "maxItems": len(names),
+        "items": {"enum": names},
+        "uniqueItems": True,
+    }
 
 
 def _csv(facts: Facts) -> Described:

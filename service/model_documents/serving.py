@@ -7,7 +7,6 @@ from typing import Any
 from models.names import Reference
 from service.model_documents.columns import LOOSE_RECORD, inputs, instances
 from service.model_documents.facts import (
-    BESIDES,
     JSON,
     Call,
     Described,
@@ -52,7 +51,6 @@ def _predict(facts: Facts) -> Call:
             "inputs": inputs(facts),
         },
         "oneOf": [{"required": ["instances"]}, {"required": ["inputs"]}],
-        "additionalProperties": BESIDES,
     }
     several = {
         "type": "array",
@@ -79,7 +77,6 @@ def _examples(facts: Facts, verb: str, results: Described) -> Call:
         "type": "object",
         "properties": {"examples": listed(refer(LOOSE_RECORD), most)},
         "required": ["examples"],
-        "additionalProperties": BESIDES,
     }
     example = {} if facts.worked.row is None else {JSON: {"examples": [facts.record()]}}
     return Call(

@@ -7,7 +7,16 @@ from typing import Any, Final
 from models.requests.binding import INPUT
 from models.signature import Kind, Output
 from service.model_documents.columns import ROW
-from service.model_documents.facts import JSON, Call, Described, Facts, closed, listed, refer
+from service.model_documents.facts import (
+    JSON,
+    Call,
+    Described,
+    Facts,
+    closed,
+    listed,
+    opened,
+    refer,
+)
 from service.model_documents.outputs import element
 from service.open_inference.datatypes import DATATYPES as EVERY
 from service.open_inference.metadata import OF_ANSWERS, OF_COLUMNS
@@ -39,18 +48,19 @@ def describe(facts: Facts) -> list[Call]:
 
 
 def _request(facts: Facts) -> Described:
-    wanted = closed(
-        {"name": {"enum": list(facts.signature.methods)}, "parameters": PARAMETERS}, "name"
-    )
+    names = {"enum": list(facts.signature.methods)}
+    wanted = opened(closed({"name": names, "parameters": PARAMETERS}, "name"))
     methods = len(facts.signature.methods)
     return {
         "description": "Tensors that agree on how many rows there are.",
         "type": "object",
         "properties": {
-            "id": _id(facts) | {"description": "Comes back with the answer."},
+            "id": _id(facts)
+            | {"description": "Comes back with the answer.", "type": ["string", "null"]},
             "parameters": PARAMETERS,
             "inputs": _inputs(facts),
-            "outputs": listed(wanted, methods, description="By default the first method."),
+            "outputs": listed(wanted, methods, description="By default the first method.")
+            | {"type": ["array", "null"], "minItems": 0},
         },
         "required": ["inputs"],
     }
@@ -93,19 +103,14 @@ def _column(facts: Facts, position: int) -> Described:
 
 
 def _tensor(name: Described, datatypes: list[str], data: Described) -> Described:
-    return closed(
-        {
-            "name": name,
-            "shape": listed(COUNT, 2),
-            "datatype": {"enum": datatypes},
-            "parameters": PARAMETERS,
-            "data": data,
-        },
-        "name",
-        "shape",
-        "datatype",
-        "data",
-    )
+    members = {
+        "name": name,
+        "shape": listed(COUNT, 2),
+        "datatype": {"enum": datatypes},
+        "parameters": PARAMETERS,
+        "data": data,
+    }
+    return opened(closed(members, "name", "shape", "datatype", "data"))
 
 
 def _id(facts: Facts) -> Described:
