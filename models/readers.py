@@ -22,7 +22,7 @@ from models.hosting.messages import Message, MessagesEnded, send
 from models.hosting.payloads import Buffer
 from models.hosting.row_frames import RowsHeader
 from models.hosting.streams import Inbox, StreamEnded
-from models.requests.binding import step
+from models.requests.places import step
 from models.tables import Features, row_count
 from models.wanted import Wanted
 

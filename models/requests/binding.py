@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from config.prose import listed
 from models.errors import InputRefused
 from models.requests.faults import kind_of
+from models.requests.places import step
 from models.signature import Signature
 from models.tables import Features, Table
 
@@ -156,11 +157,6 @@ def bind(rows: Rows, signature: Signature) -> Features:
     if signature.numbers_alone:
         return np.ascontiguousarray(np.column_stack(columns))
     return Table(tuple(columns))
-
-
-def step(name: str) -> str:
-    """A name as a step of a JSON pointer (RFC 6901, section 3), cut to a length."""
-    return name[:64].replace("~", "~0").replace("/", "~1")
 
 
 def _number(rows: Rows, signature: Signature, position: int, cells: Cells) -> NDArray[np.float64]:

@@ -15,9 +15,9 @@ from typing import Any, Final
 import orjson
 
 from models.errors import InputRefused
-from models.requests.binding import step
 from models.requests.bounds import STRING, Bounds, bounded_document
 from models.requests.faults import refuse_large_integer, refuse_unparsable
+from models.requests.places import step
 
 NOT_FINITE: Final = re.compile(rb"NaN|Infinity")
 NESTING: Final = frozenset({list, dict})

@@ -9,6 +9,7 @@ from typing import Any, Final, NoReturn
 import orjson
 
 from models.errors import InputRefused
+from models.requests.places import place_of
 
 FEATURES: Final = re.compile(r'"features"\s*:\s*\[')
 NOT_FINITE: Final = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
@@ -21,6 +22,7 @@ SEPARATORS: Final = '[]{},:" \t\r\n'
 DIGITS: Final = len(str(LARGEST_INTEGER))
 INEXACT: Final = "an integer beyond 2^53, which a 64-bit float cannot tell from its neighbours"
 ROUNDED: Final = "write it with an exponent if a rounded one will do"
+NULL: Final = "send null where the model takes missing values"
 
 CELLS: Final = frozenset({int, float, str, type(None)})
 _KINDS: Final = {
@@ -81,9 +83,10 @@ def refuse_unparsable(body: bytes, error: orjson.JSONDecodeError) -> NoReturn:
     token = TOKEN.match(text, start)
     word = token[0] if token else ""
     if NOT_FINITE.fullmatch(word):
-        raise InputRefused(_pointer(text, start), "not a finite number") from error
+        remedy = f"; {NULL}" if word.lower().endswith("nan") else ""
+        raise InputRefused(place_of(text, start), f"not a finite number{remedy}") from error
     if NUMBER.fullmatch(word) and math.isinf(float(word)):
-        raise InputRefused(_pointer(text, start), "beyond what a 64-bit float holds") from error
+        raise InputRefused(place_of(text, start), "beyond what a 64-bit float holds") from error
     raise InputRefused("", f"not JSON: {error}") from error
 
 

@@ -20,7 +20,7 @@ import orjson
 
 from models.errors import InputRefused
 from models.names import MODEL_NAME, Reference, read_reference
-from models.requests.binding import Named, Positional, Records, Rows, bind, step
+from models.requests.binding import Named, Positional, Records, Rows, bind
 from models.requests.bounds import STRING, Bounds, bounded_outline
 from models.requests.faults import (
     LARGEST_INTEGER,
@@ -28,6 +28,7 @@ from models.requests.faults import (
     refuse_large_integer,
     refuse_unparsable,
 )
+from models.requests.places import step
 from models.signature import Signature
 from models.tables import Features, Matrix
 

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import InputRefused, InputTooLarge
-from models.requests.binding import step
 from models.requests.bounds import Bounds
 from models.requests.faults import DIGITS, INEXACT, LARGEST_INTEGER, ROUNDED
+from models.requests.places import step
 from models.signature import Signature
 from models.tables import Features, Matrix, Table
 from service.mlflow.frames import enforced, order_of

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from models.errors import InputRefused
-from models.requests.binding import step
+from models.requests.places import step
 
 SCALARS: Final = (str, int, float, bool)
 STATEFUL: Final = ("sequence_id", "sequence_start", "sequence_end")

@@ -162,7 +162,10 @@ def test_parameters_without_a_meaning_here_are_left_alone(shared_house: House) -
         (b"{", "not JSON"),
         (b"[]", "not an object"),
         (b'{"inputs": [], "inputs": []}', "given more than once"),
-        (b'{"inputs": [{"data": [NaN]}]}', "not a finite number"),
+        (
+            b'{"inputs": [{"data": [[1], [NaN]]}]}',
+            "/inputs/0/data/1/0: not a finite number; send null",
+        ),
         (b'{"a": {"b": 1, "\\u0062": 1}}', "given more than once"),
         (b'{"inputs": ' + b"[" * 200 + b"]" * 200 + b"}", "nested deeper than 8"),
         (b'{"inputs": ' + b"[" * 100_000, "nested deeper than 8"),
