@@ -18,6 +18,9 @@ FIRST: Final = "; if it is the index of a data frame, write that with index=Fals
 
 def choose(given: Sequence[str], wanted: Wanted) -> list[int]:
     """The place in the file of each of the model's columns; raises Unreadable."""
+    repeated = [name for name, count in Counter(given).items() if count > 1]
+    if repeated:
+        raise Unreadable(f"the column {named(repeated[0])} is there more than once")
     if set(given) == set(wanted.names) and len(given) == wanted.count:
         return [given.index(name) for name in wanted.names]
     if wanted.named and not are_numbers(given):
@@ -49,9 +52,6 @@ def are_numbers(given: Sequence[str]) -> bool:
 
 
 def _refuse_other_names(given: Sequence[str], wanted: Wanted) -> None:
-    repeated = [name for name, count in Counter(given).items() if count > 1]
-    if repeated:
-        raise Unreadable(f"the column {named(repeated[0])} is there more than once")
     known, there = frozenset(wanted.names), frozenset(given)
     for name in given:
         if name not in known:

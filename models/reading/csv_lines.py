@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, BinaryIO, Final
@@ -28,6 +29,9 @@ BLOCK_BYTES: Final = 2 * 1024**2
 MOST_LINE: Final = 4 * 1024**2
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 COMMA, NEWLINE, QUOTE = b',\n"'
+NEWLINES: Final = re.compile(rb"\n{2,}")
+CELLS_AT_ONCE: Final = 2**16
+MOST_EMPTY: Final = 2**20
 LONGEST_PROBLEM: Final = 100
 TOO_LONG: Final = f"a line of more than {MOST_LINE} bytes"
 MISSING: Final = list(ABSENT)
@@ -55,25 +59,23 @@ class CsvRows:
 
     def batches(self, most: int) -> Iterator[Features]:
         """The rows in their order."""
-        row, blocks = 0, self._blocks()
+        row, blocks = 0, self._full_blocks()
         skipped = self._skipped
         for block in blocks:
             if QUOTE in block:
                 rest = _lines(itertools.chain([block], blocks))
-                yield from self._read_cells(rest, row, skipped=skipped)
+                yield from self._read_cells(rest, row, most, skipped=skipped)
                 return
-            lines = block.replace(b"\r\n", b"\n")
             if skipped:
-                lines, skipped = _without_first_line(lines), 0
-            for features in self._read_block(lines, row):
+                block, skipped = block[block.index(b"\n") + 1 :], 0
+            for features in self._read_block(block, row, most):
                 for start in range(0, len(features), most):
                     yield take(features, start, min(start + most, len(features)))
                 row += len(features)
 
     def _first_line(self) -> list[str]:
-        lines = csv.reader(_lines(self._blocks()), strict=True)
         with _Refusals():
-            found = next((line for line in lines if line), None)
+            found = next(_rows(_lines(self._full_blocks())), None)
         if found is None:
             raise Unreadable("there are no rows")
         return found
@@ -95,10 +97,25 @@ class CsvRows:
         if left:
             yield left + b"\n"
 
+    def _full_blocks(self) -> Iterator[bytes]:
+        """The same pieces, up to the first quote with one kind of line end and no empty line."""
+        blocks = self._blocks()
+        for block in blocks:
+            if QUOTE in block:
+                yield block
+                break
+            if b"\r" in block:
+                block = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+            if b"\n\n" in block:
+                block = NEWLINES.sub(b"\n", block)
+            if block := block.lstrip(b"\n"):
+                yield block
+        yield from blocks
+
     def _count(self) -> int:
         """How many lines there are that are not empty, of those outside quotes."""
         count, inside = 0, 0
-        for block in self._blocks():
+        for block in self._full_blocks():
             lines = block.replace(b"\r\n", b"\n") if b"\r" in block else block
             if not inside and QUOTE not in lines and b"\n\n" not in lines:
                 count += lines.count(b"\n") - lines.startswith(b"\n")
@@ -111,19 +128,19 @@ class CsvRows:
             count += int(ends.sum()) - int(empty.sum())
         return count
 
-    def _read_block(self, block: bytes, row: int) -> Iterator[Features]:
+    def _read_block(self, block: bytes, row: int, most: int) -> Iterator[Features]:
         features = self._parse(block) if self._is_even(block) else None
         if features is not None:
             yield features
         else:
-            yield from self._read_cells(_lines([block]), row, skipped=0)
+            yield from self._read_cells(_lines([block]), row, most, skipped=0)
 
     def _is_even(self, block: bytes) -> bool:
-        """Whether every line has as many cells as there are columns, and ends as lines do."""
+        """Whether every line has as many cells as there are columns."""
         data = np.frombuffer(block, np.uint8)
         ends, commas = np.flatnonzero(data == NEWLINE), np.flatnonzero(data == COMMA)
         counts = np.diff(np.searchsorted(commas, ends), prepend=0)
-        return b"\r" not in block and bool((counts == self._width - 1).all())
+        return bool((counts == self._width - 1).all())
 
     def _parse(self, block: bytes) -> Features | None:
         """The rows of a block without quotes, or None if a cell has to be looked at."""
@@ -162,18 +179,16 @@ class CsvRows:
                 return None
         return np.column_stack(columns) if self._wanted.numbers_alone else Table(tuple(columns))
 
-    def _read_cells(self, lines: Iterable[str], row: int, *, skipped: int) -> Iterator[Features]:
-        """Rows cell by cell, from lines that begin with a whole one."""
+    def _read_cells(
+        self, lines: Iterable[str], row: int, most: int, *, skipped: int
+    ) -> Iterator[Features]:
+        """Rows cell by cell, at most so many at once, from lines that begin with a whole one."""
+        at_once = max(1, min(most, CELLS_AT_ONCE // self._wanted.count))
         with _Refusals():
-            reader = (line for line in csv.reader(lines, strict=True) if line)
-            for _ in range(skipped):
-                next(reader)
-            while rows := list(itertools.islice(reader, self._rows_at_once())):
+            reader = itertools.islice(_rows(lines), skipped, None)
+            while rows := list(itertools.islice(reader, at_once)):
                 yield self._bound(rows, row)
                 row += len(rows)
-
-    def _rows_at_once(self) -> int:
-        return max(1, 2**16 // self._wanted.count)
 
     def _bound(self, rows: Sequence[Sequence[str]], first: int) -> Features:
         for at, cells in enumerate(rows):
@@ -213,9 +228,20 @@ def _has_index(line: Sequence[str], wanted: Wanted) -> bool:
     return fits and (are_numbers(names) or _are_names(names, wanted))
 
 
-def _without_first_line(block: bytes) -> bytes:
-    rest = block.lstrip(b"\n")
-    return rest[rest.index(b"\n") + 1 :]
+def _rows(lines: Iterable[str]) -> Iterator[list[str]]:
+    """The cells of each line that is not empty; raises Unreadable for many more that are.
+
+    Rows are charged to whoever sent them, and empty lines to nobody.
+    """
+    rows = empty = 0
+    for cells in csv.reader(lines, strict=True):
+        if cells:
+            rows += 1
+            yield cells
+        else:
+            empty += 1
+            if empty > MOST_EMPTY + rows:
+                raise Unreadable(f"more than {MOST_EMPTY} empty lines besides one for each row")
 
 
 def _lines(blocks: Iterable[bytes]) -> Iterator[str]:

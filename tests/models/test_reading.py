@@ -53,6 +53,22 @@ def test_batches_are_as_large_as_was_asked(form: str) -> None:
     assert max(sizes) <= 6
 
 
+@pytest.mark.parametrize("last", ["3,4\n", '"3",4\n', "3,true\n"])
+def test_batches_of_cells_are_as_large_as_was_asked(last: str) -> None:
+    file = opened("csv", b"1,2\n" * 19 + last.encode(), wanted())
+    sizes = [len(batch) for batch in file.batches(6)]
+    assert sum(sizes) == file.rows == 20
+    assert max(sizes) <= 6
+
+
+@pytest.mark.parametrize("form", ["csv", "arrow", "arrow-file"])
+def test_a_name_of_two_columns_is_refused_even_of_a_model_without_names(form: str) -> None:
+    table = pa.table([[1.5], [2.5]], names=["x0", "x0"])
+    data = b"x0,x0\n1.5,2.5\n" if form == "csv" else written(form, table)
+    for taken in (wanted(), wanted(names=("x0", "x1"))):
+        assert "'x0' is there more than once" in refused(form, data, taken).problem
+
+
 @each_named_form
 def test_columns_are_found_by_their_names(form: str) -> None:
     data = written(form, pd.DataFrame({"b": [1.5, 2.5], "a": [3.5, 4.5]}))
@@ -210,10 +226,39 @@ def test_an_arrow_file_that_is_compressed_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["1,2\n3,4\n", "1,2\r\n3,4\r\n", "1,2\n3,4", "\ufeff1,2\n\n3,4\n\n"]
+    "text",
+    [
+        "1,2\n3,4\n",
+        "1,2\r\n3,4\r\n",
+        "1,2\n3,4",
+        "\ufeff1,2\n\n3,4\n\n",
+        "\n\na,b\r1,2\r\r3,4\r",
+        "\r\n\r\n1,2\r\n\r\n\r\n3,4\r\n\r\n",
+        '\r\n\n"1",2\r\n\r\n3,4\n\n',
+    ],
 )
 def test_lines_of_csv_end_as_they_like(text: str) -> None:
     assert matrix(read("csv", text.encode(), wanted())).tolist() == [[1, 2], [3, 4]]
+
+
+def test_empty_lines_are_not_looked_at_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csv_lines, "MOST_EMPTY", 100)
+    monkeypatch.setattr(csv_lines, "BLOCK_BYTES", 4096)
+    for end in (b"\n", b"\r\n", b"\r"):
+        data = end * 3000 + b"1,2\n" + end * 3000 + b"3,4" + end * 3000
+        assert matrix(read("csv", data, wanted())).tolist() == [[1, 2], [3, 4]]
+
+
+def test_after_a_quote_there_are_few_more_empty_lines_than_rows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(csv_lines, "MOST_EMPTY", 100)
+    assert len(read("csv", b'1,"2"\n\n' * 500, wanted())) == 500
+    texts = read("csv", b'1,"' + b"\n" * 500 + b'x"\n', MIXED)
+    assert isinstance(texts, Table)
+    assert texts.columns[1].tolist() == ["\n" * 500 + "x"]
+    for data in (b'1,"2"\n' + b"\n" * 500, b"\n" * 500 + b'1,"2"\n'):
+        assert "more than 100 empty lines" in refused("csv", data, wanted()).problem
 
 
 @pytest.mark.parametrize(
