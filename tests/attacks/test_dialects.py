@@ -31,7 +31,7 @@ GOOD: Final = Wish([[5.0, 10.0], [1.0, 2.0]])
 LONGEST_REFUSAL: Final = 4096
 CANARY: Final = 31415926535.8979  # a value that no refusal may show
 JSON_DIALECTS: Final = tuple(kind for kind in HTTP_DIALECTS if kind is not OpenInferenceBinary)
-FOREIGN: Final = tuple(kind for kind in HTTP_DIALECTS if kind is not Native)
+FOREIGN: Final = tuple(kind for kind in HTTP_DIALECTS if not issubclass(kind, Native))
 
 # In the place of any value of a good request.
 WRONG: Final[tuple[Any, ...]] = (

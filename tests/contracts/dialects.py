@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import base64
-import csv
-import io
 import json
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
-from urllib.parse import urlencode
 
 import numpy as np
-import pyarrow
-import pyarrow.ipc
 from flask.testing import FlaskClient
+from numpy.typing import NDArray
 from werkzeug.test import TestResponse
 
 Rows = list[list[float]]
@@ -36,12 +32,24 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a caller wants: rows of numbers, answered by a model, a version and a method."""
+    """What a caller wants: rows of numbers, answered by a model, a version and a method.
+
+    Or columns by name, of numbers and texts, None where a value is missing.
+    """
 
     rows: Rows
     model: str = "linear"
     version: int | str | None = None
     method: str | None = None
+    columns: Mapping[str, list[Any]] = field(default_factory=dict)
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """The columns row by row."""
+        return [
+            dict(zip(self.columns, row, strict=True))
+            for row in zip(*self.columns.values(), strict=True)
+        ]
 
 
 class Dialect(Protocol):
@@ -50,6 +58,7 @@ class Dialect(Protocol):
     name: str
     unknown_alias: int
     drops_columns: bool
+    takes_texts: bool
     in_portions: bool
 
     def predict(self, token: str | None, wish: Wish) -> Reply:
@@ -72,6 +81,7 @@ class HttpDialect:
     media_type = "application/json"
     unknown_alias = 404
     drops_columns = False  # that the model does not have, by name
+    takes_texts = True
     in_portions = False  # a sum over one row may be made in another order than over many
 
     def __init__(self, client: FlaskClient) -> None:
@@ -138,10 +148,25 @@ class Native(HttpDialect):
     def encode(self, wish: Wish) -> bytes:
         named = {"model": wish.model, "version": wish.version, "method": wish.method}
         given = {name: value for name, value in named.items() if value is not None}
-        return json.dumps({"features": wish.rows} | given).encode()
+        rows = {"records": wish.records} if wish.columns else {"features": wish.rows}
+        return json.dumps(rows | given).encode()
 
     def decode(self, response: TestResponse) -> list[Any]:
         return list(response.get_json()["prediction"])
+
+
+class NativeOfModel(Native):
+    """The same where the model is named in the address."""
+
+    name = "native, of a model"
+
+    def path(self, wish: Wish) -> str:
+        return f"/models/{wish.model}/predict"
+
+    def encode(self, wish: Wish) -> bytes:
+        body = json.loads(super().encode(wish))
+        del body["model"]
+        return json.dumps(body).encode()
 
 
 class OpenInference(HttpDialect):
@@ -154,17 +179,17 @@ class OpenInference(HttpDialect):
         return f"/v2/models/{wish.model}{version}/infer"
 
     def encode(self, wish: Wish) -> bytes:
-        shape = [len(wish.rows), len(wish.rows[0])]
-        tensor = {"name": "input", "datatype": "FP64", "shape": shape}
-        flat = [cell for row in wish.rows for cell in row]
-        body: dict[str, Any] = {"id": "7", "inputs": [tensor | {"data": flat}]}
+        tensors = [tensor | {"data": values.ravel().tolist()} for tensor, values in arrays(wish)]
+        for tensor in tensors:
+            tensor["data"] = [None if cell != cell else cell for cell in tensor["data"]]
+        body: dict[str, Any] = {"id": "7", "inputs": tensors}
         if wish.method is not None:
             body["outputs"] = [{"name": wish.method}]
         return json.dumps(body).encode()
 
     def decode(self, response: TestResponse) -> list[Any]:
         body = response.get_json()
-        assert body["id"] == "7"
+        assert body.get("id", "7") == "7"  # changed bytes may have lost it
         [output] = body["outputs"]
         return shaped(output["data"], output["shape"])
 
@@ -179,14 +204,15 @@ class OpenInferenceBinary(OpenInference):
     media_type = "application/octet-stream"
 
     def encode(self, wish: Wish) -> bytes:
-        matrix = np.array(wish.rows, dtype="<f8")
-        size = {"binary_data_size": matrix.nbytes}
-        tensor = {"name": "x", "datatype": "FP64", "shape": matrix.shape, "parameters": size}
-        body: dict[str, Any] = {"id": "7", "inputs": [tensor]}
+        tensors, data = [], []
+        for tensor, values in arrays(wish):
+            data.append(packed(values))
+            tensors.append(tensor | {"parameters": {"binary_data_size": len(data[-1])}})
+        body: dict[str, Any] = {"id": "7", "inputs": tensors}
         body["parameters"] = {"binary_data_output": True}
         if wish.method is not None:
             body["outputs"] = [{"name": wish.method}]
-        return json.dumps(body).encode() + matrix.tobytes()
+        return json.dumps(body).encode() + b"".join(data)
 
     def headers(self, body: bytes) -> dict[str, str]:
         try:
@@ -220,7 +246,7 @@ class TensorFlowRows(HttpDialect):
 
     def encode(self, wish: Wish) -> bytes:
         signature = {} if wish.method is None else {"signature_name": wish.method}
-        return json.dumps({"instances": wish.rows} | signature).encode()
+        return json.dumps({"instances": wish.records or wish.rows} | signature).encode()
 
     def decode(self, response: TestResponse) -> list[Any]:
         return list(response.get_json()["predictions"])
@@ -236,7 +262,7 @@ class TensorFlowColumns(TensorFlowRows):
 
     def encode(self, wish: Wish) -> bytes:
         signature = {} if wish.method is None else {"signature_name": wish.method}
-        return json.dumps({"inputs": wish.rows} | signature).encode()
+        return json.dumps({"inputs": wish.columns or wish.rows} | signature).encode()
 
     def decode(self, response: TestResponse) -> list[Any]:
         return list(response.get_json()["outputs"])
@@ -254,7 +280,7 @@ class MlflowInstances(HttpDialect):
 
     def encode(self, wish: Wish) -> bytes:
         params = {} if wish.method is None else {"params": {"method": wish.method}}
-        return json.dumps({self.form: wish.rows} | params).encode()
+        return json.dumps({self.form: wish.columns or wish.rows} | params).encode()
 
     def decode(self, response: TestResponse) -> list[Any]:
         return list(response.get_json()["predictions"])
@@ -273,76 +299,38 @@ class MlflowSplit(MlflowInstances):
 
     def encode(self, wish: Wish) -> bytes:
         params = {} if wish.method is None else {"params": {"method": wish.method}}
-        frame = {"columns": [f"x{n}" for n in range(len(wish.rows[0]))], "data": wish.rows}
+        names, rows = by_name(wish)
+        frame = {"columns": names, "data": rows}
         return json.dumps({"dataframe_split": frame} | params).encode()
 
 
-class CsvFile(HttpDialect):
-    """A CSV file of rows, answered by one."""
-
-    name = "columnar, csv"
-    in_portions = True
-    media_type = "text/csv"
-
-    def path(self, wish: Wish) -> str:
-        named = {"version": wish.version, "method": wish.method}
-        query = {name: value for name, value in named.items() if value is not None}
-        return f"/models/{wish.model}/predict?{urlencode(query)}"
-
-    def encode(self, wish: Wish) -> bytes:
-        names = [f"x{n}" for n in range(len(wish.rows[0]))]
-        lines = [names, *([repr(cell) for cell in row] for row in wish.rows)]
-        return "\n".join(map(",".join, lines)).encode()
-
-    def decode(self, response: TestResponse) -> list[Any]:
-        [_names, *lines] = csv.reader(response.text.splitlines())
-        rows = [[_cell(cell) for cell in line] for line in lines]
-        return [row[0] for row in rows] if len(rows[0]) == 1 else rows
+def arrays(wish: Wish) -> list[tuple[dict[str, Any], NDArray[Any]]]:
+    """The tensors of a wish: one of all rows, or one for each column."""
+    if not wish.columns:
+        matrix = np.array(wish.rows, dtype="<f8")
+        return [({"name": "x", "datatype": "FP64", "shape": list(matrix.shape)}, matrix)]
+    found = []
+    for name, cells in wish.columns.items():
+        is_text = any(isinstance(cell, str) for cell in cells)
+        values = np.array(cells, dtype=object if is_text else "<f8")
+        datatype = "BYTES" if is_text else "FP64"
+        found.append(({"name": name, "datatype": datatype, "shape": [len(cells)]}, values))
+    return found
 
 
-def _cell(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text
+def packed(values: NDArray[Any]) -> bytes:
+    """A tensor in binary form."""
+    if values.dtype != object:
+        return values.tobytes()
+    encoded = [text.encode() for text in values]
+    return b"".join(struct.pack("<I", len(text)) + text for text in encoded)
 
 
-class ArrowStream(CsvFile):
-    """A stream of Arrow, answered by one."""
-
-    name = "columnar, arrow"
-    media_type = "application/vnd.apache.arrow.stream"
-
-    def encode(self, wish: Wish) -> bytes:
-        columns = list(zip(*wish.rows, strict=True))
-        table = pyarrow.table({f"x{n}": column for n, column in enumerate(columns)})
-        sink = io.BytesIO()
-        with pyarrow.ipc.new_stream(sink, table.schema) as writer:
-            writer.write_table(table)
-        return sink.getvalue()
-
-    def decode(self, response: TestResponse) -> list[Any]:
-        table = pyarrow.ipc.open_stream(response.data).read_all()
-        columns = [column.to_pylist() for column in table.columns]
-        return (
-            columns[0] if len(columns) == 1 else [list(row) for row in zip(*columns, strict=True)]
-        )
-
-
-class NpyFile(CsvFile):
-    """A matrix as numpy keeps one, answered by one."""
-
-    name = "columnar, npy"
-    media_type = "application/x-npy"
-
-    def encode(self, wish: Wish) -> bytes:
-        sink = io.BytesIO()
-        np.save(sink, np.array(wish.rows))
-        return sink.getvalue()
-
-    def decode(self, response: TestResponse) -> list[Any]:
-        rows: list[Any] = np.load(io.BytesIO(response.data)).tolist()
-        return rows
+def by_name(wish: Wish) -> tuple[list[str], list[list[Any]]]:
+    """The names of the columns, and the rows in their order."""
+    if wish.columns:
+        return list(wish.columns), [list(record.values()) for record in wish.records]
+    return [f"x{n}" for n in range(len(wish.rows[0]))], wish.rows
 
 
 def only_error(response: TestResponse) -> str:
@@ -375,6 +363,7 @@ def basic(identifier: str, secret: str) -> str:
 
 HTTP_DIALECTS = (
     Native,
+    NativeOfModel,
     OpenInference,
     OpenInferenceBinary,
     TensorFlowRows,
@@ -382,5 +371,3 @@ HTTP_DIALECTS = (
     MlflowInstances,
     MlflowSplit,
 )
-
-COLUMNAR = (CsvFile, ArrowStream, NpyFile)

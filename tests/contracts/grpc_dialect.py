@@ -8,7 +8,7 @@ import grpc
 import numpy as np
 from tritonclient.grpc import service_pb2
 
-from tests.contracts.dialects import Reply, Wish, shaped, texts
+from tests.contracts.dialects import Reply, Wish, arrays, packed, shaped, texts
 from tests.service.grpc_door import Door, trailing
 
 STATUSES: Final = {
@@ -17,6 +17,8 @@ STATUSES: Final = {
     grpc.StatusCode.PERMISSION_DENIED: 403,
     grpc.StatusCode.NOT_FOUND: 404,
     grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
+    grpc.StatusCode.FAILED_PRECONDITION: 410,
+    grpc.StatusCode.UNAVAILABLE: 503,
 }
 KINDS: Final = {"FP64": "<f8", "INT64": "<i8", "BOOL": "?"}
 
@@ -27,6 +29,7 @@ class GrpcInference:
     name = "open inference, gRPC"
     unknown_alias = 404
     drops_columns = False
+    takes_texts = True
     in_portions = False
 
     def __init__(self, door: Door) -> None:
@@ -48,18 +51,16 @@ class GrpcInference:
 
     def encode(self, wish: Wish) -> bytes:
         """The request's message."""
-        matrix = np.array(wish.rows, dtype="<f8")
-        tensor = service_pb2.ModelInferRequest.InferInputTensor(
-            name="x", datatype="FP64", shape=matrix.shape
-        )
+        tensors = arrays(wish)
+        described = service_pb2.ModelInferRequest.InferInputTensor
         outputs = [] if wish.method is None else [wish.method]
         wanted = service_pb2.ModelInferRequest.InferRequestedOutputTensor
         encoded: bytes = service_pb2.ModelInferRequest(
             model_name=wish.model,
             model_version="" if wish.version is None else str(wish.version),
-            inputs=[tensor],
+            inputs=[described(**tensor) for tensor, _values in tensors],
             outputs=[wanted(name=name) for name in outputs],
-            raw_input_contents=[matrix.tobytes()],
+            raw_input_contents=[packed(values) for _tensor, values in tensors],
         ).SerializeToString()
         return encoded
 

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
+import pandas
 import pytest
-from sklearn.linear_model import LogisticRegression
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 
 from models.handlers.skops_file import write_skops
 from service.operations import plans, tenants, usage
 from service.operations.registration import register
-from tests.contracts.dialects import COLUMNAR, HTTP_DIALECTS, Dialect, Native, Wish
+from tests.contracts.columnar_dialects import COLUMNAR
+from tests.contracts.dialects import HTTP_DIALECTS, Dialect, Native, Wish
 from tests.contracts.grpc_dialect import GrpcInference
 from tests.house import House
 from tests.service.grpc_door import open_door
@@ -24,18 +31,40 @@ ROWS = [[1.0, 2.0], [-0.1, 1e300], [3.5, 0.30000000000000004]]
 
 @pytest.fixture(scope="module")
 def place(shared_house: House) -> House:
-    """Acme has a second version of its model, a classifier, and an alias; Globex has its own."""
+    """Acme has another second version of its model, an alias, and models of other kinds."""
     house = shared_house
-    house.add_version()
     points = np.array([[0.0, 0.0], [1.0, 1.0], [0.0, 1.0], [3.0, 3.0]])
-    model = LogisticRegression().fit(points, ["no", "no", "no", "yes"])
-    prepared = house.platform.hosting.intake.run(write_skops(model), formats={"skops"})
-    register(house.platform, house.operator("acme"), "kinds", prepared)
+    add(house, "linear", LinearRegression().fit(points, points @ [7.0, 11.0]))
+    add(house, "kinds", LogisticRegression().fit(points, ["no", "no", "no", "yes"]))
+    add(house, "people", people())
+    add(house, "pairs", LinearRegression().fit(points, points * [2.0, 3.0]))
     house.add_version("secret", tenant="globex")
-    assert (
-        house.ben.call("PUT", "/models/linear/aliases/next", json={"version": 2}).status_code == 200
-    )
+    moved = house.ben.call("PUT", "/models/linear/aliases/next", json={"version": 2})
+    assert moved.status_code == 200, moved.text
+    house.add_version("asleep")
+    assert house.ben.post("/v2/repository/models/asleep/unload").status_code == 200
+    house.add_version()
+    retired = house.ben.call("PATCH", "/models/linear/versions/3", json={"state": "retired"})
+    assert retired.status_code == 200, retired.text
     return house
+
+
+def add(house: House, model: str, estimator: Any) -> None:
+    """Register an estimator as the next version of a model of Acme."""
+    run = house.platform.hosting.intake.run
+    prepared = run(write_skops(estimator), formats={"skops"})
+    register(house.platform, house.operator("acme"), model, prepared)
+
+
+def people() -> Any:
+    """A classifier of a number, which may be missing, and a text, by name."""
+    table = pandas.DataFrame(
+        {"age": [1.0, 2.0, None, 40.0, 50.0, 60.0], "city": ["a", "b", "a", "b", "c", "c"]}
+    )
+    columns = ColumnTransformer(
+        [("age", SimpleImputer(), ["age"]), ("city", OneHotEncoder(), ["city"])]
+    )
+    return make_pipeline(columns, LogisticRegression()).fit(table, [0, 0, 0, 1, 1, 1])
 
 
 @pytest.fixture(scope="module", params=DIALECTS, ids=lambda kind: kind.name)
@@ -93,12 +122,39 @@ def test_every_method_of_a_model_can_be_asked_for(
     same(dialect, reply.answers, native(place, wish))
 
 
-@pytest.mark.parametrize("version", [1, 2, "next", "champion"])
-def test_versions_and_aliases_are_answered_by(
-    place: House, dialect: Dialect, version: int | str
-) -> None:
-    reply = dialect.predict(place.rob.token, Wish(ROWS, version=version))
+def test_versions_and_aliases_answer_as_themselves(place: House, dialect: Dialect) -> None:
+    first, second = (native(place, Wish(ROWS, version=number)) for number in (1, 2))
+    assert first != second
+
+    for version, expected in ((1, first), (2, second), ("next", second), ("champion", first)):
+        reply = dialect.predict(place.rob.token, Wish(ROWS, version=version))
+        assert reply.status == 200, reply.error
+        same(dialect, reply.answers, expected)
+
+
+def test_several_answers_to_a_row_stay_together(place: House, dialect: Dialect) -> None:
+    reply = dialect.predict(place.rob.token, Wish(ROWS, "pairs"))
+
     assert reply.status == 200, reply.error
+    same(dialect, reply.answers, native(place, Wish(ROWS, "pairs")))
+
+
+def test_columns_by_name_hold_numbers_texts_and_what_is_missing(
+    place: House, dialect: Dialect
+) -> None:
+    if not dialect.takes_texts:
+        pytest.skip("it has no texts")
+    wish = Wish([], "people", columns={"city": ["a", "c", "b"], "age": [3.5, None, 80.0]})
+
+    for method in ("predict", "predict_proba"):
+        reply = dialect.predict(place.rob.token, replace(wish, method=method))
+        assert reply.status == 200, reply.error
+        same(dialect, reply.answers, native(place, replace(wish, method=method)))
+
+    of_another_kind: dict[str, list[Any]] = {"city": ["a"], "age": ["old"]}
+    reply = dialect.predict(place.rob.token, replace(wish, columns=of_another_kind))
+    assert reply.status == 400
+    assert "old" not in reply.error.split()
 
 
 def test_every_answer_says_where_its_time_went_and_what_is_left(
@@ -167,6 +223,29 @@ def test_rows_that_the_model_does_not_take_are_refused_in_its_own_words(
         reply = dialect.predict(place.rob.token, Wish(rows))
         assert reply.status == 400
         assert reply.error
+
+
+def test_models_that_are_unloaded_and_versions_that_are_retired_answer_nobody(
+    place: House, dialect: Dialect
+) -> None:
+    unloaded = dialect.predict(place.rob.token, Wish(ROWS, "asleep"))
+    retired = dialect.predict(place.rob.token, Wish(ROWS, version=3))
+
+    assert (unloaded.status, bool(unloaded.error)) == (503, True)
+    assert retired.status in (404, 410)
+
+
+def test_places_for_calls_at_once_are_the_tenants(place: House, dialect: Dialect) -> None:
+    platform, tenant = place.platform, place.operator("acme").tenant_id
+    plans.set_limits(platform, place.operator("acme"), values={"concurrent_requests": 1})
+    key = ("concurrent_requests", tenant)
+    assert platform.counters.enter(key, 1, "somebody else")
+
+    refused = dialect.predict(place.rob.token, Wish(ROWS))
+    platform.counters.leave(key, "somebody else")
+    plans.set_limits(platform, place.operator("acme"), values={"concurrent_requests": None})
+
+    assert (refused.status, bool(refused.error)) == (429, True)
 
 
 def test_method_that_the_model_does_not_have_is_refused(place: House, dialect: Dialect) -> None:
