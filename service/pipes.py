@@ -2,6 +2,10 @@
 
 granian keeps what it is given of a streamed answer, however slow the client is; a file it reads
 only as the client takes it. So an answer in pieces goes to it as a file that is a pipe.
+
+granian opens the file when it comes to it, and does not say when. So a pipe has a name that nobody
+can guess and that never names anything else: opened too late, it is not there. A descriptor under
+/proc/self/fd may by then be another tenant's answer.
 """
 
 from __future__ import annotations
@@ -10,8 +14,10 @@ import array
 import asyncio
 import fcntl
 import os
+import secrets
 import termios
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
@@ -20,19 +26,15 @@ PIPE_BYTES: Final = 256 * 1024
 
 
 class Pipe:
-    """Written from one event loop, and read by whoever opens its path."""
+    """Written from one event loop, and read by whoever opens its path; it has that until then."""
 
-    def __init__(self) -> None:
-        self._reader, self._writer = os.pipe()
-        os.set_blocking(self._writer, False)
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.path = folder / secrets.token_hex(16)
+        self._reader, self._writer = _both_ends(self.path)
         with suppress(OSError):  # it goes faster so, where a user may have such pipes
             fcntl.fcntl(self._writer, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         self._is_opened = False
-
-    @property
-    def path(self) -> str:
-        """The name under which this process may open it."""
-        return f"/proc/self/fd/{self._reader}"
 
     def __enter__(self) -> Self:
         return self
@@ -43,8 +45,9 @@ class Pipe:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        os.close(self._writer)
+        # The name first: who found it and no writer would wait for one for ever.
         self._forget_reader()
+        os.close(self._writer)
 
     async def write(self, data: bytes) -> None:
         """Write all of it, as it is taken; raises BrokenPipeError when nobody reads any more."""
@@ -77,9 +80,25 @@ class Pipe:
     def _forget_reader(self) -> None:
         if not self._is_opened:
             self._is_opened = True
+            self.path.unlink(missing_ok=True)
             os.close(self._reader)
 
     def _unread(self) -> int:
         count = array.array("i", [0])
         fcntl.ioctl(self._reader, termios.FIONREAD, count)
         return count[0]
+
+
+def _both_ends(path: Path) -> tuple[int, int]:
+    """Make a pipe of that name, and open it for reading and for writing."""
+    os.mkfifo(path, mode=0o600)
+    try:
+        reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            return reader, os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            os.close(reader)
+            raise
+    except OSError:
+        path.unlink()
+        raise

@@ -21,6 +21,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 from wsgiref.types import WSGIApplication
 
@@ -168,7 +169,7 @@ def _work(settings: Settings, inherited: Inherited, factory: Factory, ready: int
     drained = asyncio.Event()
     stop = engine.WorkerSignal()
     stop.add_cb(lambda: loop.call_soon_threadsafe(drained.set))
-    calls = futures._future_watcher_wrapper(partial(_answer, gateway))
+    calls = futures._future_watcher_wrapper(partial(_answer, gateway, settings.state / "pipes"))
     scheduler = futures._new_cbscheduler(loop, calls, impl_asyncio=True)
     _worker(settings, inherited.listener).serve_str(scheduler, loop, stop)
 
@@ -226,7 +227,7 @@ def _headers(given: Any) -> list[tuple[str, str]]:
     return headers
 
 
-async def _answer(gateway: Gateway, scope: Any, protocol: Any) -> None:
+async def _answer(gateway: Gateway, folder: Path, scope: Any, protocol: Any) -> None:
     request = Request(
         method=scope.method,
         path=scope.path,
@@ -243,8 +244,8 @@ async def _answer(gateway: Gateway, scope: Any, protocol: Any) -> None:
         protocol.response_bytes(answer.status, answer.headers, answer.body)
         return
     # Who has gone, or fetches nothing: what is missing of the declared length says that it failed.
-    with closing(answer.body), suppress(TimeoutError, BrokenPipeError), Pipe() as pipe:
-        protocol.response_file(answer.status, answer.headers, pipe.path)
+    with closing(answer.body), suppress(TimeoutError, BrokenPipeError), Pipe(folder) as pipe:
+        protocol.response_file(answer.status, answer.headers, str(pipe.path))
         await gateway.send(answer.body, pipe.write)
 
 
