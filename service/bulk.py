@@ -126,6 +126,8 @@ def _planned(visit: Visit, call: BulkCall) -> tuple[Plan, Version, tuple[str, ..
     version = resolution.choose(plan, visit.scope, visit.header)
     signature = version.signature
     methods = tuple(signature.check_method(method) for method in call.methods)
+    if len(set(methods)) < len(methods):
+        raise InputRefused("/method", "a method is given more than once")
     return plan, version, methods or (signature.default_method,)
 
 

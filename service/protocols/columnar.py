@@ -7,7 +7,8 @@ do its answers until they are sent. JSON is taken as well, and is the native dia
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any, BinaryIO, Final
@@ -50,6 +51,8 @@ from service.wsgi import Chunks
 VERSION_HEADER: Final = "X-Model-Version"
 READ_BYTES: Final = 256 * 1024
 UTF_8: Final = frozenset({"", "utf-8", "utf8", "us-ascii"})
+QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*+"')
+PARAMETER: Final = re.compile(r";\s*+([^\s;=*]+)")
 HEADER: Final = {"present": True, "absent": False}  # RFC 7111, section 3
 
 FILES: Final[dict[str, Any]] = {form.media_type: {"schema": FILE} for form in COLUMNAR}
@@ -88,7 +91,7 @@ def predict(query: dict[str, Any], model: str) -> flask.Response:
         version=query.get("version"),
         methods=tuple(query["method"].split(",")) if "method" in query else (),
         form=sent,
-        options=_options(sent, request.mimetype_params),
+        options=_options(sent, request.content_type or ""),
         answer=answered,
     )
     visit = visiting.visit_of(DIALECT)
@@ -120,10 +123,14 @@ def _accepted(sent: Form) -> Form:
     return found or flask.abort(406)
 
 
-def _options(sent: Form, parameters: Mapping[str, str]) -> dict[str, Any]:
+def _options(sent: Form, content_type: str) -> dict[str, Any]:
     """What a content type says of a CSV file; raises InputMalformed for what is not read."""
     if sent is not CSV:
         return {}
+    names = [name.lower() for name in PARAMETER.findall(QUOTED.sub("", content_type))]
+    if len(set(names)) < len(names):
+        raise InputMalformed({"/Content-Type": "a parameter is given more than once"})
+    parameters = request.mimetype_params
     if parameters.get("charset", "").lower() not in UTF_8:
         raise InputMalformed({"/Content-Type": "CSV is read in UTF-8; convert it"})
     stated = parameters.get("header", "").lower()

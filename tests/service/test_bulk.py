@@ -186,6 +186,8 @@ def test_classes_that_are_texts_are_answered_in_json(scored: House) -> None:
         ("text/csv", "image/png", 406, "not-acceptable"),
         ("text/csv; charset=utf-16", None, 400, "invalid-input"),
         ("text/csv; header=perhaps", None, 400, "invalid-input"),
+        ("text/csv;header=absent;header=present", None, 400, "invalid-input"),
+        ('text/csv; header="absent"; Header*=present', None, 400, "invalid-input"),
     ],
 )
 def test_a_form_that_is_not_offered_is_refused(
@@ -209,6 +211,8 @@ def test_an_unknown_version_method_or_model_is_refused_before_the_rows_are_read(
         (f"{PATH}?version=-1", 400, "invalid-input"),
         (f"{PATH}?method=predict_proba", 400, "invalid-input"),
         (f"{PATH}?method=drop", 400, "invalid-input"),
+        (f"{PATH}?method=predict,predict", 400, "invalid-input"),
+        (f"{PATH}?method=predict&method=predict", 400, "invalid-input"),
         (f"{PATH}?colour=red", 400, "invalid-input"),
         ("/models/missing/predict", 404, "not-found"),
     ):
