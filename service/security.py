@@ -116,7 +116,7 @@ def recognise() -> None:
     if g.scope is not None:
         return
     if certificate is None and token is not None:
-        g.scope = recognise_bearer(platform, token)
+        g.scope = _recognise_bearer(platform, token)
     elif certificate is None and (basic := _basic_here()) is not None:
         g.scope = _recognise_basic(platform, *basic)
     elif certificate is not None and "Authorization" not in request.headers:
@@ -124,9 +124,24 @@ def recognise() -> None:
         g.scope = _recognised(platform, known, certificate, identity.identify_certificate)
 
 
-def recognise_bearer(platform: Platform, token: str) -> Scope | None:
-    """The scope of a bearer token if it was verified before; after a change, verified anew."""
-    return _recognised(platform, platform.caches.callers, token, identity.identify)
+def recognise_credential(platform: Platform, authorization: str) -> Scope | None:
+    """The scope of a bearer token or of Basic credentials, if they were verified before.
+
+    After a change that concerns them they are verified anew.
+    """
+    token, basic = bearer_token(authorization), basic_credentials(authorization)
+    if basic is not None:
+        return _recognise_basic(platform, *basic)
+    return _recognise_bearer(platform, token) if token else None
+
+
+def is_remembered(platform: Platform, authorization: str) -> bool:
+    """Whether the credential was ever verified, be it before a change; touches no store."""
+    token, basic = bearer_token(authorization), basic_credentials(authorization)
+    if basic is not None:
+        key = identity.credential_key(platform, *basic)
+        return platform.caches.basics.remembers(key)
+    return token is not None and platform.caches.callers.remembers(token)
 
 
 def known_scope(platform: Platform, authorization: str) -> Scope | None:
@@ -139,6 +154,10 @@ def known_scope(platform: Platform, authorization: str) -> Scope | None:
     return known.scope if known else None
 
 
+def _recognise_bearer(platform: Platform, token: str) -> Scope | None:
+    return _recognised(platform, platform.caches.callers, token, identity.identify)
+
+
 def _recognise_basic(platform: Platform, client_id: str, secret: str) -> Scope | None:
     key = identity.credential_key(platform, client_id, secret)
     known = platform.caches.basics
@@ -147,10 +166,15 @@ def _recognise_basic(platform: Platform, client_id: str, secret: str) -> Scope |
     )
 
 
+def takes_basic() -> bool:
+    """Whether the endpoint of this request takes Basic credentials beside tokens."""
+    view = flask.current_app.view_functions.get(request.endpoint or "")  # noqa: TID251
+    return getattr(view, "accepts_basic", False)
+
+
 def _basic_here() -> tuple[str, str] | None:
     """The Basic credentials of the request, where its endpoint takes them."""
-    view = flask.current_app.view_functions.get(request.endpoint or "")  # noqa: TID251
-    return basic_credentials() if getattr(view, "accepts_basic", False) else None
+    return basic_credentials() if takes_basic() else None
 
 
 def _admitted(platform: Platform, upload: Upload | None) -> Scope | None:
@@ -246,7 +270,7 @@ def _authenticate() -> Scope:
         return identity.identify_basic(current_platform(), *basic)
     token = bearer_token()
     if token is None:
-        raise CredentialsMissing
+        raise CredentialsMissing(basic=takes_basic())
     request.environ["HTTP_AUTHORIZATION"] = f"Bearer {token}"  # as flask-jwt-extended spells it
     verify_jwt_in_request(locations=["headers"])
     return cast(Scope, get_current_user())

@@ -48,13 +48,17 @@ class Credential:
         """Whose it is, if that was verified in this epoch; touches no store but the epoch."""
         return security.known_scope(platform, self.values[0]) if len(self.values) == 1 else None
 
+    def is_strange(self, platform: Platform) -> bool:
+        """Whether it is none, or none that was ever verified; touches no store."""
+        return len(self.values) != 1 or not security.is_remembered(platform, self.values[0])
+
     def enter(self, platform: Platform) -> Scope | None:
         """Whose it is, if that was ever verified and still holds; else counts the address.
 
         Raises RateLimited if that has called too often.
         """
-        token = security.bearer_token(self.values[0]) if len(self.values) == 1 else None
-        scope = security.recognise_bearer(platform, token) if token else None
+        one = len(self.values) == 1
+        scope = security.recognise_credential(platform, self.values[0]) if one else None
         if scope is None:
             charging.charge_address(platform, self.address)
         return scope
@@ -68,7 +72,7 @@ class Credential:
         if token is not None:
             return identity.identify(platform, token)
         if basic is not None:
-            return identity.identify_client(platform, *basic)
+            return identity.identify_basic(platform, *basic)
         raise CredentialsMissing
 
 

@@ -331,6 +331,15 @@ def test_service_accounts_may_use_their_secret(door: Door) -> None:
     assert wrong.code() is Code.UNAUTHENTICATED
 
 
+def test_secret_is_verified_once_and_its_holder_is_no_stranger(house_settings: Settings) -> None:
+    with opened(replace(house_settings, address_requests_per_minute=10)) as house:
+        known = [basic(*house.robot("predict:linear"))]
+        with open_door(house) as door:
+            for _ in range(12):
+                assert door.call("ModelInfer", numbers([5, 10]), metadata=known)
+            assert len(house.platform.caches.basics) == 1
+
+
 def test_two_credentials_are_one_too_many(door: Door, rob: Actor) -> None:
     twice = [*bearer(rob), *bearer(rob)]
     assert door.refusal("ModelInfer", metadata=twice).code() is Code.INVALID_ARGUMENT
