@@ -40,10 +40,13 @@ class CodingRefused(ServiceError):
 
 
 class CredentialsMissing(ServiceError):
-    """Raised when a request that needs credentials carries none."""
+    """Raised when a request that needs credentials carries none; `basic` would be some, too."""
 
-    def __init__(self) -> None:
-        super().__init__("send an access token: Authorization: Bearer ...")
+    def __init__(self, *, basic: bool = False) -> None:
+        account = "; or a service account's identifier and secret: Authorization: Basic ..."
+        super().__init__(
+            "send an access token: Authorization: Bearer ..." + (account if basic else "")
+        )
 
 
 class CredentialsAmbiguous(ServiceError):

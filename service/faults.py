@@ -16,6 +16,7 @@ from auth.errors import HashingBusy, StillRunning
 from config.logging import frames_of
 from service.errors import CodingRefused, RateLimited, TooBusy
 from service.problems import BAD_REQUEST, BY_STATUS, INTERNAL, Problem, describe, problem_of
+from service.security import takes_basic
 from service.wording import Wordings
 
 log = structlog.get_logger("sallyport.faults")
@@ -96,10 +97,18 @@ def _as_oauth(problem: Problem) -> Problem:
 
 
 def _challenge(response: flask.Response, problem: Problem) -> None:
+    """Say how to identify oneself, each way in a line of its own, as more clients understand it."""
+    for challenge in _challenges(problem):
+        response.headers.add("WWW-Authenticate", challenge)
+
+
+def _challenges(problem: Problem) -> list[str]:
     """RFC 6750, section 3: no `error` when the request had no credentials at all."""
-    if problem.status == 401 and problem.oauth_error == "invalid_client":
-        response.headers["WWW-Authenticate"] = f"Basic {REALM}"
-    elif problem.oauth_error in ("invalid_token", "insufficient_scope"):
-        response.headers["WWW-Authenticate"] = f'Bearer {REALM}, error="{problem.oauth_error}"'
-    elif problem.status == 401:
-        response.headers["WWW-Authenticate"] = f"Bearer {REALM}"
+    bearer, basic = f"Bearer {REALM}", f"Basic {REALM}"
+    if problem.oauth_error in ("invalid_token", "insufficient_scope"):
+        bearer += f', error="{problem.oauth_error}"'
+    if problem.status != 401:
+        return [bearer] if problem.oauth_error == "insufficient_scope" else []
+    if problem.oauth_error == "invalid_client":
+        return [basic, bearer] if takes_basic() else [basic]
+    return [bearer, basic] if takes_basic() else [bearer]

@@ -92,6 +92,13 @@ def test_deployment_client_predicts(told: Any, credentials: str) -> None:
     assert "there is no model 'absent'" in said["absent"]
 
 
+def test_curl_chooses_what_it_has_of_the_ways_that_are_offered(site: Site) -> None:
+    words = ["curl", "-sS", "--cacert", site.authority, "--anyauth", "--netrc-file"]
+    body = ["-H", "Content-Type: application/json", "-d", '{"inputs": [[5, 10]]}']
+    said = site.run(*words, str(site.netrc), *body, f"{site.served.url}/invocations")
+    assert json.loads(said)["predictions"] == pytest.approx([15])
+
+
 def test_the_examples_of_tf_serving_work_as_pasted(site: Site) -> None:
     [shown] = [each for each in blocks(MANUAL.read_text(), "bash") if "/v1/" in each]
     pasted = shown.replace(ADDRESS, site.served.url)

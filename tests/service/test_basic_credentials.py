@@ -104,6 +104,19 @@ def test_account_is_held_to_its_grants(robot: Robot) -> None:
     assert robot.ask("/models/absent/invocations").status_code == 403
 
 
+def test_whoever_sends_none_is_told_of_both_ways(robot: Robot) -> None:
+    response = robot.house.client.post("/invocations", json=ROWS)
+
+    ways = response.headers.getlist("WWW-Authenticate")
+    assert ways == ['Bearer realm="sallyport"', 'Basic realm="sallyport"']
+    said = response.get_json()["message"]
+    assert "Bearer" in said
+    assert "Basic" in said
+    other = robot.house.client.post("/predict", json=ROWS)
+    assert other.headers.getlist("WWW-Authenticate") == ['Bearer realm="sallyport"']
+    assert "Basic" not in other.get_json()["detail"]
+
+
 @pytest.mark.parametrize(
     "path", ["/predict", "/v1/models/linear:predict", "/v2/models/linear/infer"]
 )
