@@ -57,9 +57,15 @@ def _answer_domain(wordings: Wordings, error: Exception) -> flask.Response:
 
 
 def note(problem: Problem, error: Exception, *, endpoint: str | None) -> None:
-    """Log what a caller is not told of a refusal."""
+    """Log what a caller is not told of a refusal.
+
+    Of what callers bring about as they like only the kind is logged, and as no error: else
+    whoever asks often enough is an alarm.
+    """
     if problem is INTERNAL:
         log.error("unforeseen error", endpoint=endpoint, exception=frames_of(error))
+    elif problem.at_will:
+        log.info("refused", problem=problem.name)
     elif problem.status >= 500:
         log.error("failing", problem=problem.name, reason=str(error))
     elif not problem.tells:

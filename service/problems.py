@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sqlalchemy.exc import OperationalError
@@ -46,6 +46,7 @@ class Problem:
     title: str
     oauth_error: str | None = None  # RFC 6749 section 5.2, RFC 6750 section 3.1
     tells: bool = True  # whether the error's own message may be shown to the caller
+    at_will: bool = False  # whether callers can bring it about as often as they like
 
     @property
     def type(self) -> str:
@@ -63,7 +64,7 @@ INVALID_TOKEN: Final = Problem(
     401, "invalid-token", "The access token is not valid", "invalid_token", tells=False
 )
 UNAVAILABLE: Final = Problem(503, "unavailable", "Not available for the moment", tells=False)
-BUSY: Final = Problem(503, "busy", "Too busy for the moment")
+BUSY: Final = Problem(503, "busy", "Too busy for the moment", at_will=True)
 STORAGE_FULL: Final = Problem(507, "storage-full", "There is no room for this")
 TOO_LARGE: Final = Problem(413, "too-large", "The request is too large")
 MEDIA_TYPE_REFUSED: Final = Problem(
@@ -122,7 +123,7 @@ TABLE: Final[Mapping[type[Exception], Problem]] = {
     auth_errors.PlanUnknown: INPUT,
     auth_errors.LimitRefused: INPUT,
     auth_errors.ExpiryRefused: INPUT,
-    auth_errors.HashingBusy: Problem(503, "busy", "Too busy for the moment", tells=False),
+    auth_errors.HashingBusy: replace(BUSY, tells=False),
     auth_errors.KeyRingEmpty: UNAVAILABLE,
     auth_errors.KeyUnusable: UNAVAILABLE,
     auth_errors.ScopeMalformed: Problem(
@@ -149,19 +150,27 @@ TABLE: Final[Mapping[type[Exception], Problem]] = {
     models_errors.VersionOutdated: Problem(
         410, "version-outdated", "The version is of an earlier release"
     ),
-    models_errors.ModelUnloaded: Problem(503, "model-unloaded", "The model is unloaded"),
+    models_errors.ModelUnloaded: Problem(
+        503, "model-unloaded", "The model is unloaded", at_will=True
+    ),
     models_errors.VersionInUse: CONFLICT,
     models_errors.VersionPinned: CONFLICT,
     models_errors.AliasNotFound: NOT_FOUND,
     models_errors.ChampionFixed: CONFLICT,
     models_errors.NothingToRollBack: CONFLICT,
     models_errors.StoreUnavailable: UNAVAILABLE,
-    models_errors.VersionBroken: Problem(503, "version-broken", "The version is not run any more"),
+    models_errors.VersionBroken: Problem(
+        503, "version-broken", "The version is not run any more", at_will=True
+    ),
     models_errors.HostCrashed: Problem(503, "model-crashed", "The model ended its process"),
     models_errors.HostsUnavailable: UNAVAILABLE,
-    models_errors.DeadlineExceeded: Problem(504, "model-timeout", "The model took too long"),
+    models_errors.DeadlineExceeded: Problem(
+        504, "model-timeout", "The model took too long", at_will=True
+    ),
     models_errors.RowsRefused: Problem(422, "rows-refused", "The model takes no such rows"),
-    models_errors.PredictionFailed: Problem(500, "prediction-failed", "The model failed on this"),
+    models_errors.PredictionFailed: Problem(
+        500, "prediction-failed", "The model failed on this", at_will=True
+    ),
     OperationalError: UNAVAILABLE,
     PoolExhausted: UNAVAILABLE,
     config_errors.CounterStoreDown: UNAVAILABLE,

@@ -5,13 +5,17 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, NoReturn
 
 import pytest
 from sqlalchemy import select
+from structlog.testing import capture_logs
 
 import config.database
 from auth.records import TenantRow
 from config.settings import Settings
+from models.errors import PredictionFailed
+from models.versions import Version
 from service.operations import tenants
 from tests.house import House, opened
 from tests.service.problems import refused
@@ -75,3 +79,29 @@ def test_a_deleted_tenants_key_leaves_the_files_of_the_database(house: House) ->
 
     for file in house.folder.glob("sallyport.db*"):
         assert sealed not in file.read_bytes()
+
+
+def test_what_callers_bring_about_is_no_error_and_its_log_names_no_model(house: House) -> None:
+    assert house.ben.post("/v2/repository/models/linear/unload").status_code == 200
+
+    with capture_logs() as lines:
+        refused(house.rob.predict([5, 10]), 503, "model-unloaded")
+
+    assert {line["log_level"] for line in lines} <= {"info", "debug"}
+    [said] = [line for line in lines if line["event"] == "refused"]
+    assert said == {"event": "refused", "log_level": "info", "problem": "model-unloaded"}
+
+
+def test_what_a_library_says_of_the_rows_is_neither_told_nor_logged(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(version: Version, *_: Any, **__: Any) -> NoReturn:
+        raise PredictionFailed(version.model, version.number, "cannot convert '4711'")
+
+    monkeypatch.setattr(house.platform.executor, "answer", fail)
+    with capture_logs() as lines:
+        body = refused(house.rob.predict([5, 10]), 500, "prediction-failed")
+
+    assert "4711" not in str(body)
+    assert "4711" not in str(lines)
+    assert {line["log_level"] for line in lines} <= {"info", "debug"}
