@@ -19,9 +19,10 @@ from models.arrays import unpack_arrays
 from models.engines import ENGINES, FOR_WORKERS, NATIVE
 from models.errors import ArraysMalformed, IntakeFailed
 from models.formats import FORMATS, recognise_bytes
+from models.graph_tensors import inputs_fit, outputs_fit
 from models.manifest import ENGINE, MODEL, Contents, StoredFile
 from models.portions import refuse_large
-from models.signature import METHODS, AnswerKind, Kind, Task
+from models.signature import METHODS, AnswerKind, Kind, Signature, Task
 from models.stages import Prepared
 
 MOST_COLUMNS: Final = 1_000_000
@@ -182,7 +183,7 @@ def _check_rest(said: Mapping[str, Any]) -> None:
 
 
 def _check_signature(said: Any) -> None:
-    _require(type(said) is dict and said.keys() == SIGNATURE, "its signature")
+    _require(type(said) is dict and said.keys() - {"inputs"} == SIGNATURE, "its signature")
     columns = said["columns"]
     _require(said["task"] in get_args(Task), "its task")
     _require(type(columns) is int and 0 < columns <= MOST_COLUMNS, "its columns")
@@ -196,6 +197,11 @@ def _check_signature(said: Any) -> None:
     _check_categories(said["categories"], kinds or [])
     _check_classes(said["classes"])
     _check_methods(said["methods"])
+    if "inputs" in said:
+        _check_parts(said["inputs"])
+    signature = Signature.from_json(said)
+    _require(inputs_fit(signature), "its inputs")
+    _require(outputs_fit(signature), "its outputs")
 
 
 def _check_categories(said: Any, kinds: Sequence[str]) -> None:
@@ -221,13 +227,27 @@ def _check_methods(said: Any) -> None:
     for method in said:
         match method:
             case {"name": str(name), "dtype": str(dtype), "width": width} if (
-                len(method) == 3 and name in METHODS and dtype in get_args(AnswerKind)
+                len(method.keys() - {"parts"}) == 3
+                and name in METHODS
+                and dtype in get_args(AnswerKind)
             ):
+                if "parts" in method:
+                    _check_parts(method["parts"])
                 fits = width is None or (type(width) is int and 0 < width <= MOST_COLUMNS)
                 _require(fits, "the width of its answers")
             case _:
                 _refuse("its methods")
     _require(len({method["name"] for method in said}) == len(said), "its methods")
+
+
+def _check_parts(said: Any) -> None:
+    """Names and widths; whether they fit the columns is asked once all else is known to be so."""
+    _require(type(said) is list and len(said) > 0, "its tensors")
+    for part in said:
+        _require(type(part) is dict and part.keys() == {"name", "width"}, "its tensors")
+        width = part["width"]
+        fits = width is None or (type(width) is int and 0 < width <= MOST_COLUMNS)
+        _require(fits and _is_text(part["name"], MOST_NAME), "its tensors")
 
 
 def _check_parity(said: Any) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from models.errors import EstimatorRefused
 from models.placements import IMPUTERS, VECTORIZERS, Placed, first_step, placements, width_of
-from models.signature import METHODS, Kind
+from models.signature import METHODS, Kind, Part
 from models.tables import Features, Table
 
 MOST_COLUMNS: Final = 1_000_000
@@ -36,6 +36,7 @@ class Columns:
 
     `known` holds the values that encoders of text columns were fitted on, `words` what texts of a
     column are made of; `as_none` are text columns whose missing values are None, not NaN.
+    `inputs` are those of a graph, which the columns are the content of.
     """
 
     names: tuple[str, ...] | None
@@ -45,6 +46,7 @@ class Columns:
     as_none: frozenset[int]
     framed: bool  # rows are a pandas frame
     texts: bool  # rows are one list of texts
+    inputs: tuple[Part, ...] = ()
 
     @property
     def count(self) -> int:

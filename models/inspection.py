@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from models.errors import EstimatorRefused
 from models.estimators import NativePredictor
+from models.graph_tensors import named
 from models.landmarks import landmarks_of
 from models.probes import Source
 from models.signature import METHODS, AnswerKind, Label, Output, Signature, Task
@@ -66,7 +67,9 @@ def inspect(own: NativePredictor, given: Features | None = None) -> Inspected:
         classes=_classes(own.estimator),
         methods=methods,
     )
-    return Inspected(signature, refused)
+    parts = getattr(own.estimator, "parts_", None)
+    parts = parts if isinstance(parts, dict) else {}
+    return Inspected(named(signature, columns.inputs, parts), refused)
 
 
 def _trials(own: NativePredictor, given: Features | None) -> Iterator[Features]:

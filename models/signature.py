@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal, get_args
 
 import numpy as np
@@ -28,11 +28,37 @@ NAMED: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A tensor of a model's own graph: one value for each row where `width` is None, else so many.
+
+    What has more than two dimensions there is as wide as one row of it has values.
+    """
+
+    name: str
+    width: int | None = None
+
+    @property
+    def columns(self) -> int:
+        """How many columns it is."""
+        return 1 if self.width is None else self.width
+
+
+@dataclass(frozen=True, slots=True)
 class Output:
-    """What one method answers for each row: one value where `width` is None, else so many."""
+    """What one method answers for each row: one value where `width` is None, else so many.
+
+    `parts` are the graph's own outputs, which stand side by side in the answer; none where the
+    model does not name any.
+    """
 
     dtype: AnswerKind
     width: int | None = None
+    parts: tuple[Part, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """The output as plain JSON types."""
+        parts = {"parts": _parts_as_json(self.parts)} if self.parts else {}
+        return {"dtype": self.dtype, "width": self.width, **parts}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +67,8 @@ class Signature:
 
     `kinds` is None where every column is a number; `categories` holds the known values of text
     columns, by position; `missing` says whether a value may be absent; `classes` are the labels
-    that a classifier may give.
+    that a classifier may give. `inputs` are the graph's own inputs, whose columns stand side by
+    side; none where the model does not name any.
     """
 
     task: Task
@@ -52,6 +79,7 @@ class Signature:
     missing: bool = False
     classes: tuple[Label, ...] | None
     methods: Mapping[str, Output]
+    inputs: tuple[Part, ...] = ()
 
     @property
     def default_method(self) -> str:
@@ -82,6 +110,18 @@ class Signature:
             raise MethodUnknown(method, tuple(self.methods))
         return method
 
+    def method_of(self, output: str) -> str:
+        """The method that answers an output: itself, or the one that it is a part of.
+
+        Raises MethodUnknown.
+        """
+        if output in self.methods:
+            return output
+        by_part = {part.name: name for name, o in self.methods.items() for part in o.parts}
+        if output not in by_part:
+            raise MethodUnknown(output, (*by_part, *self.methods))
+        return by_part[output]
+
     def check_columns(self, features: Features) -> None:
         """Raise InputRefused unless there are as many columns as the model takes."""
         columns = column_count(features)
@@ -111,6 +151,8 @@ class Signature:
 
     def as_json(self) -> dict[str, Any]:
         """The signature as plain JSON types."""
+        # What is not there is left out: a manifest stays the text that was signed.
+        inputs = {"inputs": _parts_as_json(self.inputs)} if self.inputs else {}
         return {
             "task": self.task,
             "columns": self.columns,
@@ -119,7 +161,8 @@ class Signature:
             "categories": {str(at): list(values) for at, values in self.categories.items()},
             "missing": self.missing,
             "classes": None if self.classes is None else list(self.classes),
-            "methods": [{"name": name, **asdict(output)} for name, output in self.methods.items()],
+            "methods": [{"name": name, **o.as_json()} for name, o in self.methods.items()],
+            **inputs,
         }
 
     @classmethod
@@ -136,7 +179,11 @@ class Signature:
             categories={int(at): tuple(known) for at, known in value["categories"].items()},
             missing=value["missing"],
             classes=None if classes is None else tuple(classes),
-            methods={m["name"]: Output(m["dtype"], m["width"]) for m in value["methods"]},
+            methods={
+                m["name"]: Output(m["dtype"], m["width"], _parts(m.get("parts", ())))
+                for m in value["methods"]
+            },
+            inputs=_parts(value.get("inputs", ())),
         )
 
     def _check_table(self, table: Table) -> None:
@@ -166,3 +213,20 @@ class Signature:
         if not self.feature_names:
             return ""
         return f" ({listed(self.feature_names, NAMED)})"
+
+
+def spans(parts: Iterable[Part]) -> dict[str, slice]:
+    """The columns of each part, by its name."""
+    found, at = {}, 0
+    for part in parts:
+        found[part.name] = slice(at, at + part.columns)
+        at += part.columns
+    return found
+
+
+def _parts_as_json(parts: Iterable[Part]) -> list[dict[str, Any]]:
+    return [{"name": part.name, "width": part.width} for part in parts]
+
+
+def _parts(said: Iterable[Mapping[str, Any]]) -> tuple[Part, ...]:
+    return tuple(Part(part["name"], part["width"]) for part in said)

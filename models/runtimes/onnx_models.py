@@ -19,6 +19,7 @@ from models.runtimes.tensor_inputs import (
     fed,
     flattened,
     input_of,
+    parts_of_outputs,
 )
 from models.soundness.onnx_graphs import attributes_of, nodes_of
 
@@ -44,7 +45,8 @@ NEAR_ONE: Final = 1e-3
 class OnnxModel:
     """A graph that answers the methods which its outputs stand for.
 
-    The attributes are those of an estimator of scikit-learn; `proto` is the graph itself.
+    The attributes are those of an estimator of scikit-learn; `proto` is the graph itself, and
+    `parts_` are its outputs by the method that answers them.
     """
 
     def __init__(self, proto: ModelProto, data: bytes) -> None:
@@ -63,9 +65,10 @@ class OnnxModel:
 
     def _name_methods(self, outputs: Sequence[Any]) -> None:
         labelled = len(outputs) == 2 and outputs[0].type in LABELS
+        self.parts_ = {"predict": parts_of_outputs({o.name: o.shape for o in outputs})}
         self._kind: str | None = None
         if labelled and outputs[1].type in MAPS | {"tensor(float)", "tensor(double)"}:
-            self._name_scores(outputs[0].name, outputs[1])
+            self._name_scores(outputs[0], outputs[1])
         else:
             unfit = [each.type for each in outputs if each.type not in DTYPES]
             if unfit or (len(outputs) > 1 and any(DTYPES[o.type] is object for o in outputs)):
@@ -74,8 +77,8 @@ class OnnxModel:
             self.predict = self._asking(names)
             self._kind = "regressor" if DTYPES[outputs[0].type] in FLOATS else None
 
-    def _name_scores(self, label: str, scores: Any) -> None:
-        self.predict = self._asking([label])
+    def _name_scores(self, label: Any, scores: Any) -> None:
+        self.predict = self._asking([label.name])
         known = class_labels(self.proto)
         if scores.type in MAPS and known is None:
             raise FormatRefused("its second output is a map of labels that are not named")
@@ -87,6 +90,9 @@ class OnnxModel:
         else:
             self.decision_function = ask
         probable = hasattr(self, "predict_proba")
+        method = "predict_proba" if probable else "decision_function"
+        told = {"predict": label} | ({} if scores.type in MAPS else {method: scores})
+        self.parts_ = {name: parts_of_outputs({o.name: o.shape}) for name, o in told.items()}
         self._kind = "classifier" if known is not None or probable else None
 
     def _sums_to_one(self, ask: Callable[[Any], Array], likely: bool) -> bool:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from models.columns import Columns
 from models.errors import FormatRefused, RowsRefused
+from models.signature import Part
 
 MOST_COLUMNS: Final = 1_000_000
 NOTHING: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
@@ -99,7 +100,18 @@ def columns_of_inputs(
         as_none=frozenset(),
         framed=False,
         texts=False,
+        inputs=tuple(Part(each.name, each.width if each.shape else None) for each in inputs),
     )
+
+
+def parts_of_outputs(shapes: Mapping[str, Sequence[Any] | None]) -> tuple[Part, ...]:
+    """The outputs by name and shape; none where a shape does not say how wide its rows are."""
+    parts = []
+    for name, shape in shapes.items():
+        if not shape or any(type(length) is not int or length < 1 for length in shape[1:]):
+            return ()
+        parts.append(Part(name, math.prod(shape[1:]) if shape[1:] else None))
+    return tuple(parts)
 
 
 def fed(inputs: Sequence[Input], rows: Any) -> list[Array]:

@@ -11,6 +11,7 @@ from models.acceptance import accept
 from models.arrays import pack_arrays, unpack_arrays
 from models.errors import IntakeFailed
 from models.manifest import Contents
+from models.signature import Part
 from tests.models.files import skops_bytes
 from tests.models.workshops import take_in
 
@@ -104,6 +105,16 @@ FALSE = [
     _put("signature/methods/0/width", 0),
     _put("signature/methods/0/more", 0),
     _put("signature/methods/1/name", "predict"),
+    _put("signature/inputs", None),
+    _put("signature/inputs", []),
+    _put("signature/inputs", [{"name": "a", "width": 2}]),
+    _put("signature/inputs", [{"name": "a", "width": 2}, {"name": "a", "width": None}]),
+    _put("signature/inputs", [{"name": "", "width": 3}]),
+    _put("signature/inputs", [{"name": "a", "width": -1}, {"name": "b", "width": 4}]),
+    _put("signature/inputs", [{"name": "a", "width": 3, "more": 1}]),
+    _put("signature/methods/1/parts", [{"name": "a", "width": 7}]),
+    _put("signature/methods/0/parts", [{"name": "predict_proba", "width": None}]),
+    _put("signature/methods/0/parts", "a"),
     _put("parity", None),
     _put("parity/rows", -1),
     _put("parity/tolerance", 7.0),
@@ -113,6 +124,16 @@ FALSE = [
     _put("parity/methods/predict/agrees", 1),
     _put("parity/methods/predict/rows", "many"),
 ]
+
+
+def test_tensors_of_a_graph_are_accepted_where_they_are_all_of_its_columns_and_answers() -> None:
+    said = _said()
+    said["signature"]["inputs"] = [{"name": "a", "width": 2}, {"name": "b", "width": None}]
+    said["signature"]["methods"][0]["parts"] = [{"name": "label", "width": None}]
+    signature = _accepted(said).signature
+
+    assert signature.inputs == (Part("a", 2), Part("b"))
+    assert signature.methods["predict"].parts == (Part("label"),)
 
 
 @pytest.mark.parametrize("change", FALSE)

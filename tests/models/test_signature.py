@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from models.errors import ArtefactBroken, InputRefused, MethodUnknown
-from models.signature import Output, Signature
+from models.signature import Output, Part, Signature
 from models.tables import Features, Table
 
 SIGNATURE = Signature(
@@ -54,6 +54,28 @@ def test_signature_survives_json() -> None:
 
     for signature in (SIGNATURE, bare):
         assert Signature.from_json(signature.as_json()) == signature
+
+
+def test_tensors_of_a_graph_survive_json_and_leave_nothing_where_there_are_none() -> None:
+    parts = (Part("sum", 2), Part("label"))
+    methods = {"predict": Output("number", 3, parts)}
+    graph = replace(SIGNATURE, inputs=(Part("both", 2),), methods=methods)
+    written = SIGNATURE.as_json()
+
+    assert Signature.from_json(graph.as_json()) == graph
+    assert "inputs" not in written
+    assert all(method.keys() == {"name", "dtype", "width"} for method in written["methods"])
+
+
+def test_part_of_an_answer_names_its_method_where_outputs_are_asked_for_alone() -> None:
+    methods = {"predict": Output("number", 3, (Part("sum", 2), Part("label")))}
+    graph = replace(SIGNATURE, methods=methods)
+
+    assert graph.method_of("label") == graph.method_of("predict") == "predict"
+    with pytest.raises(MethodUnknown, match="sum, label, predict"):
+        graph.method_of("other")
+    with pytest.raises(MethodUnknown):
+        graph.check_method("label")
 
 
 def _texts(*values: str | None) -> Table:
