@@ -20,13 +20,14 @@ OTHER_FIELDS: Final = 64  # of a message, beside what there is of each column
 
 @dataclass(slots=True, kw_only=True)
 class Asking:
-    """A message and its call; `id` is the client's own, once it is read."""
+    """A message and its call; its `id` and the `outputs` wanted are known once it is read."""
 
     metadata: Metadata
     credential: Credential
     data: bytes
     call: observing.Call
     id: str = ""
+    outputs: tuple[str, ...] = ()
     charged: tuple[Policy, ...] = ()
 
     @property

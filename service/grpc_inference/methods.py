@@ -98,13 +98,16 @@ def _infer(asking: Asking) -> Any:
         with taking_apart(asking.data):
             message = asking.read(INFER_REQUEST)
             asking.id = message.id
-            return read_request(
+            asked = read_request(
                 message,
                 platform.bounds,
                 lambda model, version: models.signature_of(platform, scope, model, version),
             )
+            asking.outputs = asked.outputs
+            return asked
 
-    return describe_answer(dataplane.predict(visit, decode), asking.id)
+    answer = dataplane.predict(visit, decode)
+    return describe_answer(answer, asking.outputs, asking.id)
 
 
 def _infer_one(asking: Asking) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from service.dataplane import Answer
@@ -12,9 +13,9 @@ InferResponse: Final = message_class("inference.ModelInferResponse")
 StreamResponse: Final = message_class("inference.ModelStreamInferResponse")
 
 
-def describe_answer(answer: Answer, request_id: str) -> Any:
-    """The ModelInferResponse; `request_id` is the client's own, which it finds again there."""
-    outputs = outputs_of(answer.answers)
+def describe_answer(answer: Answer, wanted: Sequence[str], request_id: str) -> Any:
+    """The ModelInferResponse with the outputs wanted; the client finds its own identifier there."""
+    outputs = outputs_of(answer.answers, answer.version.signature, wanted)
     return InferResponse(
         model_name=answer.version.model,
         model_version=str(answer.version.number),

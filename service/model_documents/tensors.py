@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from models.requests.binding import INPUT
-from models.signature import Kind, Output
+from models.signature import Kind, Output, Part, spans
 from service.model_documents.columns import ROW
 from service.model_documents.facts import (
     JSON,
@@ -48,9 +48,8 @@ def describe(facts: Facts) -> list[Call]:
 
 
 def _request(facts: Facts) -> Described:
-    names = {"enum": list(facts.signature.methods)}
-    wanted = opened(closed({"name": names, "parameters": PARAMETERS}, "name"))
-    methods = len(facts.signature.methods)
+    names = list(_outputs(facts))
+    wanted = opened(closed({"name": {"enum": names}, "parameters": PARAMETERS}, "name"))
     return {
         "description": "Tensors that agree on how many rows there are.",
         "type": "object",
@@ -59,7 +58,9 @@ def _request(facts: Facts) -> Described:
             | {"description": "Comes back with the answer.", "type": ["string", "null"]},
             "parameters": PARAMETERS,
             "inputs": _inputs(facts),
-            "outputs": listed(wanted, methods, description="By default the first method.")
+            "outputs": listed(
+                wanted, len(names), description="By default those of the first method."
+            )
             | {"type": ["array", "null"], "minItems": 0},
         },
         "required": ["inputs"],
@@ -74,12 +75,37 @@ def _inputs(facts: Facts) -> Described:
         "maxItems": facts.signature.columns,
         "items": {"oneOf": [_column(facts, at) for at in range(facts.signature.columns)]},
     }
+    forms = [*_own_inputs(facts), columns]
     if not facts.signature.numbers_alone:
-        return columns
+        return {"anyOf": forms}
     rows = {"description": "The elements, flat or row by row.", "anyOf": _elements(facts)}
     matrix = _tensor(NAME, NUMERIC, rows)
     sole = listed(matrix, 1, description="One tensor of rows [-1, columns].")
-    return {"anyOf": [sole, columns]}
+    return {"anyOf": [sole, *forms]}
+
+
+def _own_inputs(facts: Facts) -> list[Described]:
+    """Those of the model's graph, if it names any."""
+    inputs = facts.signature.inputs
+    if not inputs:
+        return []
+    places = spans(inputs)
+    own = {
+        "description": "A tensor for each input of the graph, by its name.",
+        "type": "array",
+        "minItems": 1 if facts.signature.missing else len(inputs),
+        "maxItems": len(inputs),
+        "items": {"oneOf": [_own_input(facts, p, places[p.name].start) for p in inputs]},
+    }
+    return [own]
+
+
+def _own_input(facts: Facts, part: Part, start: int) -> Described:
+    kind, cell = _cell(facts, start)
+    most, width = facts.bounds.max_rows, part.columns
+    row = listed(cell, width) | {"minItems": width}
+    data = {"anyOf": [listed(cell, most * width), listed(row, most)]}
+    return _tensor({"const": part.name}, ["BYTES"] if kind == "text" else NUMERIC, data)
 
 
 def _elements(facts: Facts) -> list[Described]:
@@ -88,13 +114,18 @@ def _elements(facts: Facts) -> list[Described]:
     return [listed(refer(ROW), most), listed(number, most * facts.signature.columns)]
 
 
-def _column(facts: Facts, position: int) -> Described:
+def _cell(facts: Facts, position: int) -> tuple[Kind, Described]:
     kind: Kind = facts.signature.column_kinds[position]
     cell: Described = {"type": "number"}
     if kind == "text":
         cell = {"type": "string", "format": "text", "maxLength": facts.bounds.max_bytes}
     if facts.signature.missing:
         cell["type"] = [cell["type"], "null"]
+    return kind, cell
+
+
+def _column(facts: Facts, position: int) -> Described:
+    kind, cell = _cell(facts, position)
     most = facts.bounds.max_rows
     name = {"const": facts.signature.column(position)}
     datatypes = ["BYTES"] if kind == "text" else NUMERIC
@@ -118,7 +149,7 @@ def _id(facts: Facts) -> Described:
 
 
 def _answer(facts: Facts) -> Described:
-    outputs = [_output(name, output, facts) for name, output in facts.signature.methods.items()]
+    outputs = [_output(name, output, facts) for name, output in _outputs(facts).items()]
     members: Described = {
         "model_name": {"const": facts.model},
         "model_version": NUMBER,
@@ -126,6 +157,13 @@ def _answer(facts: Facts) -> Described:
         "outputs": listed({"oneOf": outputs}, len(outputs)),
     }
     return closed(members, "model_name", "model_version", "outputs")
+
+
+def _outputs(facts: Facts) -> dict[str, Output]:
+    """What can be asked for: each method, and the outputs of the graph that it is made of."""
+    methods = facts.signature.methods
+    own = {p.name: Output(o.dtype, p.width) for o in methods.values() for p in o.parts}
+    return own | dict(methods)
 
 
 def _output(name: str, output: Output, facts: Facts) -> Described:
@@ -158,11 +196,16 @@ def _given(facts: Facts, row: list[Any]) -> list[Described]:
 def _answered(facts: Facts, answer: Any) -> Described:
     method = facts.signature.default_method
     output = facts.signature.methods[method]
-    shape = [1] if output.width is None else [1, output.width]
     data = [answer] if output.width is None else answer
-    tensor = {"name": method, "shape": shape, "datatype": OF_ANSWERS[output.dtype], "data": data}
-    return {
-        "model_name": facts.model,
-        "model_version": str(facts.number),
-        "outputs": [tensor],
-    }
+    parts = output.parts or (Part(method, output.width),)
+    places = spans(parts)
+    tensors = [
+        {
+            "name": part.name,
+            "shape": [1] if part.width is None else [1, part.width],
+            "datatype": OF_ANSWERS[output.dtype],
+            "data": data[places[part.name]],
+        }
+        for part in parts
+    ]
+    return {"model_name": facts.model, "model_version": str(facts.number), "outputs": tensors}

@@ -1,8 +1,8 @@
-"""Output tensors: what each method answered, by the method's name."""
+"""Output tensors: what each method answered, by its name or by those of the graph's outputs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import InputRefused
+from models.signature import Output, Signature, spans
 from service.open_inference.datatypes import OF_KINDS, Datatype, encode_texts
 
 
@@ -46,9 +47,33 @@ class OutputTensor:
         return self.values.ravel()
 
 
-def outputs_of(answers: Mapping[str, NDArray[Any]]) -> tuple[OutputTensor, ...]:
-    """The output tensors of what a model answered by each method, in that order."""
-    return tuple(_output(name, values) for name, values in answers.items())
+def outputs_of(
+    answers: Mapping[str, NDArray[Any]], signature: Signature, wanted: Sequence[str]
+) -> tuple[OutputTensor, ...]:
+    """The output tensors wanted, in that order, of what a model answered by each method.
+
+    None wanted are all outputs of the graph that the methods stand for.
+    """
+    names = wanted or [name for m in answers for name in _names(m, signature.methods[m])]
+    tensors = []
+    for name in names:
+        method = signature.method_of(name)
+        values = answers[method]
+        if name != method:
+            values = _part(name, signature.methods[method], values)
+        tensors.append(_output(name, values))
+    return tuple(tensors)
+
+
+def _names(method: str, output: Output) -> Sequence[str]:
+    return [part.name for part in output.parts] or [method]
+
+
+def _part(name: str, output: Output, values: NDArray[Any]) -> NDArray[Any]:
+    """One of the outputs that stand side by side in an answer."""
+    [part] = [part for part in output.parts if part.name == name]
+    columns = values.reshape(len(values), -1)[:, spans(output.parts)[name]]
+    return columns.reshape(-1) if part.width is None else columns
 
 
 def _output(name: str, values: NDArray[Any]) -> OutputTensor:

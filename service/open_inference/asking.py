@@ -1,7 +1,8 @@
 """What a request's tensors ask the data plane: rows for the columns of a model, and its methods.
 
 A model of numbers alone takes one tensor of rows, whatever it is called, or one row without its
-brackets; every model takes one tensor for each column, by the column's name.
+brackets; every model takes one tensor for each column, by the column's name, and one for each
+input of its graph.
 """
 
 from __future__ import annotations
@@ -9,22 +10,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from config.prose import listed
 from models.errors import InputRefused
 from models.names import Reference, read_reference
-from models.requests.binding import INPUT, LISTED
+from models.requests.binding import INPUT
 from models.requests.bounds import Bounds
-from models.signature import Kind, Signature
-from models.tables import Features, Matrix, Table
+from models.signature import Signature
+from models.tables import Features, Matrix
 from service.open_inference.datatypes import DATATYPES, decode_text
+from service.open_inference.placing import SIDES, Placed, is_input, join, place
 from service.open_inference.tensors import InputTensor
-
-SIDES: Final = 2  # rows and columns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +42,9 @@ class TensorRequest:
         return self.tensors[0].shape[0]
 
     def methods(self, signature: Signature) -> tuple[str, ...]:
-        """The methods that the outputs name; raises MethodUnknown."""
-        wanted: tuple[str | None, ...] = self.outputs or (None,)
-        return tuple(signature.check_method(name) for name in wanted)
+        """The methods that the outputs name, each once; raises MethodUnknown."""
+        wanted = map(signature.method_of, self.outputs or (signature.default_method,))
+        return tuple(dict.fromkeys(wanted))
 
     def bound(self, signature: Signature) -> Features:
         """The rows as the model takes them; raises InputRefused where they do not fit."""
@@ -54,9 +53,9 @@ class TensorRequest:
             features: Features = sole.numbers()
             where = _Where(lambda row, column: f"{sole.where}/data/{row}/{column}")
         else:
-            columns = _in_order(self.tensors, signature)
-            features = _side_by_side(columns, signature)
-            where = _Where(lambda row, column: _cell(columns[column], row))
+            placed = place(self.tensors, signature)
+            features = join(placed, signature)
+            where = _Where(lambda row, column: _cell(placed, row, column))
         try:
             signature.check(features)
         except InputRefused as error:
@@ -135,8 +134,9 @@ class _Where:
         return f"{sole.where}/shape"
 
 
-def _cell(tensor: InputTensor | None, row: int) -> str:
-    return "/inputs" if tensor is None else f"{tensor.where}/data/{row}"
+def _cell(placed: Sequence[Placed], row: int, column: int) -> str:
+    found = (p for p in placed if p.span.start <= column < p.span.stop)
+    return next((each.where(row, column) for each in found), "/inputs")
 
 
 def _is_matrix(tensors: Sequence[InputTensor], signature: Signature) -> bool:
@@ -144,7 +144,7 @@ def _is_matrix(tensors: Sequence[InputTensor], signature: Signature) -> bool:
     if len(tensors) > 1 or len(tensors[0].shape) != SIDES or not signature.numbers_alone:
         return False
     sole = tensors[0]
-    return sole.shape[1] == signature.columns or sole.name not in signature.names
+    return sole.shape[1] == signature.columns or not is_input(sole.name, signature)
 
 
 def _as_row(tensor: InputTensor, signature: Signature) -> InputTensor:
@@ -157,55 +157,21 @@ def _as_row(tensor: InputTensor, signature: Signature) -> InputTensor:
 
 
 def _check_sizes(tensors: Sequence[InputTensor], bounds: Bounds) -> None:
-    if len(tensors) > bounds.max_columns:
-        raise InputRefused("/inputs", f"more than {bounds.max_columns} columns")
-    rows = tensors[0].shape[0]
+    most, rows = bounds.max_columns, tensors[0].shape[0]
+    if len(tensors) > most:
+        raise InputRefused("/inputs", f"more than {most} columns")
     for tensor in tensors:
         shape, where = tensor.shape, f"{tensor.where}/shape"
-        if len(shape) > SIDES or (len(tensors) > 1 and len(shape) == SIDES and shape[1] != 1):
+        if len(shape) > SIDES:
             raise InputRefused(where, "neither rows of a matrix nor one column: [n] or [n, 1]")
         if shape[0] != rows:
             raise InputRefused(where, f"{shape[0]} rows, where the first input has {rows}")
-        if len(shape) == SIDES and shape[1] > bounds.max_columns:
-            raise InputRefused(where, f"more than {bounds.max_columns} columns")
+    if sum(1 if len(tensor.shape) == 1 else tensor.shape[1] for tensor in tensors) > most:
+        raise InputRefused("/inputs", f"more than {most} columns")
     if not rows:
         raise InputRefused(f"{tensors[0].where}/shape", "no rows; give at least one")
     if rows > bounds.max_rows:
         raise InputRefused(f"{tensors[0].where}/shape", f"more than {bounds.max_rows} rows")
-
-
-def _in_order(
-    tensors: Sequence[InputTensor], signature: Signature
-) -> tuple[InputTensor | None, ...]:
-    """The tensor of each column; None where one is missing, if the model takes that."""
-    names = signature.names
-    if len(tensors) == 1 and signature.columns == 1:
-        return tuple(tensors)
-    by_name, known = {tensor.name: tensor for tensor in tensors}, frozenset(names)
-    for tensor in tensors:
-        if tensor.name not in known:
-            problem = f"no input of the model, which has {listed(names, LISTED)}"
-            raise InputRefused(f"{tensor.where}/name", problem)
-    absent = [name for name in names if name not in by_name]
-    if absent and not signature.missing:
-        raise InputRefused("/inputs", f"no tensor for the column {absent[0]!r}")
-    return tuple(by_name.get(name) for name in names)
-
-
-def _side_by_side(columns: Sequence[InputTensor | None], signature: Signature) -> Features:
-    rows = next(tensor.shape[0] for tensor in columns if tensor is not None)
-    pairs = zip(columns, signature.column_kinds, strict=True)
-    arrays = tuple(_column(tensor, kind, rows) for tensor, kind in pairs)
-    return np.column_stack(arrays) if signature.numbers_alone else Table(arrays)
-
-
-def _column(tensor: InputTensor | None, kind: Kind, rows: int) -> NDArray[Any]:
-    if tensor is None:
-        return np.full(rows, None) if kind == "text" else np.full(rows, np.nan)
-    if len(tensor.shape) == SIDES and tensor.shape[1] != 1:
-        problem = f"{tensor.shape[1]} columns, where the input {tensor.name!r} is one"
-        raise InputRefused(f"{tensor.where}/shape", problem)
-    return (tensor.texts() if kind == "text" else tensor.numbers()).reshape(-1)
 
 
 def _raw_rows(data: bytes | memoryview, columns: int) -> Matrix:

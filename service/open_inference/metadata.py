@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from models.requests.binding import INPUT
-from models.signature import Output, Signature
+from models.signature import Part, Signature, spans
 from models.versions import Version
 from service.bootstrap import Platform
 
@@ -66,7 +66,11 @@ def configure_model(version: Version, platform: Platform) -> dict[str, Any]:
 
 
 def inputs_of(signature: Signature) -> list[Tensor]:
-    """The inputs: of numbers alone one tensor of rows, else one tensor for each column."""
+    """The inputs: its graph's own; else one tensor of rows of numbers, or one for each column."""
+    if signature.inputs:
+        kinds = signature.column_kinds
+        starts = {name: span.start for name, span in spans(signature.inputs).items()}
+        return [_part(part, OF_COLUMNS[kinds[starts[part.name]]]) for part in signature.inputs]
     if signature.numbers_alone:
         return [{"name": INPUT, "datatype": "FP64", "shape": [BATCH, signature.columns]}]
     return [
@@ -76,13 +80,17 @@ def inputs_of(signature: Signature) -> list[Tensor]:
 
 
 def outputs_of(signature: Signature) -> list[Tensor]:
-    """The outputs: one for each method."""
-    return [_output(name, output) for name, output in signature.methods.items()]
+    """The outputs: of each method those of its graph, or one."""
+    return [
+        _part(part, OF_ANSWERS[output.dtype])
+        for name, output in signature.methods.items()
+        for part in output.parts or (Part(name, output.width),)
+    ]
 
 
-def _output(name: str, output: Output) -> Tensor:
-    shape = [BATCH] if output.width is None else [BATCH, output.width]
-    return {"name": name, "datatype": OF_ANSWERS[output.dtype], "shape": shape}
+def _part(part: Part, datatype: str) -> Tensor:
+    shape = [BATCH] if part.width is None else [BATCH, part.width]
+    return {"name": part.name, "datatype": datatype, "shape": shape}
 
 
 def _configured(tensor: Tensor) -> dict[str, Any]:

@@ -187,10 +187,11 @@ def load(model: str) -> flask.Response:
 
 @dataclass(slots=True)
 class _Call:
-    """The current inference request; `wishes` are known once it is decoded."""
+    """The current inference request; `outputs` and `wishes` are known once it is decoded."""
 
     model: str
     version: Reference
+    outputs: tuple[str, ...] = ()
     wishes: Wishes = field(default_factory=Wishes)
 
     def decode(self) -> TensorRequest:
@@ -204,11 +205,12 @@ class _Call:
         )
         body = read_body(request, platform.settings.max_body_bytes, codings=CODINGS)
         asked, self.wishes = read_request(target, body, request.headers.get(HEADER_LENGTH))
+        self.outputs = asked.outputs
         return asked
 
     def encode(self, answer: Answer) -> flask.Response:
         """Write the answer, compressed if that is asked for."""
-        outputs = outputs_of(answer.answers)
+        outputs = outputs_of(answer.answers, answer.version.signature, self.outputs)
         encoded = inference_answers.encode_answer(answer.version, outputs, self.wishes)
         coding = _coding()
         body = inference_answers.CODINGS[coding](encoded.body) if coding else encoded.body

@@ -123,7 +123,7 @@ def test_a_value_is_of_its_type(
         ({"inputs": [tensor([1], "x0"), tensor([1, 2], "x1")]}, "2 rows, where the first"),
         ({"inputs": [tensor([1], "x0"), tensor([1], "zz")]}, "no input of the model, which has x0"),
         ({"inputs": [tensor([1], "x0")]}, "no tensor for the column 'x1'"),
-        ({"inputs": [tensor([[1, 2], [3, 4]], "x0"), tensor([1, 2], "x1")]}, "nor one column"),
+        ({"inputs": [tensor([[1, 2], [3, 4]], "x0"), tensor([1, 2], "x1")]}, "'x0' is one"),
         ({"inputs": [tensor([[1, 2, 3]])]}, "3 columns, where the model takes 2"),
         ({"inputs": [tensor([1, 2, 3])]}, "3 columns, where the model takes 2"),
         ({"outputs": {}}, "/outputs: not a list of objects"),
