@@ -20,6 +20,7 @@ from werkzeug.test import TestResponse
 from config.settings import load_settings
 from service.operations.imports import import_model
 from service.operations.models import set_default
+from service.operations.repository import load, unload
 from service.operations.uploads import Wishes
 from tests.house import UNHURRIED, House, opened
 from tests.models.files import skops_bytes
@@ -255,9 +256,22 @@ def test_caller_of_another_model_does_not_reach_the_default_one(kennel: House) -
     token = token_of(kennel, kennel.robot("predict:steep"))
     headers = {"Authorization": f"Bearer {token}"}
 
-    unnamed = kennel.client.post("/predict", json={"features": [5, 10]}, headers=headers)
+    def predict(**members: Any) -> str:
+        body = {"features": [5, 10], **members}
+        response = kennel.client.post("/predict", json=body, headers=headers)
+        refused(response, 403, "insufficient-scope")
+        document = response.get_json()
+        return str(document["title"] + document["detail"])
 
-    refused(unnamed, 403, "insufficient-scope")
+    unnamed = predict()
+    assert "linear" not in unnamed
+    assert predict(version=9) == unnamed
+    operator = kennel.operator("acme")
+    unload(kennel.platform, operator, "linear")
+    try:
+        assert predict() == unnamed
+    finally:
+        load(kennel.platform, operator, "linear")
 
 
 def test_answer_says_how_much_is_left(shared_house: House) -> None:
