@@ -172,8 +172,9 @@ def _read_reals(datatype: Datatype, cells: Sequence[Any], where: str) -> NDArray
     kinds = _refuse_others(cells, REAL, "a number", where)
     with np.errstate(over="ignore"):  # what is infinite is refused with its place
         values = np.array(cells, dtype=np.float64).astype(datatype.dtype, copy=False)
-    if int in kinds and np.nanmax(np.abs(values), initial=0.0) >= LARGEST_INTEGER:
-        _refuse_large(cells, where)
+    exactly = 2 ** (np.finfo(datatype.dtype).nmant + 1)  # and not every integer beyond
+    if int in kinds and np.nanmax(np.abs(values), initial=0.0) >= exactly:
+        _refuse_inexact(cells, values, where)
     return values
 
 
@@ -198,7 +199,13 @@ def _refuse_others(cells: Sequence[Any], kinds: Kinds, wanted: str, where: str) 
     return found
 
 
-def _refuse_large(cells: Sequence[Any], where: str) -> None:
-    for index, cell in enumerate(cells):
-        if type(cell) is int and abs(cell) > LARGEST_INTEGER:
+def _refuse_inexact(cells: Sequence[Any], values: NDArray[Any], where: str) -> None:
+    """Raise InputRefused at the first integer that the datatype does not hold as it was written."""
+    for index, (cell, value) in enumerate(zip(cells, values.tolist(), strict=True)):
+        if type(cell) is not int:
+            continue
+        if abs(cell) > LARGEST_INTEGER:
             raise InputRefused(f"{where}/{index}", f"{INEXACT}; {ROUNDED}")
+        if cell != value:
+            problem = f"an integer that {values.dtype.itemsize * 8} bits of a float do not hold"
+            raise InputRefused(f"{where}/{index}", f"{problem}; send FP64, or {ROUNDED}")

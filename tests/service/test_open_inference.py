@@ -106,6 +106,17 @@ def refused(response: TestResponse, status: int = 400) -> str:
     return body["error"]
 
 
+def test_an_integer_that_32_bits_of_a_float_do_not_hold_is_refused(shared_house: House) -> None:
+    def said(cell: float) -> str:
+        return refused(ask(shared_house, tensor([[1, cell]], datatype="FP32")))
+
+    for cell in (2**24 + 1, -(2**24) - 1, 2**30 + 1):
+        assert said(cell).startswith("/inputs/0/data/1: an integer that 32 bits"), cell
+    assert "2^53" in said(2**53 + 1)
+    for held in (2**24, -(2**24), 2**24 + 2, 2**53, 16777217.0):
+        assert ask(shared_house, tensor([[1, held]], datatype="FP32")).status_code == 200
+
+
 def test_a_tensor_of_rows_is_answered_row_by_row(shared_house: House) -> None:
     answer = ask(shared_house, tensor(ROWS.tolist(), "whatever"), id="a7")
 
@@ -302,7 +313,8 @@ def test_a_body_is_bounded_by_what_it_decodes_to(shared_house: House) -> None:
     bomb = gzip.compress(bytes(shared_house.platform.settings.max_body_bytes + 1))
     headers = {"Content-Encoding": "gzip", HEADER: "0"}
     answer = shared_house.rob.post("/v2/models/linear/infer", data=bomb, headers=headers)
-    assert refused(answer, 413)
+    most = shared_house.platform.settings.max_body_bytes
+    assert refused(answer, 413) == f"the body decodes from gzip to more than {most} bytes"
 
 
 @pytest.mark.parametrize("kind", [None, "text/plain", "application/x-www-form-urlencoded", "a/b"])
