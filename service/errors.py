@@ -30,6 +30,22 @@ class MediaTypeRefused(ServiceError):
         super().__init__(f"{what}; send {accepted}")
 
 
+class FormNotOffered(ServiceError):
+    """Raised when no form that an answer may have is one that the caller accepts."""
+
+    def __init__(self, offered: str) -> None:
+        super().__init__(f"accept one of {offered}")
+
+
+class BodyTooLarge(ServiceError):
+    """Raised when a body has, or decodes to, more bytes than are taken."""
+
+    def __init__(self, most: int, *, coding: str = "identity") -> None:
+        self.most = most
+        what = "is" if coding == "identity" else f"decodes from {coding} to"
+        super().__init__(f"the body {what} more than {most} bytes")
+
+
 class CodingRefused(ServiceError):
     """Raised when a body is in a content coding that is not decoded here, or not whole in it."""
 

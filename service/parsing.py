@@ -16,7 +16,7 @@ import marshmallow as ma
 from flask_smorest import Blueprint as SmorestBlueprint
 from webargs.flaskparser import FlaskParser
 
-from service.errors import CodingRefused, InputMalformed, MediaTypeRefused, step
+from service.errors import BodyTooLarge, CodingRefused, InputMalformed, MediaTypeRefused, step
 from service.spools import UPLOAD, Upload
 from service.wsgi import BODY
 
@@ -91,7 +91,7 @@ def load_fields(schema: ma.Schema, fields: Mapping[str, Any]) -> dict[str, Any]:
 def read_body(request: flask.Request, limit: int, *, codings: tuple[str, ...] = ()) -> bytes:
     """The whole body, without a copy where the server has it at hand.
 
-    Aborts with 413 before more than `limit` bytes are read, or decoded from one of the codings.
+    Refuses with 413 before more than `limit` bytes are read, or decoded from one of the codings.
     """
     coding = request.headers.get("Content-Encoding", "identity").lower()
     if coding != "identity" and coding not in codings:
@@ -130,7 +130,7 @@ def _body_at_hand(request: flask.Request, limit: int) -> bytes:
         request.max_content_length = limit
         return request.get_data(cache=False)
     if len(body) > limit:
-        flask.abort(413)
+        raise BodyTooLarge(limit)
     return body
 
 
@@ -142,7 +142,7 @@ def _decode(body: bytes, coding: str, limit: int, codings: tuple[str, ...]) -> b
     except zlib.error as error:
         raise CodingRefused(f"the body is not {coding}", codings) from error
     if len(decoded) > limit:
-        flask.abort(413)
+        raise BodyTooLarge(limit, coding=coding)
     if not decoder.eof or decoder.unused_data:
         raise CodingRefused(f"the body is not whole in {coding}", codings)
     return decoded

@@ -14,11 +14,13 @@ import certs.errors as certs_errors
 import config.errors as config_errors
 import models.errors as models_errors
 from service.errors import (
+    BodyTooLarge,
     CallAbandoned,
     ClientRefused,
     CodingRefused,
     CredentialsAmbiguous,
     CredentialsMissing,
+    FormNotOffered,
     GrantUnsupported,
     InputMalformed,
     MediaTypeRefused,
@@ -66,6 +68,7 @@ INVALID_TOKEN: Final = Problem(
 UNAVAILABLE: Final = Problem(503, "unavailable", "Not available for the moment", tells=False)
 BUSY: Final = Problem(503, "busy", "Too busy for the moment", at_will=True)
 STORAGE_FULL: Final = Problem(507, "storage-full", "There is no room for this")
+NOT_ACCEPTABLE: Final = Problem(406, "not-acceptable", "No representation fits what is accepted")
 TOO_LARGE: Final = Problem(413, "too-large", "The request is too large")
 MEDIA_TYPE_REFUSED: Final = Problem(
     415, "unsupported-media-type", "The content type is not read here"
@@ -84,6 +87,8 @@ TABLE: Final[Mapping[type[Exception], Problem]] = {
     models_errors.InputTooLarge: TOO_LARGE,
     MediaTypeRefused: MEDIA_TYPE_REFUSED,
     CodingRefused: MEDIA_TYPE_REFUSED,
+    FormNotOffered: NOT_ACCEPTABLE,
+    BodyTooLarge: TOO_LARGE,
     CredentialsMissing: UNAUTHENTICATED,
     CredentialsAmbiguous: Problem(
         400, "ambiguous-credentials", "Give credentials once", "invalid_request"
@@ -197,7 +202,7 @@ BY_STATUS: Final[Mapping[int, Problem]] = {
     401: UNAUTHENTICATED,
     404: NOT_FOUND,
     405: Problem(405, "method-not-allowed", "The method is not offered here"),
-    406: Problem(406, "not-acceptable", "No representation fits what is accepted"),
+    406: NOT_ACCEPTABLE,
     408: Problem(408, "timeout", "The request took too long to arrive"),
     413: TOO_LARGE,
     414: Problem(414, "uri-too-long", "The address is too long"),

@@ -38,7 +38,7 @@ from service.columnar.forms import (
 from service.columnar.writers import Answering
 from service.columnar.writing import writer_of
 from service.description.headers import referred
-from service.errors import CallAbandoned, InputMalformed, MediaTypeRefused
+from service.errors import CallAbandoned, FormNotOffered, InputMalformed, MediaTypeRefused
 from service.limits import charges_itself
 from service.parsing import Blueprint, may_be_json, read_body, refuse_encodings, upload_of
 from service.schemas.bulk import FILE, BulkSchema
@@ -120,7 +120,9 @@ def _accepted(sent: Form) -> Form:
         return sent
     best = request.accept_mimetypes.best_match(media_types(sent))
     found = form_of(best or "")
-    return found or flask.abort(406)
+    if found is None:
+        raise FormNotOffered(TAKEN)
+    return found
 
 
 def _options(sent: Form, content_type: str) -> dict[str, Any]:

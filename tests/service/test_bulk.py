@@ -209,6 +209,12 @@ def test_a_method_that_is_given_twice_is_refused(scored: House, query: str) -> N
     assert pointers(refused(response, 400, "invalid-input")) == {"/method"}
 
 
+def test_the_forms_of_answers_are_named_to_whoever_accepts_none(scored: House) -> None:
+    answer = ask(scored.ada, b"1,2\n", "text/csv", accept="image/png")
+    said = refused(answer, 406, "not-acceptable")["detail"]
+    assert all(form.media_type in said for form in FORMS)
+
+
 def test_a_body_in_a_coding_is_refused(scored: House) -> None:
     headers = {"Content-Type": "text/csv", "Content-Encoding": "gzip"}
     refused(scored.ada.post(PATH, data=b"1,2\n", headers=headers), 415, "unsupported-media-type")
