@@ -31,6 +31,15 @@ ROUTE: Final = {
 USER: Final = {"username": "ben", "role": "developer", "scope": "predict:linear"}
 CLIENT: Final = {"name": "nightly", "scope": "predict:linear"}
 
+TENSORS: Final = {
+    "inputs": [{"name": "input", "shape": [2, 2], "datatype": "FP64", "data": [5, 10, 1, 2]}]
+}
+INSTANCES: Final = {"instances": [[5, 10], [1, 2]]}
+PEOPLE: Final = {"examples": [{"age": 41, "city": "Oslo"}]}
+FRAME: Final = {"dataframe_split": {"columns": ["x0", "x1"], "data": [[5, 10], [1, 2]]}}
+NATIVE: Final = {"features": [[5, 10], [1, 2]], "model": "linear", "version": 1}
+TEXTS: Final = ("application/json", "application/x-www-form-urlencoded")  # which examples are in
+
 REQUESTS: Final[dict[str, dict[str, Any]]] = {
     "auth-login": {"tenant": "acme", "username": "ada", "password": "correct horse battery staple"},
     "auth-refresh": {"refresh_token": "spr_1wPj3v"},
@@ -42,7 +51,14 @@ REQUESTS: Final[dict[str, dict[str, Any]]] = {
         "new_password": "staple battery horse correct",
     },
     "auth-otp": {"action": "confirm", "password": "correct horse battery staple", "otp": "123456"},
-    "predict-predict": {"features": [[5, 10], [1, 2]], "model": "linear", "version": 1},
+    "predict-predict": NATIVE,
+    "columnar-predict": NATIVE,
+    **dict.fromkeys(("open_inference-infer", "open_inference-infer_version"), TENSORS),
+    **{f"tensorflow_serving-predict{of}": INSTANCES for of in ("", "_version", "_label")},
+    **{f"tensorflow_serving-classify{of}": PEOPLE for of in ("", "_version", "_label")},
+    **{f"tensorflow_serving-regress{of}": PEOPLE for of in ("", "_version", "_label")},
+    **{f"mlflow-invoke_{of}": FRAME for of in ("default", "model", "endpoint", "serving_endpoint")},
+    "prediction_logs-set_log": {"sample": 0.1, "retention_days": 30},
     "aliases-set_alias": {"version": 2, "reason": "trained on October"},
     "versions-change_version": {"state": "retired", "pinned": False},
     "routing-set_route": ROUTE,
@@ -57,6 +73,15 @@ ANSWERS: Final[dict[str, Any]] = {
     "auth-token": {n: TOKENS[n] for n in ("access_token", "token_type", "expires_in", "scope")},
     "auth-introspect": {"active": False},
     "predict-predict": {"prediction": [15.0, 3.0], "model": "linear", "version": 1},
+    "tensorflow_serving-predict": {"predictions": [15.0, 3.0]},
+    "tensorflow_serving-classify": {"results": [[["stays", 0.8], ["goes", 0.2]]]},
+    "tensorflow_serving-regress": {"results": [15.0]},
+    "mlflow-invoke_model": {"predictions": [15.0, 3.0]},
+    "open_inference-infer": {
+        "model_name": "linear",
+        "model_version": "1",
+        "outputs": [{"name": "predict", "shape": [2], "datatype": "FP64", "data": [15.0, 3.0]}],
+    },
     "models-list_models": [LINEAR],
     "aliases-set_alias": MOVE,
     "aliases-roll_back": MOVE | {"from": 2, "to": 1, "rollback": True},
@@ -72,9 +97,9 @@ def add_examples(operation: dict[str, Any]) -> None:
     """Put an operation's examples beside the schemas that they follow."""
     name = operation["operationId"]
     if name in REQUESTS:
-        for media in operation["requestBody"]["content"].values():
-            media.setdefault("example", REQUESTS[name])
+        for media_type in operation["requestBody"]["content"].keys() & set(TEXTS):
+            operation["requestBody"]["content"][media_type].setdefault("example", REQUESTS[name])
     if name in ANSWERS:
         status = min(operation["responses"])
-        for media in operation["responses"][status]["content"].values():
-            media.setdefault("example", ANSWERS[name])
+        content = operation["responses"][status]["content"]
+        content[TEXTS[0]].setdefault("example", ANSWERS[name])

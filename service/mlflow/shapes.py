@@ -30,11 +30,12 @@ METHOD_NAME: Final[Described] = {
     "description": "One of the model's methods, by default its first.",
     "type": "string",
 } | described(METHOD.pattern, 32)
+OR_NULL: Final[Described] = {"type": ["array", "null"]}
 FRAME: Final = closed(
     "A data frame: rows, and the names of their columns.",
     ("data",),
-    columns=listed(NAME, "In the order of the rows' values."),
-    index=listed(ANYTHING, "Labels of rows, which are not looked at."),
+    columns=listed(NAME, "In the order of the rows' values.") | OR_NULL,
+    index=listed(ANYTHING, "Labels of rows, which are not looked at.") | OR_NULL,
     data=listed(listed(ANYTHING, "One row."), "At least one row.") | {"minItems": 1},
 )
 REFUSED: Final = text("What MLflow's server says to a content type that it does not take.")
@@ -44,7 +45,9 @@ ROWS: Final[dict[str, Described]] = {
     INSTANCES: listed(ANYTHING, "Rows: lists, values or objects.") | {"minItems": 1},
     INPUTS: {"description": "Rows, or columns by name."},
 }
-PARAMS: Final = closed("How to answer.", (), method=METHOD_NAME, predict_method=METHOD_NAME)
+PARAMS: Final = closed("How to answer.", (), method=METHOD_NAME, predict_method=METHOD_NAME) | {
+    "type": ["object", "null"]
+}
 REQUEST: Final = opened(
     closed(f"Exactly one of {', '.join(f'`{form}`' for form in FORMS)}.", (), **ROWS, params=PARAMS)
 ) | one_of(FORMS)
