@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -11,16 +11,26 @@ import flask
 from flask import g, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from auth.scope import Scope
 from config import migrations
 from config.logging import configure_logging
 from config.settings import Settings
 from config.telemetry import NO_DIALECT
-from service import bulk, conditional, faults, idempotency, limits, observing, security
+from service import (
+    bulk,
+    conditional,
+    faults,
+    idempotency,
+    limits,
+    observing,
+    recognition,
+    security,
+)
 from service.bootstrap import Platform, assemble
 from service.columnar.forms import is_columnar
 from service.description.api import DescribedApi
 from service.intake_runner import IntakeRunner
-from service.lanes import Pace
+from service.lanes import Caller, Pace
 from service.monitoring import Monitor
 from service.observing import Call, Outcome
 from service.operations.guesses import counted_address
@@ -101,18 +111,27 @@ class Served:
         """Answer one request."""
         return self.app(environ, start_response)
 
-    def sort(self, path: str, authorization: str | None, address: str) -> tuple[Pace, Hashable]:
-        """What a call will do, and whose turn it uses: its tenant's if its token is known.
+    def sort(self, asked: Request) -> Caller:
+        """What a call will do, and whose turn it uses: its tenant's if its credential is known.
 
-        Only a verified token says whose it is: a claimed tenant would let anybody take another
+        Only a verified credential says whose it is: a claimed tenant would let anybody take another
         tenant's turns.
         """
-        scope = security.known_scope(self.platform, authorization or "")
-        turn = scope.tenant_id if scope else counted_address(address)
+        scope = recognition.known_caller(self.platform, asked)
+        pace = self._pace(asked.path, scope)
+        if scope is not None:
+            return Caller(pace, scope.tenant_id, is_known=True)
+        return Caller(pace, counted_address(recognition.address_of(self.platform, asked)))
+
+    def introduce(self, asked: Request) -> None:
+        """Verify whose a request is, so that it is sorted as a known caller's; counts strangers."""
+        recognition.introduce(self.platform, asked)
+
+    def _pace(self, path: str, scope: Scope | None) -> Pace:
         if HASHING_PATHS.fullmatch(path):
-            return "hashing", turn
+            return "hashing"
         waits = scope is not None and self.platform.hosting.keeps_waiting(scope.tenant_id)
-        return "waiting" if waits or WAITING_PATHS.fullmatch(path) else "quick", turn
+        return "waiting" if waits or WAITING_PATHS.fullmatch(path) else "quick"
 
     def monitor(self, program: str) -> Monitor:
         """What shows this process among those of the programs that answer calls."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -21,12 +21,20 @@ from typing import Final
 from wsgiref.types import WSGIApplication, WSGIEnvironment
 
 from config.logging import frames_of
-from service.errors import StorageFull, TooBusy
-from service.lanes import Lanes, LanesFull, Pace
-from service.memory import Memory, MemoryFull
+from service.bodies import (
+    LEAST_ROOM,
+    SMALL_BYTES,
+    Arriving,
+    Holdings,
+    arriving,
+    fetched,
+    too_large,
+)
+from service.errors import RateLimited, StorageFull, TooBusy
+from service.lanes import Caller, Lanes, LanesFull, Pace
 from service.monitoring import Load, Monitor
-from service.pacing import deliver, discard, keeping_pace
-from service.problems import BAD_REQUEST, BUSY, INTERNAL, STORAGE_FULL, TOO_LARGE
+from service.pacing import BodyPace, deliver, discard, keeping_pace
+from service.problems import BAD_REQUEST, BUSY, INTERNAL, STORAGE_FULL, problem_of
 from service.spools import CONTINUE, UPLOAD, Admission, Spool, Spools, Upload
 from service.wording import Wordings
 from service.wsgi import (
@@ -60,13 +68,15 @@ SPOOLED_BYTES: Final = 256 * 1024  # written to the disk at once
 
 # Returns when the client has gone.
 Gone = Callable[[], Awaitable[object]]
-# From path, Authorization and client address to what the call will do, and whose it is.
-Sort = Callable[[str, str | None, str], tuple[Pace, Hashable]]
+# From the head of a request to what the call will do, and whose it is.
+Sort = Callable[[Request], Caller]
+# Verifies whose a request is, in a thread, so that it is sorted anew; raises RateLimited.
+Introduce = Callable[[Request], None]
 
 
-def by_address(_path: str, _authorization: str | None, address: str) -> tuple[Pace, Hashable]:
+def by_address(request: Request) -> Caller:
     """Sort calls by their client's address alone."""
-    return "quick", address
+    return Caller("quick", request.client[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +98,7 @@ class Gateway:
         max_body_bytes: int,
         slow_threads: int = 1,
         sort: Sort = by_address,
+        introduce: Introduce | None = None,
         uploads: Uploads | None = None,
         wordings: Wordings | None = None,
         monitor: Monitor | None = None,
@@ -96,6 +107,7 @@ class Gateway:
         self._monitor = monitor
         self._wordings = wordings or Wordings()
         self._sort = sort
+        self._introduce = introduce
         self._uploads = uploads
         self._lanes: dict[Pace, Lanes] = {
             "quick": self._lane("quick", threads, WAITING_CALLS, WAITING_CALLS_EACH),
@@ -113,7 +125,8 @@ class Gateway:
         }
         self._disk = ThreadPoolExecutor(2, thread_name_prefix="disk")
         self._max_body_bytes = max_body_bytes
-        self._memory = Memory(max_body_bytes, what="bodies")
+        self._bodies = Holdings(max_body_bytes, what="bodies")
+        self._answers = Holdings(max(max_body_bytes, LEAST_ROOM), what="answers")
         if monitor is not None:
             monitor.watch(self._load)
 
@@ -150,29 +163,27 @@ class Gateway:
             chunks.close()
 
     async def _pieces(self, chunks: Chunks) -> AsyncIterator[bytes]:
+        if chunks.at_hand:
+            for piece in chunks:
+                yield piece
+            return
         loop = asyncio.get_running_loop()
         while piece := await loop.run_in_executor(self._disk, next, chunks, b""):
             yield piece
 
     async def _answer_call(self, request: Request, body: Body) -> Answer:
-        received: list[bytes] = []
-        pace, lane = self._sorted(request)
-        try:
+        with arriving(self._bodies, self._sort(request)) as held:
             if request.may_have_body:
-                await self._read(request, body, received, lane)
-            # A body that came in one piece is not copied from here to the model.
-            whole = received[0] if len(received) == 1 else b"".join(received)
-            return await self._call(environ_of(request, whole), self._lanes[pace], lane)
-        finally:
-            self._memory.give_back(lane, sum(map(len, received)))
+                await self._read(request, body, held)
+            answer = await self._call(environ_of(request, held.whole()), held.caller)
+        return fetched(answer, self._answers, held.caller)
 
     async def _answer_upload(
         self, kind: Kind, request: Request, body: Body, gone: Gone | None
     ) -> Answer:
         upload = Upload(request.declared)
-        pace, lane = self._sorted(request)
         head: WSGIEnvironment = environ_of(request, b"") | {UPLOAD: upload}
-        answer = await self._call(head, self._lanes[pace], lane)
+        answer = await self._call(head, self._sort(request))
         if answer.status != CONTINUE or upload.admission is None:
             await discard(request, body)
             return answer
@@ -216,7 +227,7 @@ class Gateway:
             async for chunk in body:
                 received += len(chunk)
                 if received > admission.most_bytes:
-                    raise _too_large(admission.most_bytes)
+                    raise too_large(admission.most_bytes)
                 pending += chunk
                 if len(pending) >= SPOOLED_BYTES:
                     with limit.paused():  # our disk may be slow, that is not the client's fault
@@ -226,34 +237,42 @@ class Gateway:
         await loop.run_in_executor(self._disk, spool.write, bytes(pending))
         request.refuse_cut_off(received)
 
-    async def _read(
-        self, request: Request, body: Body, received: list[bytes], lane: Hashable
-    ) -> None:
-        if request.declared is not None and request.declared > self._max_body_bytes:
-            raise _too_large(self._max_body_bytes)
-        size = 0
+    async def _read(self, request: Request, body: Body, held: Arriving) -> None:
+        declared = request.declared or 0
+        if declared > self._max_body_bytes:
+            raise too_large(self._max_body_bytes)
         async with keeping_pace(LEAST_BODY_BYTES_PER_SECOND) as limit:
+            if declared > SMALL_BYTES:
+                await self._recognise(request, held, limit)
             async for chunk in body:
-                size += len(chunk)
-                self._admit(size, len(chunk), lane)
-                received.append(chunk)
-                limit.has_come(size)
-        request.refuse_cut_off(size)
+                outgrows = held.size <= SMALL_BYTES < held.size + len(chunk)
+                if outgrows and request.declared is None:
+                    await self._recognise(request, held, limit)
+                held.take(chunk)
+                if held.caller.is_known:  # a stranger's is there in time, or it is given up
+                    limit.has_come(held.size)
+        request.refuse_cut_off(held.size)
 
-    def _sorted(self, request: Request) -> tuple[Pace, Hashable]:
-        return self._sort(request.path, request.header("authorization"), request.client[0])
-
-    def _admit(self, size: int, added: int, lane: Hashable) -> None:
-        if size > self._max_body_bytes:
-            raise _too_large(self._max_body_bytes)
+    async def _recognise(self, request: Request, held: Arriving, limit: BodyPace) -> None:
+        """Find out whose a larger body is before it is read: it may be a first call."""
+        if held.caller.is_known or self._introduce is None:
+            return
         try:
-            self._memory.take(lane, added)
-        except MemoryFull as full:
-            raise RequestRefused(BUSY, str(full)) from None
+            with limit.paused():
+                await self._lanes["quick"].run(held.caller.lane, partial(self._introduce, request))
+        except LanesFull as error:
+            raise RequestRefused(BUSY, str(error)) from None
+        except RateLimited as error:
+            refused = problem_of(error)
+            raise RequestRefused(refused, error, retry_after=error.retry_after) from None
+        except Exception as error:  # noqa: BLE001 - the application meets it again, and answers
+            log.error("a caller was not recognised\n%s", frames_of(error))  # noqa: TRY400
+        held.belongs_to(self._sort(request))
 
-    async def _call(self, environ: WSGIEnvironment, lanes: Lanes, lane: Hashable) -> Answer:
+    async def _call(self, environ: WSGIEnvironment, caller: Caller) -> Answer:
+        work = partial(self._run, environ)
         try:
-            return await lanes.run(lane, partial(self._run, environ))
+            return await self._lanes[caller.pace].run(caller.lane, work)
         except LanesFull as error:
             raise RequestRefused(BUSY, str(error)) from None
 
@@ -276,7 +295,7 @@ class Gateway:
         crowds = {str(pace): lanes.crowd for pace, lanes in self._lanes.items()}
         crowds |= {kind: lanes.crowd for kind, lanes in self._long.items()}
         spools = sum(each.count for each in self._uploads.spools.values()) if self._uploads else 0
-        return Load(crowds, self._memory.held, spools)
+        return Load(crowds, self._bodies.held + self._answers.held, spools)
 
     def _lane(self, pace: Pace, threads: int, waiting: int, waiting_each: int) -> Lanes:
         told = self._monitor.waited(pace) if self._monitor else lambda _seconds: None
@@ -308,7 +327,3 @@ async def _noticing(gone: Gone | None, upload: Upload) -> AsyncIterator[None]:
         raise
     finally:
         watch.cancel()
-
-
-def _too_large(most: int) -> RequestRefused:
-    return RequestRefused(TOO_LARGE, f"a body has at most {most} bytes here")

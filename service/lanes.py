@@ -27,6 +27,15 @@ class LanesFull(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Caller:
+    """What a call will spend its time with, whose turn it uses, and whether that is proved."""
+
+    pace: Pace
+    lane: Hashable
+    is_known: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Crowd:
     """How many calls wait, how many threads are at work, and how many there are."""
 

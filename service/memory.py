@@ -17,18 +17,23 @@ class MemoryFull(Exception):
 class Memory:
     """Counts bytes from when they have come until they are answered; `what` names them."""
 
-    def __init__(self, largest: int, *, what: str) -> None:
-        self._most = HELD * largest
-        self._most_each = HELD_EACH * largest
+    def __init__(
+        self, largest: int, *, what: str, held: int = HELD, held_each: int = HELD_EACH
+    ) -> None:
+        self._most = held * largest
+        self._most_each = held_each * largest
         self._what = what
         self._of: Counter[Hashable] = Counter()
         self.held = 0
 
-    def take(self, lane: Hashable, size: int) -> None:
-        """Hold room for so many bytes, to be given back; raises MemoryFull."""
-        if self._of[lane] + size > self._most_each:
+    def take(self, lane: Hashable, size: int, *, leaving: int = 0) -> None:
+        """Hold room for so many bytes, to be given back; raises MemoryFull.
+
+        What it is `leaving` stays free: of all the room, and of the lane's own.
+        """
+        if self._of[lane] + size > self._most_each - leaving:
             raise MemoryFull(f"too many of your {self._what} are on their way")
-        if self.held + size > self._most:
+        if self.held + size > self._most - leaving:
             raise MemoryFull(f"too many {self._what} are on their way")
         self.held += size
         self._of[lane] += size

@@ -198,6 +198,7 @@ def gateway_to(application: WSGIApplication, settings: Settings, *, program: str
         slow_threads=settings.hashing_parallel + 1,
         max_body_bytes=settings.max_body_bytes,
         sort=getattr(application, "sort", by_address),
+        introduce=getattr(application, "introduce", None),
         uploads=_uploads(takes, settings) if takes else None,
         wordings=getattr(application, "wordings", None),
         monitor=watched(program) if watched else None,

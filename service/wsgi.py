@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 import secrets
 import sys
@@ -12,11 +13,12 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 from wsgiref.types import WSGIApplication, WSGIEnvironment
 
-from service.problems import BAD_REQUEST, BUSY, BY_STATUS, Problem, describe
+from service.problems import BAD_REQUEST, BY_STATUS, Problem, describe
 from service.wording import Wordings
 
 CLIENT_CERTIFICATE: Final = "sallyport.client_certificate"
 BODY: Final = "sallyport.body"  # the whole body: read from here, it is not copied again
+PASSING: Final = (429, 503)  # refusals after which it is worth to come back
 METHOD: Final = re.compile("[A-Z]+")
 
 Headers = list[tuple[str, str]]
@@ -28,10 +30,19 @@ class Chunks:
     """A body of a known size that is fetched piece by piece, from any thread but one at a time.
 
     What it is fetched from is given back by `release`: after the last piece, or when it is closed.
+    Pieces that are `at_hand` need no wait, as for a disk.
     """
 
-    def __init__(self, pieces: Iterator[bytes], size: int, release: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        pieces: Iterator[bytes],
+        size: int,
+        release: Callable[[], None] = lambda: None,
+        *,
+        at_hand: bool = False,
+    ) -> None:
         self.size = size
+        self.at_hand = at_hand
         self._pieces = pieces
         self._release = release
         self._held = ExitStack()
@@ -67,21 +78,25 @@ class Answer:
 class RequestRefused(Exception):
     """Raised when a request is refused before the application sees it."""
 
-    def __init__(self, problem: Problem, detail: str) -> None:
+    def __init__(
+        self, problem: Problem, reason: str | Exception, *, retry_after: float = 1.0
+    ) -> None:
         self.problem = problem
-        super().__init__(detail)
+        self._error = reason if isinstance(reason, Exception) else self
+        self._retry_after = retry_after
+        super().__init__(str(reason))
 
     def answer(self, wordings: Wordings, path: str) -> Answer:
         """Return the refusal; where the body is unread, the connection ends after it."""
         request_id = secrets.token_hex(16)
-        said = wordings.say(path, self.problem, describe(self.problem, self, request_id))
+        said = wordings.say(path, self.problem, describe(self.problem, self._error, request_id))
         headers = [
             ("content-type", said.media_type),
             ("cache-control", "no-store"),
             ("x-request-id", request_id),
         ]
-        if self.problem is BUSY:
-            headers.append(("retry-after", "1"))
+        if self.problem.status in PASSING:
+            headers.append(("retry-after", str(max(1, math.ceil(self._retry_after)))))
         return Answer(said.status, headers, said.body)
 
 
@@ -101,7 +116,11 @@ class Request:
 
     def header(self, name: str) -> str | None:
         """Return the first value of a header."""
-        return next((value for key, value in self.headers if key == name), None)
+        return next(iter(self.every(name)), None)
+
+    def every(self, name: str) -> Iterator[str]:
+        """The values of a header."""
+        return (value for key, value in self.headers if key == name)
 
     @property
     def declared(self) -> int | None:

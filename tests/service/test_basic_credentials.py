@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,12 @@ import pytest
 from werkzeug.test import TestResponse
 
 from service.app import Served
+from service.lanes import Caller
 from service.operations import clients, identity
 from tests.auth.clock import Clock
 from tests.house import House
 from tests.service.robots import ENDS, NAME, SECONDS, end, hurried, looks
+from tests.service.uploading import REQUEST
 
 ROWS = {"inputs": [[5, 10]]}
 
@@ -148,7 +150,7 @@ def test_waiting_calls_are_sorted_by_tenant_once_the_account_is_known(robot: Rob
     pair = base64.b64encode(f"{robot.identifier}:{robot.secret}".encode()).decode()
     header = f"Basic {pair}"
 
-    assert served.sort("/invocations", header, "192.0.2.1") == ("quick", "192.0.2.1")
+    asked = replace(REQUEST, path="/invocations", headers=[("authorization", header)])
+    assert served.sort(asked) == Caller("quick", "192.0.2.7")
     robot.ask()
-    turn = served.sort("/invocations", header, "192.0.2.1")[1]
-    assert turn == robot.house.operator("acme").tenant_id
+    assert served.sort(asked).lane == robot.house.operator("acme").tenant_id

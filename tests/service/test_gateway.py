@@ -17,8 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auth.scope import Principal, own_scope
-from service import gateway, memory, pacing
-from service.gateway import Gateway, Uploads
+from service import bodies, gateway, pacing
+from service.errors import RateLimited
+from service.gateway import Gateway, Uploads, by_address
+from service.lanes import Caller
 from service.spools import UPLOAD, Admission, Spool, Spools
 from service.workers import read_body
 from service.wsgi import Answer, Request, environ_of
@@ -108,48 +110,200 @@ def test_a_body_that_falls_silent_near_its_end_is_cut_off(monkeypatch: pytest.Mo
     assert ask(silent(), max_body_bytes=2**21).status == 408
 
 
-def test_bodies_of_one_caller_leave_room_for_the_others() -> None:
-    async def flood() -> tuple[int, int]:
-        bounded = Gateway(count_bytes, threads=1, max_body_bytes=1024)
-        full = asyncio.Event()
+LARGEST = 128 * 1024
+SIGNED = [("authorization", "signed")]
+
+
+def known(number: int) -> Request:
+    """A request of a caller who is known: of a tenant of that number."""
+    return replace(sent_from(number), headers=SIGNED)
+
+
+def by_signature(asked: Request) -> Caller:
+    """Sort as an application does that knows whoever has signed."""
+    if asked.header("authorization") == "signed":
+        return Caller("quick", f"tenant {asked.client[0]}", is_known=True)
+    return by_address(asked)
+
+
+class Held:
+    """Bodies that have come and whose end has not; more of them may be asked for at once."""
+
+    def __init__(self, *, largest: int = LARGEST, **options: Any) -> None:
+        self.ours = Gateway(
+            count_bytes, threads=1, max_body_bytes=largest, sort=by_signature, **options
+        )
+        self._largest = largest
+        self._over = asyncio.Event()
+        self._tasks: list[asyncio.Task[Answer]] = []
+
+    async def hold(self, *requests: Request, size: int | None = None) -> None:
+        """Send bodies, and wait until each of them is taken or refused."""
+        taken = asyncio.Semaphore(0)
 
         async def held() -> AsyncIterator[bytes]:
-            yield b"x" * 1024
-            await full.wait()
+            yield b"x" * (size or self._largest)
+            taken.release()
+            await self._over.wait()
 
-        waiting = [
-            asyncio.create_task(bounded.answer(sent_from(1), held())) for _ in range(memory.HELD)
-        ]
-        await asyncio.sleep(0.01)
-        other = await bounded.answer(sent_from(2), pieces(b"x" * 1024))
-        full.set()
-        statuses = [answer.status for answer in await asyncio.gather(*waiting)]
-        return other.status, statuses.count(200)
+        tasks = [asyncio.create_task(self.ours.answer(each, held())) for each in requests]
+        for task in tasks:
+            task.add_done_callback(lambda _: taken.release())
+        for _ in tasks:
+            await taken.acquire()
+        self._tasks += tasks
 
-    assert asyncio.run(flood()) == (200, memory.HELD_EACH)
+    async def status(self, request: Request, *, size: int | None = None) -> int:
+        """How a whole body is answered meanwhile."""
+        return (await self.ours.answer(request, pieces(b"x" * (size or self._largest)))).status
+
+    async def served(self) -> int:
+        """End them all, and say how many were answered."""
+        self._over.set()
+        return [(await task).status for task in self._tasks].count(200)
+
+
+def test_bodies_of_one_caller_leave_room_for_the_others() -> None:
+    async def flood() -> tuple[int, int]:
+        held = Held()
+        await held.hold(*[known(1)] * bodies.HELD)
+        return await held.status(known(2)), await held.served()
+
+    assert asyncio.run(flood()) == (200, bodies.HELD_EACH)
 
 
 def test_bodies_together_are_bounded_and_the_bound_is_given_back() -> None:
+    async def flood() -> tuple[int, int, int]:
+        held = Held()
+        await held.hold(*[known(number % 2) for number in range(bodies.HELD)])
+        refused = await held.status(known(2), size=1)
+        return refused, await held.served(), await held.status(known(2))
+
+    assert asyncio.run(flood()) == (503, bodies.HELD, 200)
+
+
+def test_strangers_leave_room_for_callers_who_are_known() -> None:
+    async def flood() -> tuple[list[int], int]:
+        held = Held()
+        for number in range(64):
+            await held.hold(sent_from(number), sent_from(number))
+        statuses = [await held.status(known(1)), await held.status(sent_from(99))]
+        return statuses, await held.served()
+
+    assert asyncio.run(flood()) == ([200, 503], bodies.STRANGE - 1)
+
+
+def test_strangers_with_large_bodies_leave_room_for_those_with_small_ones() -> None:
     async def flood() -> list[int]:
-        bounded = Gateway(count_bytes, threads=1, max_body_bytes=1024)
-        full = asyncio.Event()
+        held = Held()
+        await held.hold(*[sent_from(number) for number in range(8)])
+        return [await held.status(sent_from(number), size=1024) for number in (0, 99)]
 
-        async def held() -> AsyncIterator[bytes]:
+    assert asyncio.run(flood()) == [200, 200]
+
+
+def test_an_address_does_not_fill_the_room_of_all_strangers() -> None:
+    async def flood() -> tuple[list[int], int]:
+        held = Held()
+        await held.hold(*[sent_from(1)] * 64, size=bodies.SMALL_BYTES)
+        return [await held.status(sent_from(2), size=1024)], await held.served()
+
+    assert asyncio.run(flood()) == ([200], 2 * bodies.STRANGE_EACH)
+
+
+@pytest.mark.parametrize("headers", [[], [("content-length", str(LARGEST))]])
+def test_a_larger_body_of_a_first_call_is_the_callers_once_that_is_verified(
+    headers: list[tuple[str, str]],
+) -> None:
+    verified = set[str]()
+
+    async def flood() -> list[int]:
+        held = Held(introduce=lambda asked: verified.add(asked.client[0]))
+        held.ours._sort = lambda asked: (
+            by_signature(known(1)) if asked.client[0] in verified else by_address(asked)
+        )
+        await held.hold(*[replace(sent_from(1), headers=headers)] * bodies.HELD)
+        return [await held.served()]
+
+    assert asyncio.run(flood()) == [bodies.HELD_EACH]
+
+
+def test_a_stranger_who_asks_too_often_is_told_before_the_body_is_read() -> None:
+    def refuse(_asked: Request) -> None:
+        raise RateLimited("address", 6.5)
+
+    ours = Gateway(count_bytes, threads=1, max_body_bytes=LARGEST, introduce=refuse)
+    declared = replace(REQUEST, headers=[("content-length", str(LARGEST))])
+
+    small = asyncio.run(ours.answer(REQUEST, pieces(b"x")))
+    large = asyncio.run(ours.answer(declared, endless(b"x")))
+
+    assert (small.status, large.status) == (200, 429)
+    assert ("retry-after", "7") in large.headers
+    assert isinstance(large.body, bytes)
+    assert b'"violated_policies":["address"]' in large.body.replace(b" ", b"")
+
+
+def test_a_stranger_has_no_more_time_for_a_long_body_than_for_a_short_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pacing, "FIRST_BODY_SECONDS", 0.1)
+
+    async def steady() -> AsyncIterator[bytes]:
+        for _ in range(40):
+            await asyncio.sleep(0.01)
             yield b"x" * 1024
-            await full.wait()
 
-        waiting = [
-            asyncio.create_task(bounded.answer(sent_from(number % 2), held()))
-            for number in range(memory.HELD)
-        ]
-        await asyncio.sleep(0.01)
-        refused = await bounded.answer(REQUEST, pieces(b"x"))
-        full.set()
-        served = await asyncio.gather(*waiting)
-        again = await bounded.answer(REQUEST, pieces(b"x"))
-        return [refused.status, *{answer.status for answer in served}, again.status]
+    async def statuses() -> list[int]:
+        ours = Held().ours
+        asked = (ours.answer(each, steady()) for each in (known(1), sent_from(1)))
+        return [answer.status for answer in await asyncio.gather(*asked)]
 
-    assert asyncio.run(flood()) == [503, 200, 200]
+    assert asyncio.run(statuses()) == [200, 408]
+
+
+def sized(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """As many bytes as the path says."""
+    start_response("200 OK", [])
+    return [b"x" * int(environ["PATH_INFO"][1:])]
+
+
+def test_a_larger_answer_is_fetched_in_pieces_and_a_small_one_is_not() -> None:
+    ours = Gateway(sized, threads=1, max_body_bytes=1024)
+
+    async def fetch(size: int) -> tuple[bool, int]:
+        answer = await ours.answer(replace(REQUEST, path=f"/{size}"), pieces())
+        if isinstance(answer.body, bytes):
+            return True, len(answer.body)
+        received: list[bytes] = []
+
+        async def write(piece: bytes) -> None:
+            received.append(piece)
+
+        await ours.send(answer.body, write)
+        assert max(map(len, received)) <= bodies.PIECE_BYTES
+        return False, len(b"".join(received))
+
+    for size in (0, bodies.SMALL_BYTES, bodies.SMALL_BYTES + 1, 3 * bodies.PIECE_BYTES + 5):
+        assert asyncio.run(fetch(size)) == (size <= bodies.SMALL_BYTES, size)
+
+
+def test_answers_that_nobody_fetches_are_bounded_for_each_and_given_back() -> None:
+    async def crowd() -> list[int]:
+        ours = Gateway(sized, threads=1, max_body_bytes=1, sort=by_signature)
+        large = f"/{bodies.LEAST_ROOM // 2}"
+
+        async def status(request: Request) -> tuple[int, Any]:
+            answer = await ours.answer(replace(request, path=large), pieces())
+            return answer.status, answer.body
+
+        mine = [await status(known(1)) for _ in range(2 * bodies.HELD_EACH)]
+        refused, other = (await status(known(1)))[0], (await status(known(2)))[0]
+        for _status, body in mine:
+            body.close()
+        return [*{each for each, _body in mine}, refused, other, (await status(known(1)))[0]]
+
+    assert asyncio.run(crowd()) == [200, 503, 200, 200]
 
 
 def test_calls_that_wait_for_a_thread_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,10 +360,7 @@ def test_slow_calls_leave_the_threads_of_quick_ones_free() -> None:
         application,
         threads=1,
         max_body_bytes=1,
-        sort=lambda path, _authorization, address: (
-            "hashing" if path == "/slow" else "quick",
-            address,
-        ),
+        sort=lambda asked: Caller("hashing" if asked.path == "/slow" else "quick", "any"),
     )
 
     async def scenario() -> None:

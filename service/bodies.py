@@ -1,0 +1,127 @@
+"""Bodies in memory: of requests until they are answered, of answers until they are fetched.
+
+Each is held for as long as the client takes to send or to fetch it. So whoever has not proved who
+they are shares a small part of the memory with all others of their kind: known callers keep the
+rest, however many strangers there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Final
+
+from service.lanes import Caller
+from service.memory import Memory, MemoryFull
+from service.problems import BUSY, TOO_LARGE
+from service.wsgi import Answer, Chunks, RequestRefused
+
+SMALL_BYTES: Final = 64 * 1024  # no call needs more that anybody may make: a login, a token
+PIECE_BYTES: Final = 256 * 1024
+LEAST_ROOM: Final = 8 * 1024 * 1024  # answers may be larger than any body is allowed to be
+# Of the largest size: of known callers together and of one, of strangers and of one address.
+HELD, HELD_EACH = 12, 8
+STRANGE, STRANGE_EACH = 4, 2
+
+
+class Holdings:
+    """How many bytes lie in memory for callers who are known, and apart from it for strangers."""
+
+    def __init__(self, largest: int, *, what: str) -> None:
+        self.largest = largest
+        self._known = Memory(largest, what=what, held=HELD, held_each=HELD_EACH)
+        self._strange = Memory(largest, what=what, held=STRANGE, held_each=STRANGE_EACH)
+
+    @property
+    def held(self) -> int:
+        """How many there are, of everybody."""
+        return self._known.held + self._strange.held
+
+    def take(self, caller: Caller, size: int, *, added: int) -> None:
+        """Hold room for more of a body that has such a size by now; raises RequestRefused."""
+        # Room for one is left to strangers whose bodies are small: to log in, among others.
+        leaving = 0 if caller.is_known or size <= SMALL_BYTES else self.largest
+        try:
+            self._memory(caller).take(caller.lane, added, leaving=leaving)
+        except MemoryFull as full:
+            raise RequestRefused(BUSY, str(full)) from None
+
+    def give_back(self, caller: Caller, size: int) -> None:
+        """Leave the room of so many bytes."""
+        self._memory(caller).give_back(caller.lane, size)
+
+    def _memory(self, caller: Caller) -> Memory:
+        return self._known if caller.is_known else self._strange
+
+
+class Arriving:
+    """A body that comes chunk by chunk, and whose it is as far as that is known."""
+
+    def __init__(self, holdings: Holdings, caller: Caller) -> None:
+        self.caller = caller
+        self.size = 0
+        self._holdings = holdings
+        self._chunks: list[bytes] = []
+        self._held = 0
+
+    def take(self, chunk: bytes) -> None:
+        """Keep a chunk; raises RequestRefused if the body is too large, or there is no room."""
+        self.size += len(chunk)
+        if self.size > self._holdings.largest:
+            raise too_large(self._holdings.largest)
+        self._holdings.take(self.caller, self.size, added=len(chunk))
+        self._held += len(chunk)
+        self._chunks.append(chunk)
+
+    def belongs_to(self, caller: Caller) -> None:
+        """Count what has come as this caller's from now on; raises RequestRefused."""
+        size = self._held
+        self.leave()
+        self._holdings.take(caller, size, added=size)
+        self.caller, self._held = caller, size
+
+    def whole(self) -> bytes:
+        """All of it; what came in one piece is not copied from here to the model."""
+        return self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+
+    def leave(self) -> None:
+        """Give its room back."""
+        self._holdings.give_back(self.caller, self._held)
+        self._held = 0
+
+
+@contextmanager
+def arriving(holdings: Holdings, caller: Caller) -> Iterator[Arriving]:
+    """A body that lies in memory for the length of the block."""
+    body = Arriving(holdings, caller)
+    try:
+        yield body
+    finally:
+        body.leave()
+
+
+def fetched(answer: Answer, holdings: Holdings, caller: Caller) -> Answer:
+    """The answer as it is sent: one of some size in pieces; raises RequestRefused.
+
+    A server keeps what it is given in one piece until the client has fetched it, and no bound of
+    ours sees that. What it is given in pieces is bounded in time, and counted until it is sent.
+    """
+    body = answer.body
+    if isinstance(body, Chunks) or len(body) <= SMALL_BYTES:
+        return answer
+    size = len(body)
+    holdings.take(caller, size, added=size)
+    pieces = Chunks(_pieces(body), size, at_hand=True)
+    pieces.then(partial(holdings.give_back, caller, size))
+    return Answer(answer.status, answer.headers, pieces)
+
+
+def too_large(most: int) -> RequestRefused:
+    """The refusal of a body of more than so many bytes."""
+    return RequestRefused(TOO_LARGE, f"a body has at most {most} bytes here")
+
+
+def _pieces(body: bytes) -> Iterator[bytes]:
+    for begin in range(0, len(body), PIECE_BYTES):
+        yield body[begin : begin + PIECE_BYTES]
