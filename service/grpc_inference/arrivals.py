@@ -6,15 +6,22 @@ Everything here runs in a thread, and a refusal is an answer like any other: not
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from grpc import StatusCode
 
+from auth.errors import TokenRefused
 from auth.scope import Scope
 from service import observing
 from service.bootstrap import Platform
-from service.errors import RateLimited
+from service.errors import (
+    ClientRefused,
+    CredentialsAmbiguous,
+    CredentialsMissing,
+    RateLimited,
+)
 from service.grpc_inference.asking import DIALECT, Asking
 from service.grpc_inference.callers import Credential, Metadata
 from service.grpc_inference.methods import Method
@@ -69,6 +76,10 @@ class Arrival:
         elif self.method.permission is not None:
             asking.identify()
             asking.require(self.method.permission)
+        elif self.credential.values:
+            # Whoever is known need not ask in the strangers' places, and nobody else is refused.
+            with suppress(TokenRefused, ClientRefused, CredentialsAmbiguous, CredentialsMissing):
+                asking.identify()
         return None
 
     def _answer(self, asking: Asking) -> bytes:

@@ -8,6 +8,7 @@ are replaced, those that leave tell the kernel to give new connections to those 
 from __future__ import annotations
 
 import ctypes
+import ipaddress
 import os
 import socket
 import struct
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
+from urllib.parse import unquote
 
 # Of <linux/filter.h> and <asm-generic/socket.h>; Python names none of them.
 SO_ATTACH_REUSEPORT_CBPF: Final = 51
@@ -59,26 +61,43 @@ def step_aside(port: int, *, workers: int, last: bool = False) -> None:
     )
     described = struct.pack("HL", len(program), ctypes.addressof(program))
     for listener in _listeners(port):
-        with suppress(OSError), listener:  # a kernel without it hands over as gRPC does
+        with suppress(OSError):  # a kernel without it hands over as gRPC does
             listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, described)
 
 
+def hang_up(peer: str) -> None:
+    """End the connection of a client by gRPC's name of it, and with it every call on it."""
+    host, _, port = unquote(peer).partition(":")[2].rpartition(":")
+    for found in _sockets():
+        with suppress(OSError, ValueError):  # one that listens, or that has just ended
+            name = found.getpeername()
+            if str(name[1]) == port and _plain(name[0]) == _plain(host.strip("[]")):
+                found.shutdown(socket.SHUT_RDWR)
+
+
+def _plain(host: str) -> object:
+    """An address as it is compared: IPv4 within IPv6 is IPv4, a scope is the link's own."""
+    address = ipaddress.ip_address(host.partition("%")[0])
+    return getattr(address, "ipv4_mapped", None) or address
+
+
 def _listeners(port: int) -> Iterator[socket.socket]:
-    """This process's sockets that listen on a port: gRPC does not tell which they are."""
+    """This process's sockets that listen on a port, each until the next is asked for."""
+    return (found for found in _sockets() if _listens(found, port))
+
+
+def _sockets() -> Iterator[socket.socket]:
+    """This process's sockets of the Internet: gRPC does not tell which they are."""
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - names alone, and no path
         with suppress(OSError):
             if not Path("/proc/self/fd", name).readlink().name.startswith("socket:"):
                 continue
-            found = socket.socket(fileno=os.dup(int(name)))
-            if _listens(found, port):
-                yield found
-            else:
-                found.close()
+            with socket.socket(fileno=os.dup(int(name))) as found:
+                if found.family in (socket.AF_INET, socket.AF_INET6):
+                    yield found
 
 
 def _listens(found: socket.socket, port: int) -> bool:
-    if found.family not in (socket.AF_INET, socket.AF_INET6):
-        return False
     listens = found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
     return bool(listens) and int(found.getsockname()[1]) == port
 

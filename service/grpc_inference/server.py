@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
@@ -19,61 +19,52 @@ from grpc import aio
 from service.bootstrap import Platform
 from service.grpc_inference.arrivals import Arrival, Reply
 from service.grpc_inference.callers import Metadata, credential_of
-from service.grpc_inference.methods import METHODS
+from service.grpc_inference.exchange import CallRefused, read_next, read_only_message, write
+from service.grpc_inference.messages import RPCS
+from service.grpc_inference.methods import METHODS, Method
 from service.grpc_inference.refusals import Refusal, busy
 from service.grpc_inference.responses import error_in_stream
 from service.grpc_inference.transport import credentials, options
 from service.lanes import Lanes, LanesFull, Pace, Turns
-from service.memory import Memory, MemoryFull
+from service.memory import HELD_EACH, Memory, MemoryFull
 from service.monitoring import Load, Monitor
 from service.operations.guesses import counted_address
-from service.problems import BY_STATUS, UNAVAILABLE
 
-CALLS: Final = 1024  # open at once in one process
+CALLS: Final = 1024  # of known callers, open at once in one process
 CALLS_EACH: Final = 256
+STRANGERS: Final = 256  # of addresses, beside them
+STRANGERS_EACH: Final = 32
 STREAMS: Final = 128  # of them, what may idle
 STREAMS_EACH: Final = 32
 READS: Final = 128  # messages that arrive at once, beside those of streams
 READS_EACH: Final = 16
+STRANGE_READS: Final = 64
+STRANGE_READS_EACH: Final = 8
 WAITING_CALLS: Final = 512
 WAITING_CALLS_EACH: Final = 128
 WAITING_THREADS: Final = 32
 FIRST_SECONDS: Final = 15.0
 LEAST_BYTES_PER_SECOND: Final = 64 * 1024
 IDLE_SECONDS: Final = 600.0
-
-LATE: Final = Refusal(
-    BY_STATUS[408], grpc.StatusCode.DEADLINE_EXCEEDED, "the message did not arrive in time"
-)
-NO_MESSAGE: Final = Refusal(
-    BY_STATUS[400], grpc.StatusCode.INVALID_ARGUMENT, "the call ended without a message"
-)
-IDLE: Final = Refusal(
-    BY_STATUS[408], grpc.StatusCode.DEADLINE_EXCEEDED, "the stream was idle for too long"
-)
-LEAVING: Final = Refusal(
-    UNAVAILABLE, grpc.StatusCode.UNAVAILABLE, "this process is stopping; open another stream"
-)
-
-
-class CallRefused(Exception):
-    """Raised when a call is refused before a thread has taken it."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        self.refusal = refusal
-        super().__init__(refusal.words)
+# Of what everybody may ask, which are names at most; and of what is asked but rows.
+PUBLIC_SECONDS: Final = 5.0
+PUBLIC_BYTES: Final = 4 * 1024
+SMALL_BYTES: Final = 64 * 1024
+ROWS: Final = "inference.ModelInferRequest"
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
     """Whose turn a call uses, what it will wait for, and whether its messages may be read.
 
-    It is its tenant's turn if the credential is known, else its address's.
+    It is its tenant's turn if the credential is known, else its address's. Strangers, whose
+    credential never was, have places of their own.
     """
 
     lane: Hashable
     pace: Pace = "quick"
     is_admitted: bool = False
+    is_strange: bool = False
 
 
 class Inference(grpc.GenericRpcHandler):  # type: ignore[misc]
@@ -84,9 +75,17 @@ class Inference(grpc.GenericRpcHandler):  # type: ignore[misc]
         self._monitor = monitor
         settings = platform.settings
         self._calls = _places(CALLS, CALLS_EACH)
+        self._entering = _places(STRANGERS, STRANGERS_EACH)
+        self._strangers = _places(STRANGERS, STRANGERS_EACH)
         self._streams = _places(STREAMS, STREAMS_EACH)
         self._reads = Turns(
             places=READS, most_each=READS_EACH, waiting=CALLS, waiting_each=CALLS_EACH
+        )
+        self._strange_reads = Turns(
+            places=STRANGE_READS,
+            most_each=STRANGE_READS_EACH,
+            waiting=STRANGERS,
+            waiting_each=STRANGERS_EACH,
         )
         self._lanes: dict[Pace, Lanes] = {
             "quick": self._make_lanes("quick", settings.threads),
@@ -94,7 +93,6 @@ class Inference(grpc.GenericRpcHandler):  # type: ignore[misc]
             "waiting": self._make_lanes("waiting", WAITING_THREADS),
         }
         self._memory = Memory(settings.max_body_bytes, what="messages")
-        self._read_seconds = FIRST_SECONDS + settings.max_body_bytes / LEAST_BYTES_PER_SECOND
         self.leaving = asyncio.Event()
         monitor.watch(self._load)
 
@@ -103,33 +101,54 @@ class Inference(grpc.GenericRpcHandler):  # type: ignore[misc]
         return grpc.stream_stream_rpc_method_handler(partial(self._serve, details.method))
 
     async def _serve(self, path: str, _messages: Any, context: Any) -> None:
-        metadata = Metadata(context.invocation_metadata())
-        arrival = Arrival(
-            platform=self._platform,
-            method=METHODS.get(path),
-            metadata=metadata,
-            credential=credential_of(
-                metadata,
-                context.peer(),
-                trusted_proxies=self._platform.settings.trusted_proxies,
-            ),
-        )
-        standing = self._stand(arrival)
         try:
-            async with self._calls.turn(standing.lane):
-                await self._answer(arrival, standing, context)
+            await self._take(self._arrival(path, context), context)
         except CallRefused as refused:
             self._refuse(refused.refusal, context)
         except LanesFull as full:
             self._refuse(busy(str(full)), context)
+        except aio.InternalError:
+            # The client is gone. gRPC would write an error with a traceback for each that leaves.
+            raise asyncio.CancelledError from None
+
+    def _arrival(self, path: str, context: Any) -> Arrival:
+        metadata, settings = Metadata(context.invocation_metadata()), self._platform.settings
+        return Arrival(
+            platform=self._platform,
+            method=METHODS.get(path),
+            metadata=metadata,
+            credential=credential_of(
+                metadata, context.peer(), trusted_proxies=settings.trusted_proxies
+            ),
+        )
+
+    async def _take(self, arrival: Arrival, context: Any) -> None:
+        """Answer a call once it has a place: a stranger's one is first asked who it is.
+
+        What a stranger sends is waited for in the strangers' places alone.
+        """
+        standing = self._stand(arrival)
+        if standing.is_strange:
+            async with self._entering.turn(standing.lane):
+                if not await self._enter(arrival, standing, context):
+                    return
+            standing = replace(self._stand(arrival), is_admitted=True)
+        places = self._strangers if standing.is_strange else self._calls
+        async with places.turn(standing.lane):
+            if not standing.is_admitted:
+                if not await self._enter(arrival, standing, context):
+                    return
+                standing = self._stand(arrival)
+            await self._answer(arrival, standing, context)
+
+    async def _enter(self, arrival: Arrival, standing: Standing, context: Any) -> bool:
+        """Whether a call's messages may be read; it is finished if not."""
+        refusal = await self._lanes[standing.pace].run(standing.lane, arrival.enter)
+        if refusal is not None:
+            _finish(refusal, context)
+        return refusal is None
 
     async def _answer(self, arrival: Arrival, standing: Standing, context: Any) -> None:
-        if not standing.is_admitted:
-            refusal = await self._lanes[standing.pace].run(standing.lane, arrival.enter)
-            if refusal is not None:
-                _finish(refusal, context)
-                return
-            standing = self._stand(arrival)
         assert arrival.method is not None
         if arrival.method.streams:
             async with self._streams.turn(standing.lane):
@@ -138,49 +157,50 @@ class Inference(grpc.GenericRpcHandler):  # type: ignore[misc]
             await self._answer_one(arrival, standing, context)
 
     async def _answer_one(self, arrival: Arrival, standing: Standing, context: Any) -> None:
-        async with self._reads.turn(standing.lane):
-            data = await self._read(context, seconds=self._read_seconds, late=LATE)
-        if data is None:
-            raise CallRefused(NO_MESSAGE)
+        assert arrival.method is not None
+        most, seconds = self._bounds(arrival.method)
+        reads = self._strange_reads if standing.is_strange else self._reads
+        async with reads.turn(standing.lane):
+            data = await read_only_message(context, seconds=seconds, most_bytes=most)
         reply = await self._work(arrival, standing, data)
         if reply.data is not None:
-            await context.write(reply.data)
+            await self._write(standing.lane, reply.data, context)
         _finish(reply, context)
 
     async def _answer_each(self, arrival: Arrival, context: Any) -> None:
         """Answer each message of a stream in its turn, until the client ends it or we must."""
         while True:
-            data = await self._read(context, seconds=IDLE_SECONDS, late=IDLE)
+            data = await read_next(context, seconds=IDLE_SECONDS, leaving=self.leaving)
             if data is None:
                 return
             try:
-                answered = (await self._work(arrival, self._stand(arrival), data)).data
+                standing = self._stand(arrival)
+                reply = await self._work(arrival, standing, data)
+                assert reply.data is not None
+                await self._write(standing.lane, reply.data, context)
             except CallRefused as refused:
                 self._monitor.refused(refused.refusal.problem)
-                answered = error_in_stream(refused.refusal.words, "")
-            await context.write(answered)
+                await write(context, error_in_stream(refused.refusal.words, ""))
 
-    async def _read(self, context: Any, *, seconds: float, late: Refusal) -> bytes | None:
-        """The next message, None at the end.
+    def _bounds(self, method: Method) -> tuple[int, float]:
+        """How many bytes a method's message has at most, and in how many seconds it comes."""
+        if method.permission is None:
+            return PUBLIC_BYTES, PUBLIC_SECONDS
+        takes_rows = RPCS[method.path].request == ROWS
+        most = self._platform.settings.max_body_bytes if takes_rows else SMALL_BYTES
+        return most, FIRST_SECONDS + most / LEAST_BYTES_PER_SECOND
 
-        A read is never cancelled, only left behind: gRPC still writes to where it was begun. It
-        ends with its call.
+    async def _write(self, lane: Hashable, data: bytes, context: Any) -> None:
+        """Send an answer, whose bytes count until they have left; raises CallRefused.
+
+        One that is alone finds room, however large it is.
         """
-        read = asyncio.ensure_future(context.read())
-        read.add_done_callback(_retrieve)
-        leaving = asyncio.ensure_future(self.leaving.wait())
+        size = min(len(data), HELD_EACH * self._platform.settings.max_body_bytes)
         try:
-            await asyncio.wait(
-                {read, leaving} if late is IDLE else {read},
-                timeout=seconds,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-        finally:
-            leaving.cancel()
-        if not read.done():
-            raise CallRefused(LEAVING if self.leaving.is_set() else late)
-        data = read.result()
-        return None if data is aio.EOF else data
+            self._memory.take(lane, size)
+        except MemoryFull as full:
+            raise CallRefused(busy(str(full))) from None
+        await write(context, data, left=partial(self._memory.give_back, lane, size))
 
     async def _work(self, arrival: Arrival, standing: Standing, data: bytes) -> Reply:
         """Answer a message, whose bytes count until it has left; raises CallRefused."""
@@ -195,7 +215,8 @@ class Inference(grpc.GenericRpcHandler):  # type: ignore[misc]
     def _stand(self, arrival: Arrival) -> Standing:
         scope, method = arrival.known(), arrival.method
         if scope is None:
-            return Standing(counted_address(arrival.credential.address))
+            strange = arrival.credential.is_strange(self._platform)
+            return Standing(counted_address(arrival.credential.address), is_strange=strange)
         opens = method is not None and method.opens
         waits = opens or self._platform.hosting.keeps_waiting(scope.tenant_id)
         admitted = method is not None and method.may_be_called_by(scope)
@@ -237,9 +258,3 @@ def _finish(reply: Reply, context: Any) -> None:
     context.set_code(reply.code)
     context.set_details(reply.words)
     context.set_trailing_metadata(reply.trailing)
-
-
-def _retrieve(read: asyncio.Future[Any]) -> None:
-    """Look at how a read ended that nobody waits for any more."""
-    if not read.cancelled():
-        read.exception()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
+import logging
 import shutil
 import ssl
 import threading
@@ -12,9 +14,10 @@ from typing import Any
 
 import grpc
 import pytest
+from tritonclient.grpc import service_pb2
 
 from config.settings import load_settings
-from service.grpc_inference import server
+from service.grpc_inference import exchange, server
 from service.grpc_inference.arrivals import Arrival
 from service.memory import Memory, MemoryFull
 from tests.house import Actor, House, opened
@@ -26,7 +29,9 @@ from tests.service.grpc_door import (
     bearer,
     numbers,
     open_door,
+    own_connection,
     trailing,
+    trusting,
 )
 
 Code = grpc.StatusCode
@@ -35,10 +40,11 @@ SMALL = 64 * 1024  # the largest message of this house
 
 @pytest.fixture(scope="module")
 def house(demo_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """An installation whose messages are small and whose threads are two."""
+    """An installation behind a proxy whose messages are small and whose threads are two."""
     folder = tmp_path_factory.mktemp("bounded") / "instance"
     shutil.copytree(demo_template, folder, symlinks=True)
-    with opened(load_settings(folder, max_body_bytes=SMALL, threads=2, max_columns=100)) as house:
+    bounds = {"max_body_bytes": SMALL, "threads": 2, "max_columns": 100, "trusted_proxies": 1}
+    with opened(load_settings(folder, **bounds)) as house:
         yield house
 
 
@@ -100,6 +106,98 @@ def test_message_that_does_not_come_is_not_waited_for(
         over.set()
     assert refused.value.code() is Code.DEADLINE_EXCEEDED
     assert refused.value.details() == "the message did not arrive in time"
+
+
+def silent(door: Door, method: str, *metadata: tuple[str, str]) -> Any:
+    """A call whose message never comes; it is over when its test cancels it."""
+    called = door.channel.stream_unary(f"/{SERVICE}/{method}")
+    return called.future(iter(threading.Event().wait, True), metadata=metadata, timeout=60)
+
+
+def test_strangers_never_have_the_places_of_known_callers(
+    house: House, rob: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = {"CALLS": 40, "CALLS_EACH": 8, "READS": 8, "STRANGERS": 16, "STRANGERS_EACH": 4}
+    for name, number in places.items():
+        monkeypatch.setattr(server, name, number, raising=False)
+    ready = service_pb2.ModelReadyRequest(name="linear")
+    with open_door(house) as door:
+        strangers = [
+            silent(door, "ServerLive", ("x-forwarded-for", f"192.0.2.{at % 10}"))
+            for at in range(60)
+        ]
+        until(lambda: sum(call.done() for call in strangers) == 60 - 16)
+
+        assert {call.code() for call in strangers if call.done()} == {Code.UNAVAILABLE}
+        assert door.call("ModelReady", ready, actor=rob).ready
+        house.platform.caches.callers.forget(rob.token)
+        assert door.call("ServerLive", actor=rob).live, "a credential is verified first"
+        for call in strangers:
+            call.cancel()
+
+
+def test_message_that_everybody_may_send_is_small_and_comes_soon(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "PUBLIC_SECONDS", 0.1)
+    with open_door(house) as door:
+        assert silent(door, "ServerLive").exception(10).code() is Code.DEADLINE_EXCEEDED
+    monkeypatch.undo()
+    with open_door(house) as door:
+        refused = door.refusal("ServerLive", b"\x0a\x80\x40" + b"a" * 8192)
+        assert refused.code() is Code.RESOURCE_EXHAUSTED
+
+
+def hold_answer(door: Door, actor: Actor) -> Any:
+    """A prediction whose answer its client does not take up, as a future of the call's code."""
+
+    async def held() -> Any:
+        narrow = own_connection(**{"grpc.http2.lookahead_bytes": 0, "grpc.http2.bdp_probe": 0})
+        where = f"localhost:{door.port}"
+        async with grpc.aio.secure_channel(where, trusting(door.house), narrow) as channel:
+            method = channel.stream_stream(f"/{SERVICE}/ModelInfer")
+            call = method(metadata=tuple(bearer(actor)))
+            await call.write(numbers(*[[5, 10]] * 1000).SerializeToString())
+            return await call.code()
+
+    return asyncio.run_coroutine_threadsafe(held(), door.loop)
+
+
+def test_answer_counts_as_long_as_its_client_does_not_take_it_up(door: Door, rob: Actor) -> None:
+    held = hold_answer(door, rob)
+    until(lambda: door.inference._memory.held > 8000)
+    until(lambda: all(lanes.crowd.busy == 0 for lanes in door.inference._lanes.values()))
+    assert door.inference._memory.held < 16_000, "the message itself counts no more"
+    held.cancel()
+    until(lambda: door.inference._memory.held == 0)
+
+
+def test_connection_whose_client_takes_up_no_answer_is_ended(
+    door: Door, rob: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "WRITE_SECONDS", 0.1)
+    assert hold_answer(door, rob).result(20) is Code.UNAVAILABLE
+    until(lambda: door.inference._memory.held == 0)
+    monkeypatch.undo()
+    assert door.call("ModelInfer", numbers([5, 10]), actor=rob), "nobody else's is"
+
+
+def test_clients_that_leave_write_no_errors(
+    door: Door, rob: Actor, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(20):
+        silent(door, "ModelInfer", *bearer(rob)).cancel()
+    calls = [silent(door, "ModelInfer", *bearer(rob)) for _ in range(10)]
+    until(lambda: door.inference._calls.crowd.busy == 10)
+    for call in calls:
+        call.cancel()
+    held = [hold_answer(door, rob) for _ in range(3)]
+    until(lambda: door.inference._memory.held > 24_000)
+    for one in held:
+        one.cancel()
+    until(lambda: door.inference._calls.crowd.busy == 0)
+    until(lambda: door.inference._memory.held == 0)
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 def test_call_without_a_message_is_refused(door: Door, rob: Actor) -> None:
