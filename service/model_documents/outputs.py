@@ -54,11 +54,6 @@ def any_answers(facts: Facts, *, finite: bool = True) -> Described:
     }
 
 
-def element(output: Output) -> Described:
-    """One value of an answer, whatever its meaning."""
-    return KINDS[output.dtype]
-
-
 def _loose(method: str) -> str:
     return f"{method}.loose"
 

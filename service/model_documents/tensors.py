@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from models.requests.binding import INPUT
-from models.signature import Kind, Output, Part, spans
+from models.signature import AnswerKind, Kind, Part, Signature, spans
 from service.model_documents.columns import ROW
 from service.model_documents.facts import (
     JSON,
@@ -17,10 +17,11 @@ from service.model_documents.facts import (
     opened,
     refer,
 )
-from service.model_documents.outputs import element
+from service.model_documents.outputs import KINDS
 from service.open_inference.datatypes import DATATYPES as EVERY
-from service.open_inference.metadata import OF_ANSWERS, OF_COLUMNS
+from service.open_inference.metadata import OF_ANSWERS, inputs_of
 from service.open_inference.shapes import COUNT, NAME, PARAMETERS
+from service.schemas import PROSE
 from service.schemas.messages import VERSION as NUMBER
 
 NUMERIC: Final = [name for name in EVERY if name != "BYTES"]
@@ -33,7 +34,7 @@ def describe(facts: Facts) -> list[Call]:
     within = "" if facts.reference is None else f"/versions/{facts.reference}"
     example, answered = {}, None
     if facts.worked.row is not None:
-        example = {JSON: {"inputs": _given(facts, facts.worked.row)}}
+        example = {JSON: {"inputs": _given(facts.signature, facts.worked.row)}}
         answered = _answered(facts, facts.worked.answer)
     return [
         Call(
@@ -48,7 +49,7 @@ def describe(facts: Facts) -> list[Call]:
 
 
 def _request(facts: Facts) -> Described:
-    names = list(_outputs(facts))
+    names = list(dict.fromkeys((*_parts(facts.signature), *facts.signature.methods)))
     wanted = opened(closed({"name": {"enum": names}, "parameters": PARAMETERS}, "name"))
     return {
         "description": "Tensors that agree on how many rows there are.",
@@ -58,79 +59,73 @@ def _request(facts: Facts) -> Described:
             | {"description": "Comes back with the answer.", "type": ["string", "null"]},
             "parameters": PARAMETERS,
             "inputs": _inputs(facts),
-            "outputs": listed(
-                wanted, len(names), description="By default those of the first method."
-            )
-            | {"type": ["array", "null"], "minItems": 0},
+            "outputs": {
+                "description": "By default those of the first method.",
+                "type": ["array", "null"],
+                "maxItems": len(names),
+                "items": wanted,
+            },
         },
         "required": ["inputs"],
     }
 
 
 def _inputs(facts: Facts) -> Described:
-    columns = {
-        "description": "A tensor for each column, by its name.",
+    """One tensor of rows of numbers, those that the model's graph names, or one for each column."""
+    signature = facts.signature
+    forms = [_several(facts, [_column(facts, at) for at in range(signature.columns)])]
+    if signature.inputs:
+        forms.insert(0, _several(facts, [_input(facts, part) for part in signature.inputs]))
+    if signature.numbers_alone:
+        rows = {"description": "The elements, flat or row by row.", "anyOf": _elements(facts)}
+        forms.insert(0, listed(_tensor(NAME, NUMERIC, rows), 1, description="Rows of numbers."))
+    return forms[0] if len(forms) == 1 else {"anyOf": forms}
+
+
+def _several(facts: Facts, tensors: list[Described]) -> Described:
+    return {
+        "description": "A tensor for each, by its name.",
         "type": "array",
-        "minItems": 1 if facts.signature.missing else facts.signature.columns,
-        "maxItems": facts.signature.columns,
-        "items": {"oneOf": [_column(facts, at) for at in range(facts.signature.columns)]},
+        "minItems": 1 if facts.signature.missing else len(tensors),
+        "maxItems": len(tensors),
+        "items": {"oneOf": tensors},
     }
-    forms = [*_own_inputs(facts), columns]
-    if not facts.signature.numbers_alone:
-        return {"anyOf": forms}
-    rows = {"description": "The elements, flat or row by row.", "anyOf": _elements(facts)}
-    matrix = _tensor(NAME, NUMERIC, rows)
-    sole = listed(matrix, 1, description="One tensor of rows [-1, columns].")
-    return {"anyOf": [sole, *forms]}
-
-
-def _own_inputs(facts: Facts) -> list[Described]:
-    """Those of the model's graph, if it names any."""
-    inputs = facts.signature.inputs
-    if not inputs:
-        return []
-    places = spans(inputs)
-    own = {
-        "description": "A tensor for each input of the graph, by its name.",
-        "type": "array",
-        "minItems": 1 if facts.signature.missing else len(inputs),
-        "maxItems": len(inputs),
-        "items": {"oneOf": [_own_input(facts, p, places[p.name].start) for p in inputs]},
-    }
-    return [own]
-
-
-def _own_input(facts: Facts, part: Part, start: int) -> Described:
-    kind, cell = _cell(facts, start)
-    most, width = facts.bounds.max_rows, part.columns
-    row = listed(cell, width) | {"minItems": width}
-    data = {"anyOf": [listed(cell, most * width), listed(row, most)]}
-    return _tensor({"const": part.name}, ["BYTES"] if kind == "text" else NUMERIC, data)
 
 
 def _elements(facts: Facts) -> list[Described]:
     most = facts.bounds.max_rows
-    number = {"type": ["number", "null"] if facts.signature.missing else "number"}
-    return [listed(refer(ROW), most), listed(number, most * facts.signature.columns)]
-
-
-def _cell(facts: Facts, position: int) -> tuple[Kind, Described]:
-    kind: Kind = facts.signature.column_kinds[position]
-    cell: Described = {"type": "number"}
-    if kind == "text":
-        cell = {"type": "string", "format": "text", "maxLength": facts.bounds.max_bytes}
-    if facts.signature.missing:
-        cell["type"] = [cell["type"], "null"]
-    return kind, cell
+    return [
+        listed(refer(ROW), most),
+        listed(_cell(facts, "number"), most * facts.signature.columns),
+    ]
 
 
 def _column(facts: Facts, position: int) -> Described:
-    kind, cell = _cell(facts, position)
-    most = facts.bounds.max_rows
-    name = {"const": facts.signature.column(position)}
+    kind = facts.signature.column_kinds[position]
+    return _named(facts, Part(facts.signature.column(position)), kind)
+
+
+def _input(facts: Facts, part: Part) -> Described:
+    first = spans(facts.signature.inputs)[part.name].start
+    return _named(facts, part, facts.signature.column_kinds[first])
+
+
+def _named(facts: Facts, part: Part, kind: Kind) -> Described:
+    """A tensor of one or several columns: flat, or row by row."""
+    most, cell = facts.bounds.max_rows, _cell(facts, kind)
+    row = listed(cell, part.columns) | {"minItems": part.columns}
+    data = {"anyOf": [listed(cell, most * part.columns), listed(row, most)]}
     datatypes = ["BYTES"] if kind == "text" else NUMERIC
-    wrapped = listed(cell, 1)
-    return _tensor(name, datatypes, {"anyOf": [listed(cell, most), listed(wrapped, most)]})
+    return _tensor({"const": part.name}, datatypes, data)
+
+
+def _cell(facts: Facts, kind: Kind) -> Described:
+    cell: Described = {"type": "number"}
+    if kind == "text":
+        cell = {"type": "string", "format": PROSE, "maxLength": facts.bounds.max_bytes}
+    if facts.signature.missing:
+        cell["type"] = [cell["type"], "null"]
+    return cell
 
 
 def _tensor(name: Described, datatypes: list[str], data: Described) -> Described:
@@ -145,11 +140,11 @@ def _tensor(name: Described, datatypes: list[str], data: Described) -> Described
 
 
 def _id(facts: Facts) -> Described:
-    return {"type": "string", "format": "text", "maxLength": facts.bounds.max_bytes}
+    return {"type": "string", "format": PROSE, "maxLength": facts.bounds.max_bytes}
 
 
 def _answer(facts: Facts) -> Described:
-    outputs = [_output(name, output, facts) for name, output in _outputs(facts).items()]
+    outputs = [_output(part, kind, facts) for part, kind in _parts(facts.signature).values()]
     members: Described = {
         "model_name": {"const": facts.model},
         "model_version": NUMBER,
@@ -159,22 +154,23 @@ def _answer(facts: Facts) -> Described:
     return closed(members, "model_name", "model_version", "outputs")
 
 
-def _outputs(facts: Facts) -> dict[str, Output]:
-    """What can be asked for: each method, and the outputs of the graph that it is made of."""
-    methods = facts.signature.methods
-    own = {p.name: Output(o.dtype, p.width) for o in methods.values() for p in o.parts}
-    return own | dict(methods)
+def _parts(signature: Signature) -> dict[str, tuple[Part, AnswerKind]]:
+    """Every output by its name: each method whole, and what its graph names of it."""
+    return {
+        part.name: (part, output.dtype)
+        for method, output in signature.methods.items()
+        for part in (*output.parts, Part(method, output.width))
+    }
 
 
-def _output(name: str, output: Output, facts: Facts) -> Described:
-    elements = facts.bounds.max_rows * (output.width or 1)
+def _output(part: Part, kind: AnswerKind, facts: Facts) -> Described:
     return closed(
         {
-            "name": {"const": name},
+            "name": {"const": part.name},
             "shape": listed(COUNT, 2),
-            "datatype": {"const": OF_ANSWERS[output.dtype]},
+            "datatype": {"const": OF_ANSWERS[kind]},
             "parameters": PARAMETERS,
-            "data": listed(element(output), elements),
+            "data": listed(KINDS[kind], facts.bounds.max_rows * part.columns),
         },
         "name",
         "shape",
@@ -182,30 +178,29 @@ def _output(name: str, output: Output, facts: Facts) -> Described:
     )
 
 
-def _given(facts: Facts, row: list[Any]) -> list[Described]:
-    if facts.signature.numbers_alone:
-        shape = [1, facts.signature.columns]
-        return [{"name": INPUT, "shape": shape, "datatype": "FP64", "data": row}]
-    pairs = zip(facts.signature.names, facts.signature.column_kinds, row, strict=True)
-    return [
-        {"name": name, "shape": [1], "datatype": OF_COLUMNS[kind], "data": [cell]}
-        for name, kind, cell in pairs
-    ]
+def _given(signature: Signature, row: list[Any]) -> list[Described]:
+    """The worked row as the tensors that the model's metadata names."""
+    parts = signature.inputs or tuple(map(Part, signature.names))
+    if not signature.inputs and signature.numbers_alone:
+        parts = (Part(INPUT, signature.columns),)
+    columns = spans(parts)
+    datatypes = {tensor["name"]: tensor["datatype"] for tensor in inputs_of(signature)}
+    return [_filled(part, datatypes[part.name], row[columns[part.name]]) for part in parts]
 
 
 def _answered(facts: Facts, answer: Any) -> Described:
     method = facts.signature.default_method
     output = facts.signature.methods[method]
-    data = [answer] if output.width is None else answer
     parts = output.parts or (Part(method, output.width),)
-    places = spans(parts)
-    tensors = [
-        {
-            "name": part.name,
-            "shape": [1] if part.width is None else [1, part.width],
-            "datatype": OF_ANSWERS[output.dtype],
-            "data": data[places[part.name]],
-        }
-        for part in parts
-    ]
-    return {"model_name": facts.model, "model_version": str(facts.number), "outputs": tensors}
+    values = [answer] if output.width is None else answer
+    columns, datatype = spans(parts), OF_ANSWERS[output.dtype]
+    return {
+        "model_name": facts.model,
+        "model_version": str(facts.number),
+        "outputs": [_filled(part, datatype, values[columns[part.name]]) for part in parts],
+    }
+
+
+def _filled(part: Part, datatype: str, values: list[Any]) -> Described:
+    shape = [1] if part.width is None else [1, part.width]
+    return {"name": part.name, "shape": shape, "datatype": datatype, "data": values}

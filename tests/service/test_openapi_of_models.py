@@ -19,11 +19,13 @@ from service.operations.registration import register
 from tests.house import House
 from tests.service.problems import refused
 from tests.service.scored_models import PEOPLE, POINTS, add_models
+from tests.service.test_open_inference_graphs import simple
 
 Document = dict[str, Any]
 # Of numbers alone, of labels that are numbers, of named texts and numbers, with missing values, of
-# several outputs, of categories that no example happens to meet, and of many columns.
-MODELS = ("linear", "kinds", "people", "gaps", "several", "strict", "wide")
+# several outputs, of categories that no example happens to meet, of many columns, and of a graph
+# that names its inputs and outputs.
+MODELS = ("linear", "kinds", "people", "gaps", "several", "strict", "wide", "simple")
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +40,9 @@ def populated(shared_house: House) -> House:
         "wide": RandomForestClassifier(5, random_state=0).fit(wide, np.arange(40) % 3),
     }
     platform, scope = shared_house.platform, shared_house.operator("acme")
-    for name, model in made.items():
-        prepared = platform.hosting.intake.run(write_skops(model), formats={"skops"})
+    files = {name: write_skops(model) for name, model in made.items()} | {"simple": simple()}
+    for name, file in files.items():
+        prepared = platform.hosting.intake.run(file, formats={"skops", "onnx"})
         register(platform, scope, name, prepared, promote=True)
     return shared_house
 
@@ -95,6 +98,17 @@ def test_examples_are_valid_and_answered_as_they_say(
         answer = answer_of(document, path)
         assert fits(document, answer["schema"], response.get_json()), response.text
         assert answer.get("example", response.get_json()) == response.get_json()
+
+
+def test_tensors_are_those_that_the_graph_names(documents: dict[str, Document]) -> None:
+    path = "/v2/models/simple/infer"
+    given = body_of(documents["simple"], path)["example"]["inputs"]
+    assert [(each["name"], each["shape"]) for each in given] == [
+        ("INPUT0", [1, 16]),
+        ("INPUT1", [1, 16]),
+    ]
+    answered = answer_of(documents["simple"], path)["example"]["outputs"]
+    assert [each["name"] for each in answered] == ["OUTPUT0", "OUTPUT1"]
 
 
 def test_rows_in_csv_are_an_example_too(populated: House, documents: dict[str, Document]) -> None:
