@@ -1,7 +1,8 @@
 """The Open Inference Protocol V2 over REST, as the clients of Triton, KServe and MLServer speak it.
 
 Clients send any content type or none, so that nothing depends on it; they take every status but
-200 for an error, and read `{"error": ...}` from `application/json` alone.
+200 for an error, and read `{"error": ...}` from `application/json` alone. Triton's own send Basic
+credentials, and no token without a plug-in: a service account's are taken here.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from service.open_inference.parameters import check_parameters, read_switch
 from service.operations import health, repository
 from service.parsing import CODINGS, Blueprint, read_body
 from service.problems import Problem
-from service.security import current_platform, current_scope, public, requires
+from service.security import accepts_basic, current_platform, current_scope, public, requires
 from service.wording import Document, Wording, sentence
 
 DIALECT: Final = "open-inference"
@@ -43,6 +44,8 @@ REPOSITORY: Final = "/v2/repository"
 NO_SUCH_MODEL: Final = "there is no model"
 # What the protocol has no status for; Triton answers whatever it cannot name with 400.
 AS_BAD_REQUEST: Final = frozenset({422})
+
+LEAST_COMPRESSED: Final = 1024  # bytes; below, a coding costs more than it saves
 
 bp = Blueprint("open_inference", __name__, description="Open Inference Protocol V2.")
 
@@ -87,6 +90,7 @@ def server() -> flask.Response:
 
 @bp.get("/v2/models")
 @bp.alt_response(200, schema=shapes.MODELS, success=True)
+@accepts_basic
 @requires(Permission.PREDICT)
 def list_models() -> flask.Response:
     """List the models that the caller may ask."""
@@ -96,6 +100,7 @@ def list_models() -> flask.Response:
 @bp.get(MODEL, endpoint="model_metadata")
 @bp.get(VERSION, endpoint="version_metadata")
 @bp.alt_response(200, schema=shapes.METADATA, success=True)
+@accepts_basic
 @requires(Permission.PREDICT)
 def show_metadata(model: str, version: str | None = None) -> flask.Response:
     """Show what a model takes and gives."""
@@ -106,6 +111,7 @@ def show_metadata(model: str, version: str | None = None) -> flask.Response:
 @bp.get(f"{VERSION}/ready", endpoint="version_ready")
 @bp.alt_response(200, schema=shapes.MODEL_READY, success=True)
 @bp.alt_response(503, "SERVICE_UNAVAILABLE")
+@accepts_basic
 @requires(Permission.PREDICT)
 def model_ready(model: str, version: str | None = None) -> flask.Response:
     """Say that a model answers; one that does not is refused as its predictions are."""
@@ -116,6 +122,7 @@ def model_ready(model: str, version: str | None = None) -> flask.Response:
 @bp.get(f"{MODEL}/config", endpoint="model_configuration")
 @bp.get(f"{VERSION}/config", endpoint="version_configuration")
 @bp.alt_response(200, schema=shapes.CONFIGURATION, success=True)
+@accepts_basic
 @requires(Permission.PREDICT)
 def show_configuration(model: str, version: str | None = None) -> flask.Response:
     """Show a model in the form of Triton's configurations."""
@@ -126,6 +133,7 @@ def show_configuration(model: str, version: str | None = None) -> flask.Response
 @bp.get(f"{MODEL}/stats", endpoint="model_statistics")
 @bp.get(f"{VERSION}/stats", endpoint="version_statistics")
 @bp.alt_response(200, schema=shapes.STATISTICS, success=True)
+@accepts_basic
 @requires(Permission.PREDICT)
 def show_statistics(model: str | None = None, version: str | None = None) -> flask.Response:
     """Show what was counted of each version."""
@@ -148,6 +156,7 @@ def show_statistics(model: str | None = None, version: str | None = None) -> fla
     parameters=[{"in": "header", "name": HEADER_LENGTH, "schema": shapes.LENGTH}],
 )
 @charges_itself
+@accepts_basic
 @requires(Permission.PREDICT)
 def infer(model: str, version: str | None = None) -> flask.Response:
     """Predict from tensors, as JSON or in binary form."""
@@ -158,6 +167,7 @@ def infer(model: str, version: str | None = None) -> flask.Response:
 @bp.post(f"{REPOSITORY}/index")
 @bp.doc(requestBody={"content": {JSON: {"schema": shapes.WHICH}}})
 @bp.alt_response(200, schema=shapes.INDEX, success=True)
+@accepts_basic
 @requires(Permission.MODELS_READ)
 def index() -> flask.Response:
     """List every version that the caller may see, and whether it answers."""
@@ -168,6 +178,7 @@ def index() -> flask.Response:
 @bp.post(f"{REPOSITORY}/models/<string:model>/unload")
 @bp.doc(requestBody={"content": {JSON: {"schema": shapes.UNLOADING}}})
 @bp.alt_response(200, schema=shapes.UNLOADED, success=True)
+@accepts_basic
 @requires(Permission.MODELS_WRITE)
 def unload(model: str) -> flask.Response:
     """Let a model answer nobody until it is loaded again, in every dialect and on every worker."""
@@ -178,6 +189,7 @@ def unload(model: str) -> flask.Response:
 @bp.post(f"{REPOSITORY}/models/<string:model>/load")
 @bp.doc(requestBody={"content": {JSON: {"schema": shapes.LOADING}}})
 @bp.alt_response(200, schema=shapes.LOADED, success=True)
+@accepts_basic
 @requires(Permission.MODELS_WRITE)
 def load(model: str) -> flask.Response:
     """Let a model answer again that was unloaded; its champion is opened first."""
@@ -209,10 +221,10 @@ class _Call:
         return asked
 
     def encode(self, answer: Answer) -> flask.Response:
-        """Write the answer, compressed if that is asked for."""
+        """Write the answer, compressed if that is asked for and makes it smaller."""
         outputs = outputs_of(answer.answers, answer.version.signature, self.outputs)
         encoded = inference_answers.encode_answer(answer.version, outputs, self.wishes)
-        coding = _coding()
+        coding = _coding() if len(encoded.body) >= LEAST_COMPRESSED else None
         body = inference_answers.CODINGS[coding](encoded.body) if coding else encoded.body
         if encoded.json_length is None:
             response = flask.Response(body, mimetype=JSON)

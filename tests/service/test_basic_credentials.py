@@ -1,4 +1,4 @@
-"""Service accounts that prove themselves with every call, where MLflow's clients know no token."""
+"""Service accounts that prove themselves with every call, where clients know no token."""
 
 from __future__ import annotations
 
@@ -119,9 +119,31 @@ def test_whoever_sends_none_is_told_of_both_ways(robot: Robot) -> None:
     assert "Basic" not in other.get_json()["detail"]
 
 
-@pytest.mark.parametrize(
-    "path", ["/predict", "/v1/models/linear:predict", "/v2/models/linear/infer"]
-)
+def test_the_open_inference_protocol_takes_them_wherever_it_asks_for_a_permission(
+    robot: Robot,
+) -> None:
+    tensor = {"name": "input", "shape": [1, 2], "datatype": "FP64", "data": [5, 10]}
+    pair = (robot.identifier, robot.secret)
+
+    assert robot.ask("/v2/models/linear/infer", json={"inputs": [tensor]}).status_code == 200
+    for path in ("/v2/models/linear", "/v2/models/linear/ready", "/v2/models/linear/stats"):
+        assert robot.house.client.get(path, auth=pair).status_code == 200
+    assert robot.ask("/v2/repository/models/linear/unload", json={}).status_code == 403
+    nobody = robot.house.client.get("/v2/models/linear")
+    assert len(nobody.headers.getlist("WWW-Authenticate")) == 2
+    paths = robot.house.client.get("/openapi.json").get_json()["paths"]
+    protected = [
+        operation["security"]
+        for path, operations in paths.items()
+        if path.startswith("/v2/")
+        for method, operation in operations.items()
+        if method in ("get", "post") and operation["security"]
+    ]
+    assert protected
+    assert all([[*way] for way in ways] == [["bearer"], ["basic"]] for ways in protected)
+
+
+@pytest.mark.parametrize("path", ["/predict", "/v1/models/linear:predict"])
 def test_elsewhere_it_takes_a_token(robot: Robot, path: str) -> None:
     assert robot.ask().status_code == 200
     refused = robot.ask(path)

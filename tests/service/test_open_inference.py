@@ -280,8 +280,9 @@ DECODERS: Final[dict[str, Callable[[bytes], bytes]]] = {
 @pytest.mark.parametrize("coding", list(CODERS))
 def test_bodies_are_compressed_both_ways(shared_house: House, coding: str) -> None:
     described = {"name": "x", "shape": [2, 2], "datatype": "FP64"}
-    size = {"parameters": {"binary_data_size": 32}}
-    request = framed({"inputs": [described | size]}, ROWS.tobytes())
+    size = {"parameters": {"binary_data_size": 32 * 100}}
+    many = {"inputs": [described | size | {"shape": [200, 2]}]}
+    request = framed(many, np.tile(ROWS, (100, 1)).tobytes())
     request["data"] = CODERS[coding](request["data"])
     request["headers"] |= {"Content-Encoding": coding, "Accept-Encoding": f"br, {coding};q=0.5"}
 
@@ -290,7 +291,7 @@ def test_bodies_are_compressed_both_ways(shared_house: House, coding: str) -> No
     assert answer.status_code == 200, answer.text
     assert answer.headers["Content-Encoding"] == coding
     body = json.loads(DECODERS[coding](answer.data))
-    assert body["outputs"][0]["data"] == pytest.approx([15, 3])
+    assert body["outputs"][0]["data"] == pytest.approx([15, 3] * 100)
 
 
 @pytest.mark.parametrize("accepted", ["", "br", "*", "gzip;q=0", "identity"])
@@ -299,6 +300,14 @@ def test_nothing_is_compressed_that_nobody_asked_for(shared_house: House, accept
     headers = {"Accept-Encoding": accepted}
     answer = shared_house.rob.post("/v2/models/linear/infer", data=body, headers=headers)
     assert "Content-Encoding" not in answer.headers
+    assert outputs(answer)["predict"]["data"] == [15.0]
+
+
+def test_what_is_short_is_not_compressed(shared_house: House) -> None:
+    body, headers = json.dumps({"inputs": [tensor([[5, 10]])]}), {"Accept-Encoding": "gzip"}
+    answer = shared_house.rob.post("/v2/models/linear/infer", data=body, headers=headers)
+    assert "Content-Encoding" not in answer.headers
+    assert answer.headers["Vary"] == "Accept-Encoding"
     assert outputs(answer)["predict"]["data"] == [15.0]
 
 
