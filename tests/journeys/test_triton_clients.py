@@ -25,6 +25,7 @@ from tests.journeys.platform import Running, printed, running
 from tests.journeys.served import free_port
 from tests.models.files import skops_bytes
 from tests.service.test_open_inference import TEXTS
+from tests.service.test_open_inference_graphs import simple
 
 PREDICTED: Final = pytest.approx([15, 3])
 MANUAL: Final = ROOT / "docs" / "how-to" / "clients.md"
@@ -41,7 +42,7 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site(demo_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """The demo with a model of texts and a robot."""
+    """The demo with a model of texts, a graph and a robot."""
     folder, mutual = tmp_path_factory.mktemp("triton"), free_port()
     shutil.copytree(demo_template, folder / "instance", symlinks=True)
     pair = furnish(folder)
@@ -50,11 +51,14 @@ def site(demo_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 def furnish(folder: Path) -> Path:
-    """Add a model and an account, as the commands do; returns the account's certificate."""
+    """Add two models and an account, as the commands do; returns the account's certificate."""
     (folder / "texts.skops").write_bytes(skops_bytes(TEXTS))
+    (folder / "simple.onnx").write_bytes(simple())
     with opened(load_settings(folder / "instance")) as house:
         platform, scope = house.platform, house.operator("acme")
-        import_model(platform, scope, "texts", folder / "texts.skops", Wishes(promote=False))
+        for name in ("texts.skops", "simple.onnx"):
+            model = name.partition(".")[0]
+            import_model(platform, scope, model, folder / name, Wishes(promote=False))
         issued = platform.authority.issue_client("robot", days=7)
         certificate = ssl.PEM_cert_to_DER_cert(issued.certificate_pem.decode())
         digest = public_key_digest(certificate)
@@ -93,6 +97,7 @@ def test_it_reads_health_and_descriptions(told: Any) -> None:
     assert shown["config"]["input"][0]["dims"] == [-1, 2]
     assert {(each["name"], each["state"]) for each in shown["index"]} == {
         ("linear", "READY"),
+        ("simple", "READY"),
         ("texts", "READY"),
     }
 
@@ -123,12 +128,23 @@ def test_it_sends_and_reads_texts(told: Any) -> None:
     assert several["predict"] == labels
 
 
+def test_it_asks_a_graph_by_the_names_of_its_own_tensors(told: Any) -> None:
+    said = told["graphs"]
+    own = {"OUTPUT0": [list(range(2, 18))], "OUTPUT1": [list(range(-2, 14))]}
+    assert said["wanted"]["outputs"] == said["unnamed"]["outputs"] == own
+    names = {side: [t["name"] for t in said["metadata"][side]] for side in ("inputs", "outputs")}
+    assert names == {"inputs": ["INPUT0", "INPUT1"], "outputs": ["OUTPUT0", "OUTPUT1"]}
+    [counted] = said["counted"]["model_stats"]
+    assert (counted["inference_count"], counted["execution_count"]) == (2, 2)
+    assert said["missing"][0] == "400"
+
+
 def test_it_reads_what_was_counted(told: Any) -> None:
     [counted] = told["predictions"]["counted"]["model_stats"]
     assert (counted["name"], counted["version"]) == ("linear", "1")
     assert counted["inference_stats"]["success"]["count"] == 11
     assert counted["inference_count"] == 22
-    assert len(told["predictions"]["every"]["model_stats"]) == 2
+    assert len(told["predictions"]["every"]["model_stats"]) == 3
 
 
 def test_it_reads_what_is_refused(told: Any) -> None:
@@ -152,7 +168,8 @@ def test_it_unloads_and_loads(told: Any) -> None:
     said = told["repository"]
     assert (said["ready"], said["again"]) == (False, True)
     states = {each["name"]: (each["state"], each.get("reason")) for each in said["index"]}
-    assert states == {"linear": ("UNAVAILABLE", "unloaded"), "texts": ("READY", None)}
+    assert states.pop("linear") == ("UNAVAILABLE", "unloaded")
+    assert states == dict.fromkeys(("simple", "texts"), ("READY", None))
     assert said["refused"][0] == "503"
     assert "not ready: unloaded" in said["refused"][1]
     assert said["config"][0] == said["files"][0] == "400"

@@ -152,6 +152,23 @@ def predictions(place: Place) -> dict[str, Any]:
         }
 
 
+def graphs(place: Place) -> dict[str, Any]:
+    """Triton's first example: two tensors of integers, one in JSON and one binary, and back."""
+    first = triton.InferInput("INPUT0", [1, 16], "INT32")
+    first.set_data_from_numpy(np.arange(16, dtype=np.int32).reshape(1, 16), binary_data=False)
+    second = triton.InferInput("INPUT1", [1, 16], "INT32")
+    second.set_data_from_numpy(np.full((1, 16), 2, np.int32), binary_data=True)
+    both = [*wanted("OUTPUT0"), *wanted("OUTPUT1", binary=False)]
+    with place.client("rob") as client:
+        return {
+            "metadata": client.get_model_metadata("simple"),
+            "wanted": answers(client.infer("simple", [first, second], outputs=both)),
+            "unnamed": answers(client.infer("simple", [first, second])),
+            "counted": client.get_inference_statistics("simple"),
+            "missing": failure(partial(client.infer, "simple", [first])),
+        }
+
+
 def refusals(place: Place) -> dict[str, Any]:
     with place.client(None) as nobody, place.client("rob") as rob:
         return {
@@ -211,7 +228,7 @@ async def asynchronous(place: Place) -> dict[str, Any]:
 
 def main() -> None:
     place = Place(**json.load(sys.stdin))
-    parts = (descriptions, predictions, refusals, repository, certificates)
+    parts = (descriptions, predictions, graphs, refusals, repository, certificates)
     told: dict[str, Any] = {part.__name__: part(place) for part in parts}
     told["asynchronous"] = asyncio.run(asynchronous(place))
     json.dump(told, sys.stdout)
