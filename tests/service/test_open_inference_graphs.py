@@ -7,9 +7,11 @@ from typing import Any, Final
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
+from tritonclient.grpc import service_pb2 as pb
 
 from service.operations.registration import register
 from tests.house import House
+from tests.service.grpc_door import open_door
 from tests.service.test_open_inference import ask, ask_binary, left, outputs, refused, tensor
 
 FIRST: Final = np.arange(32, dtype=np.int32).reshape(2, 16)
@@ -42,12 +44,42 @@ def simple() -> bytes:
     return data
 
 
+def mixed() -> bytes:
+    """Texts in a row of two, a list of numbers and an image; a list, a truth and the image back."""
+
+    def told(name: str, kind: int, *shape: int) -> Any:
+        return helper.make_tensor_value_info(name, kind, ["n", *shape])
+
+    graph = helper.make_graph(
+        [
+            helper.make_node("Neg", ["height"], ["depth"]),
+            helper.make_node("Equal", ["words", "words"], ["equal"]),
+            helper.make_node("Identity", ["image"], ["copy"]),
+        ],
+        "mixed",
+        [
+            told("words", TensorProto.STRING, 2),
+            told("height", TensorProto.FLOAT),
+            told("image", TensorProto.FLOAT, 2, 3),
+        ],
+        [
+            told("depth", TensorProto.FLOAT),
+            told("equal", TensorProto.BOOL, 2),
+            told("copy", TensorProto.FLOAT, 2, 3),
+        ],
+    )
+    opset = helper.make_opsetid("", 19)
+    data: bytes = helper.make_model(graph, opset_imports=[opset], ir_version=9).SerializeToString()
+    return data
+
+
 @pytest.fixture(scope="module")
 def graphs(shared_house: House) -> House:
-    """Acme with a graph of two inputs and two outputs."""
+    """Acme with a graph of two tensors alike, and one of tensors that are not."""
     platform = shared_house.platform
-    prepared = platform.hosting.intake.run(simple(), formats={"onnx"})
-    register(platform, shared_house.operator("acme"), "simple", prepared)
+    for name, data in (("simple", simple()), ("mixed", mixed())):
+        prepared = platform.hosting.intake.run(data, formats={"onnx"})
+        register(platform, shared_house.operator("acme"), name, prepared)
     return shared_house
 
 
@@ -100,6 +132,29 @@ def test_outputs_come_in_the_order_asked_and_cost_one_execution(graphs: House) -
     assert left(alone.headers["RateLimit"]) - left(every.headers["RateLimit"]) == 2
 
 
+def test_the_same_is_answered_over_grpc(graphs: House) -> None:
+    inputs = [
+        pb.ModelInferRequest.InferInputTensor(name=name, datatype="INT32", shape=[2, 16])
+        for name in ("INPUT0", "INPUT1")
+    ]
+    raw = [FIRST.tobytes(), SECOND.tobytes()]
+    named = [pb.ModelInferRequest.InferRequestedOutputTensor(name="OUTPUT1")]
+    asked = {"model_name": "simple", "inputs": inputs, "raw_input_contents": raw}
+    with open_door(graphs) as door:
+        every = door.call("ModelInfer", pb.ModelInferRequest(**asked), actor=graphs.rob)
+        one = door.call(
+            "ModelInfer", pb.ModelInferRequest(outputs=named, **asked), actor=graphs.rob
+        )
+
+    assert [(output.name, list(output.shape)) for output in every.outputs] == [
+        ("OUTPUT0", [2, 16]),
+        ("OUTPUT1", [2, 16]),
+    ]
+    answered = [np.frombuffer(data, np.int64).tolist() for data in every.raw_output_contents]
+    assert answered == [SUM, DIFFERENCE]
+    assert list(one.raw_output_contents) == [every.raw_output_contents[1]]
+
+
 def test_whole_rows_and_single_columns_are_taken_as_before(graphs: House) -> None:
     whole = outputs(ask_binary(graphs, BOTH, "INT32", "simple"))
     names = [f"INPUT{n}_{at}" for n in (0, 1) for at in range(16)]
@@ -110,6 +165,30 @@ def test_whole_rows_and_single_columns_are_taken_as_before(graphs: House) -> Non
 
     assert whole["OUTPUT0"]["data"] == SUM
     assert single == mixed == whole
+
+
+def test_tensors_of_any_kind_and_shape_find_their_columns(graphs: House) -> None:
+    shown = graphs.rob.get("/v2/models/mixed").get_json()
+    described = {t["name"]: (t["datatype"], t["shape"]) for t in shown["inputs"]}
+    images = np.arange(12.0).reshape(2, 6)
+    inputs = [
+        tensor([["a", "b"], ["c", "d"]], "words", "BYTES"),
+        tensor([1.5, 2.5], "height"),
+        tensor(images.tolist(), "image", "FP32"),
+    ]
+
+    answer = outputs(ask(graphs, *inputs[::-1], model="mixed"))
+
+    assert described == {
+        "words": ("BYTES", [-1, 2]),
+        "height": ("FP64", [-1]),
+        "image": ("FP64", [-1, 6]),
+    }
+    assert {name: (each["shape"], each["data"]) for name, each in answer.items()} == {
+        "depth": ([2], [-1.5, -2.5]),
+        "equal": ([2, 2], [1.0] * 4),
+        "copy": ([2, 6], images.ravel().tolist()),
+    }
 
 
 @pytest.mark.parametrize(
