@@ -111,6 +111,8 @@ def root(ctx: click.Context, instance: Path) -> None:
 
 def main() -> None:
     """Run the command line; a reader that went away (`| head`) is no error."""
+    # Databases and journals are made by libraries, with whatever rights are not masked.
+    os.umask(0o077)
     try:
         root(prog_name="manage.py")
     except BrokenPipeError:

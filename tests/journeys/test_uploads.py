@@ -43,6 +43,13 @@ def token(platform: Running) -> str:
     return str(platform.login("ada")["access_token"])
 
 
+def test_no_program_makes_files_that_others_may_read(platform: Running) -> None:
+    supervisor = psutil.Process(platform.process.pid)
+    programs = [supervisor, *supervisor.children(), *platform.workers()]
+    said = [Path(f"/proc/{program.pid}/status").read_text() for program in programs]
+    assert {status.partition("Umask:")[2].split()[0] for status in said} == {"0077"}
+
+
 def post(platform: Running, token: str, content: Any, **headers: str) -> httpx.Response:
     with httpx.Client(base_url=platform.url, verify=platform.context, timeout=120) as client:
         return client.post(PATH, content=content, headers=bearer(token) | headers)

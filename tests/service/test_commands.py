@@ -373,6 +373,21 @@ def test_every_command_has_short_help(manage: CommandLine, words: tuple[str, ...
     assert f"manage.py {' '.join(words)}" in shown or "Usage: root" in shown
 
 
+def test_what_the_real_program_writes_is_for_its_user_alone(tmp_path: Path) -> None:
+    instance = tmp_path / "instance"
+    subprocess.run(
+        [sys.executable, "manage.py", "--instance", str(instance), "init"],
+        cwd=ROOT,
+        umask=0o022,
+        capture_output=True,
+        check=True,
+    )
+    files = [path for path in instance.rglob("*") if path.is_file()]
+    shown = {path.name for path in files if path.stat().st_mode & 0o077}
+    assert shown == {"ca.pem", "crl.pem"}
+    assert (instance / "sallyport.db") in files
+
+
 def test_the_real_program_answers_and_refuses(manage: CommandLine) -> None:
     def run(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
