@@ -68,7 +68,8 @@ class Signature:
     `kinds` is None where every column is a number; `categories` holds the known values of text
     columns, by position; `missing` says whether a value may be absent; `classes` are the labels
     that a classifier may give. `inputs` are the graph's own inputs, whose columns stand side by
-    side; none where the model does not name any.
+    side; none where the model does not name any. `required` are the columns, by position, that may
+    not be left out though a value of theirs may be absent.
     """
 
     task: Task
@@ -80,6 +81,7 @@ class Signature:
     classes: tuple[Label, ...] | None
     methods: Mapping[str, Output]
     inputs: tuple[Part, ...] = ()
+    required: frozenset[int] = frozenset()
 
     @property
     def default_method(self) -> str:
@@ -101,6 +103,10 @@ class Signature:
     def names(self) -> tuple[str, ...]:
         """How the columns are called; those of a model without names are x0, x1, ..."""
         return self.feature_names or tuple(map(self.column, range(self.columns)))
+
+    def may_lack(self, position: int) -> bool:
+        """Whether rows may come without this column, whose values are then all absent."""
+        return self.missing and position not in self.required
 
     def check_method(self, method: str | None) -> str:
         """The method meant; raises MethodUnknown for one that the model does not have."""
@@ -153,6 +159,7 @@ class Signature:
         """The signature as plain JSON types."""
         # What is not there is left out: a manifest stays the text that was signed.
         inputs = {"inputs": _parts_as_json(self.inputs)} if self.inputs else {}
+        required = {"required": sorted(self.required)} if self.required else {}
         return {
             "task": self.task,
             "columns": self.columns,
@@ -163,6 +170,7 @@ class Signature:
             "classes": None if self.classes is None else list(self.classes),
             "methods": [{"name": name, **o.as_json()} for name, o in self.methods.items()],
             **inputs,
+            **required,
         }
 
     @classmethod
@@ -184,6 +192,7 @@ class Signature:
                 for m in value["methods"]
             },
             inputs=_parts(value.get("inputs", ())),
+            required=frozenset(value.get("required", ())),
         )
 
     def _check_table(self, table: Table) -> None:

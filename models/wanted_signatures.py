@@ -52,13 +52,18 @@ class WantedSignature:
         return "; ".join(map(str, self.columns))
 
     def adopted(self, found: Signature) -> Signature:
-        """The model's own signature, with these names if it has none.
+        """The model's own signature, with these names if it has none, and what may be left out.
 
         Raises SignatureRefused, which shows both, where they contradict each other.
         """
         problem = self._contradiction(found)
         if problem is not None:
             raise SignatureRefused(problem, _cut(str(self)), _cut(_described(found)))
+        if found.missing:
+            pairs = enumerate(self._pairs(found))
+            found = replace(
+                found, required=frozenset(at for at, (said, *_) in pairs if said.required)
+            )
         if found.feature_names is None and self.names is not None:
             return replace(found, feature_names=self.names)
         return found

@@ -187,7 +187,7 @@ def _without_missing(
         if type(cell) in kinds:
             continue
         where = rows.where(index, position, signature)
-        if cell is ABSENT and not signature.missing:
+        if cell is ABSENT and not signature.may_lack(position):
             raise InputRefused(where, f"missing; the model takes {wanted} here")
         if not signature.missing or (cell is not None and cell is not ABSENT):
             raise InputRefused(where, f"not {wanted} but {kind_of(cell)}")

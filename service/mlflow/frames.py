@@ -78,9 +78,10 @@ def order_of(names: Sequence[str], signature: Signature) -> Order:
     wanted = signature.names
     places = {name: position for position, name in enumerate(names)}
     order = [places.get(name) for name in wanted]
-    missing = [name for name, place in zip(wanted, order, strict=True) if place is None]
     extra = len(places.keys() - set(wanted))
-    if missing and (extra or not signature.missing):
+    absent = [at for at, place in enumerate(order) if place is None]
+    missing = [wanted[at] for at in absent if extra or not signature.may_lack(at)]
+    if missing:
         note = f" Note that there were {extra} extra inputs." if extra else ""
         raise InputRefused("", f"Model is missing inputs: {listed(missing, LISTED)}.{note}")
     return order

@@ -98,7 +98,8 @@ def _row(facts: Facts, cells: list[Described]) -> Described:
 
 
 def _object(facts: Facts, cells: dict[str, Described]) -> Described:
-    required = () if facts.signature.missing else facts.signature.names
+    signature = facts.signature
+    required = [name for at, name in enumerate(signature.names) if not signature.may_lack(at)]
     return closed(cells, *required)
 
 

@@ -73,20 +73,23 @@ def _request(facts: Facts) -> Described:
 def _inputs(facts: Facts) -> Described:
     """One tensor of rows of numbers, those that the model's graph names, or one for each column."""
     signature = facts.signature
-    forms = [_several(facts, [_column(facts, at) for at in range(signature.columns)])]
+    columns = range(signature.columns)
+    needed = sum(not signature.may_lack(at) for at in columns)
+    forms = [_several([_column(facts, at) for at in columns], needed)]
     if signature.inputs:
-        forms.insert(0, _several(facts, [_input(facts, part) for part in signature.inputs]))
+        inputs = [_input(facts, part) for part in signature.inputs]
+        forms.insert(0, _several(inputs, 1 if signature.missing else len(inputs)))
     if signature.numbers_alone:
         rows = {"description": "The elements, flat or row by row.", "anyOf": _elements(facts)}
         forms.insert(0, listed(_tensor(NAME, NUMERIC, rows), 1, description="Rows of numbers."))
     return forms[0] if len(forms) == 1 else {"anyOf": forms}
 
 
-def _several(facts: Facts, tensors: list[Described]) -> Described:
+def _several(tensors: list[Described], needed: int) -> Described:
     return {
         "description": "A tensor for each, by its name.",
         "type": "array",
-        "minItems": 1 if facts.signature.missing else len(tensors),
+        "minItems": max(1, needed),
         "maxItems": len(tensors),
         "items": {"oneOf": tensors},
     }

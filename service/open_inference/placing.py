@@ -55,9 +55,10 @@ def place(tensors: Sequence[InputTensor], signature: Signature) -> tuple[Placed,
             raise InputRefused(f"{tensor.where}/name", problem)
         given[span] = True
         placed.append(_placed(tensor, span))
-    if not signature.missing and not given.all():
-        column = signature.column(int(np.argmin(given)))
-        raise InputRefused("/inputs", f"no tensor for the column {column!r}")
+    for position in np.flatnonzero(~given).tolist():
+        if not signature.may_lack(position):
+            column = signature.column(position)
+            raise InputRefused("/inputs", f"no tensor for the column {column!r}")
     return tuple(placed)
 
 

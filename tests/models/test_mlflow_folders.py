@@ -206,6 +206,18 @@ def test_stated_names_are_taken_where_the_model_has_none() -> None:
     assert both.feature_names == ("a", "b")
 
 
+def test_what_is_stated_as_required_may_not_be_left_out_though_values_may_be_missing() -> None:
+    said = stated(column("a"), column("b", required=False))
+    own = Signature(**FOUND | {"feature_names": ("b", "a"), "missing": True})
+
+    found = said.adopted(own)
+
+    assert found.required == {1}
+    assert [found.may_lack(at) for at in (0, 1)] == [True, False]
+    assert Signature.from_json(found.as_json()) == found
+    assert "required" not in own.as_json()
+
+
 @pytest.mark.parametrize(
     ("signature", "found", "why"),
     [

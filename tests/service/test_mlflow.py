@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from mlflow.utils.proto_json_utils import dump_input_data
 from werkzeug.test import TestResponse
 
+from models.stages import Prepared
+from service.operations.registration import register
 from tests.house import House
-from tests.service.scored_models import ROWS, add_models, native
+from tests.service.scored_models import ROWS, add_models, files, native
 
 SCHEMA = "Failed to enforce schema of data: "
 
@@ -242,6 +245,36 @@ def test_malformed_requests_are_refused_with_their_place(
     place: House, body: bytes, error: str
 ) -> None:
     assert error in refused(ask(place, body))
+
+
+def test_a_column_that_is_required_may_not_be_left_out_in_any_dialect(place: House) -> None:
+    prepared = place.platform.hosting.intake.run(files()["gaps"], formats={"skops"})
+    signature = replace(prepared.contents.signature, required=frozenset({1}))
+    contents = replace(prepared.contents, signature=signature)
+    scope = place.operator("acme")
+    register(place.platform, scope, "strict", Prepared(contents, prepared.blobs))
+
+    def asked(name: str) -> list[TestResponse]:
+        tensor = {"name": name, "shape": [1], "datatype": "FP64", "data": [1]}
+        rows = [{name: 1}]
+        split = {"columns": [name], "data": [[1]]}
+        return [
+            ask(place, {"dataframe_records": rows}, "strict"),
+            ask(place, {"dataframe_split": split}, "strict"),
+            ask_csv(place, f"{name}\n1\n", "strict"),
+            place.rob.post("/predict", json={"records": rows, "model": "strict"}),
+            place.rob.post("/v1/models/strict:predict", json={"instances": rows}),
+            place.rob.post("/v2/models/strict/infer", json={"inputs": [tensor]}),
+        ]
+
+    assert [answer.status_code for answer in asked("petal")] == [200] * 6
+    refusals = asked("sepal")
+    assert [answer.status_code for answer in refusals] == [400] * 6
+    assert "missing; the model takes a number here" in refused(refusals[0])
+    null = place.rob.post(
+        "/predict", json={"records": [{"petal": None, "sepal": 1}], "model": "strict"}
+    )
+    assert null.status_code == 200, "it is there, and its value is missing"
 
 
 def test_misspelt_name_is_no_missing_value(place: House) -> None:
