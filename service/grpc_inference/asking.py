@@ -16,6 +16,8 @@ from service.visits import Visit
 
 DIALECT: Final = "open-inference-grpc"
 OTHER_FIELDS: Final = 64  # of a message, beside what there is of each column
+# A tensor, its name, datatype, shape of two, and contents; or its raw content; an output's name.
+FIELDS_A_COLUMN: Final = 16
 
 
 @dataclass(slots=True, kw_only=True)
@@ -42,8 +44,7 @@ class Asking:
 
     def read(self, kind: Any) -> Any:
         """The message; raises InputRefused."""
-        # For each column a tensor, its raw content, and less than as many outputs.
-        most = OTHER_FIELDS + 3 * self.platform.settings.max_columns
+        most = OTHER_FIELDS + FIELDS_A_COLUMN * self.platform.settings.max_columns
         return decode(kind, self.data, most_fields=most)
 
     def recognise(self) -> None:

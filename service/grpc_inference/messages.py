@@ -15,12 +15,10 @@ from google.protobuf.json_format import ParseDict
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
-from models.errors import InputRefused
+from service.grpc_inference.counting import check_parts, malformed
 from service.grpc_inference.proto_files import Rpc, read_proto
 
 FILES: Final = ("inference.proto", "health.proto")
-VARINT, FIXED64, SIZED, FIXED32 = 0, 1, 2, 5  # of protobuf's encoding, "Message structure"
-VARINT_BYTES: Final = 10
 LARGE: Final = 256 * 1024
 
 
@@ -45,14 +43,13 @@ def message_class(full_name: str) -> Any:
 def decode(kind: Any, data: bytes, *, most_fields: int) -> Any:
     """A message from its bytes; raises InputRefused.
 
-    Two bytes may make an object of a hundred. So the fields of the outermost message are counted
-    first, of which well-meant ones have few.
+    What it would be made of is counted first, nested messages included.
     """
-    _count_fields(data, most_fields)
+    check_parts(kind.DESCRIPTOR, data, most_fields=most_fields)
     try:
         return kind.FromString(data)
     except DecodeError as error:
-        raise _malformed() from error
+        raise malformed() from error
 
 
 @contextmanager
@@ -74,44 +71,3 @@ def encode(kind: Any, described: dict[str, Any]) -> bytes:
     message: Message = ParseDict(described, kind(), ignore_unknown_fields=True)
     encoded: bytes = message.SerializeToString()
     return encoded
-
-
-def _count_fields(data: bytes, most: int) -> None:
-    at, size = 0, len(data)
-    for _ in range(most):
-        if at == size:
-            return
-        tag, at = _varint(data, at)
-        at = _skip(data, at, tag & 7)
-    if at != size:
-        raise InputRefused("", f"more than {most} fields in one message")
-
-
-def _skip(data: bytes, at: int, wire_type: int) -> int:
-    """Where a field ends whose value begins here."""
-    if wire_type == VARINT:
-        return _varint(data, at)[1]
-    if wire_type == SIZED:
-        length, at = _varint(data, at)
-    elif wire_type in (FIXED32, FIXED64):
-        length = 4 if wire_type == FIXED32 else 8
-    else:
-        raise _malformed()  # groups, which the protocol has none of
-    if length > len(data) - at:
-        raise _malformed()
-    return at + length
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    for position in range(at, min(at + VARINT_BYTES, len(data))):
-        byte = data[position]
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position + 1
-        shift += 7
-    raise _malformed()
-
-
-def _malformed() -> InputRefused:
-    return InputRefused("", "not the message that this method takes")

@@ -12,7 +12,13 @@ from models.signature import Signature
 from service.open_inference.asking import TensorRequest, ask, version_of
 from service.open_inference.datatypes import Datatype, datatype_of
 from service.open_inference.parameters import check_input, check_output, check_request
-from service.open_inference.tensors import InputTensor, check_name, read_cells, read_raw
+from service.open_inference.tensors import (
+    MOST_DIMENSIONS,
+    InputTensor,
+    check_name,
+    read_cells,
+    read_raw,
+)
 
 RAW: Final = "raw_input_contents"
 CONTENTS: Final = {
@@ -86,6 +92,8 @@ def _read_input(given: Any, where: str, raw: bytes | None) -> InputTensor:
     name = check_name(given.name, where)
     check_input(read_parameters(given.parameters), f"{where}/parameters")
     datatype = datatype_of(given.datatype, where)
+    if len(given.shape) > MOST_DIMENSIONS:  # before any is made a number of ours
+        raise InputRefused(f"{where}/shape", f"not 1 to {MOST_DIMENSIONS} dimensions")
     shape = list(given.shape)
     if raw is None:
         return read_cells(name, datatype, shape, _contents(given, datatype, where), where)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tritonclient.grpc import model_config_pb2, service_pb2
 
 from models.errors import InputRefused
-from service.grpc_inference import proto_files
+from service.grpc_inference import counting, proto_files
 from service.grpc_inference.messages import (
     LARGE,
     POOL,
@@ -117,6 +117,50 @@ def test_fields_are_counted_before_anything_is_made_of_them() -> None:
     with pytest.raises(InputRefused, match="more than 10 fields"):
         decode(Request, many, most_fields=10)
     assert len(decode(Request, many, most_fields=11).inputs) == 11
+
+
+def sized(number: int, *parts: bytes) -> bytes:
+    """A field with what it holds, as it is on the wire."""
+    data = b"".join(parts)
+    size = len(data)
+    assert size < 2**14
+    length = bytes([size]) if size < 128 else bytes([size & 127 | 128, size >> 7])
+    return bytes([number << 3 | 2]) + length + data
+
+
+ENTRY = sized(1, b"a") + sized(2, b"\x08\x01")
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        (sized(4, ENTRY) * 50, "more than 100 fields"),
+        (sized(5, sized(4, ENTRY) * 50), "more than 100 fields"),
+        (sized(6, sized(2, ENTRY) * 50), "more than 100 fields"),
+        (sized(5, sized(3, b"\x01" * 100)), "more than 100 fields"),
+        (sized(5, b"\x18\x01" * 101), "more than 100 fields"),
+        (sized(5, sized(5, b"\x42\x00" * 26)), "too many elements"),
+        (sized(5, sized(5, b"\x42\x80\x00" * 26)), "too many elements"),
+        (sized(5, sized(5, sized(2, b"\x01" * 101))), "too many elements"),
+        (sized(5, sized(5, b"\x10\x01" * 101)), "too many elements"),
+        (sized(5, sized(5, sized(7, b"\0" * 808))), "too many elements"),
+    ],
+)
+def test_parts_of_nested_messages_are_counted_before_anything_is_made_of_them(
+    message: bytes, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counting, "LEAST_ELEMENTS", 100)
+    monkeypatch.setattr(counting, "BYTES_AN_ELEMENT", 10)
+    with pytest.raises(InputRefused, match=words):
+        decode(Request, message, most_fields=100)
+
+
+def test_elements_of_tensors_are_no_fields() -> None:
+    texts = sized(5, sized(5, b"\x42\x01a" * 500, sized(8, b"b" * 200)))
+    numbers = sized(5, sized(5, sized(7, b"\0" * 4000)))
+    read = decode(Request, texts + numbers, most_fields=10)
+    assert len(read.inputs[0].contents.bytes_contents) == 501
+    assert len(read.inputs[1].contents.fp64_contents) == 500
 
 
 def test_large_messages_are_taken_apart_one_after_another() -> None:
