@@ -19,12 +19,19 @@ from typing import Final
 from urllib.parse import unquote
 
 # Of <linux/filter.h> and <asm-generic/socket.h>; Python names none of them.
+SO_ATTACH_FILTER: Final = 26
 SO_ATTACH_REUSEPORT_CBPF: Final = 51
 LOAD_WORD: Final = 0x20  # BPF_LD | BPF_W | BPF_ABS
 MODULO: Final = 0x94  # BPF_ALU | BPF_MOD | BPF_K
 ADD: Final = 0x04  # BPF_ALU | BPF_ADD | BPF_K
 RETURN: Final = 0x16  # BPF_RET | BPF_A
+RETURN_IT: Final = 0x06  # BPF_RET | BPF_K
+SAME: Final = 0x15  # BPF_JMP | BPF_JEQ | BPF_K
 RANDOM: Final = 0xFFFFF000 + 56  # SKF_AD_OFF + SKF_AD_RANDOM
+PROTOCOL: Final = 0xFFFFF000  # SKF_AD_OFF + SKF_AD_PROTOCOL
+IPV4: Final = 0x0800  # ETH_P_IP
+WHOLE: Final = 0xFFFFFFFF
+ANY_IPV4: Final = "0.0.0.0"  # noqa: S104 - what is told apart here
 
 
 class _Instruction(ctypes.Structure):
@@ -53,16 +60,31 @@ def step_aside(port: int, *, workers: int, last: bool = False) -> None:
     did before: a program without a successor, or one that is alone again, is not concerned.
     """
     chosen = 1 if last else workers
-    program = (_Instruction * 4)(
+    _attach(
+        port,
+        SO_ATTACH_REUSEPORT_CBPF,
         _Instruction(LOAD_WORD, 0, 0, RANDOM),
         _Instruction(MODULO, 0, 0, chosen),
         _Instruction(ADD, 0, 0, workers),
         _Instruction(RETURN, 0, 0, 0),
     )
-    described = struct.pack("HL", len(program), ctypes.addressof(program))
-    for listener in _listeners(port):
-        with suppress(OSError):  # a kernel without it hands over as gRPC does
-            listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, described)
+
+
+def keep_to(address: str) -> None:
+    """Listen where it was asked: gRPC takes every IPv4 address for every address there is.
+
+    To be called before connections are accepted, which go by what their listener does.
+    """
+    host, _, port = address.rpartition(":")
+    if host == ANY_IPV4:
+        _attach(
+            int(port),
+            SO_ATTACH_FILTER,
+            _Instruction(LOAD_WORD, 0, 0, PROTOCOL),
+            _Instruction(SAME, 0, 1, IPV4),
+            _Instruction(RETURN_IT, 0, 0, WHOLE),
+            _Instruction(RETURN_IT, 0, 0, 0),  # as if nobody were there
+        )
 
 
 def hang_up(peer: str) -> None:
@@ -73,6 +95,14 @@ def hang_up(peer: str) -> None:
             name = found.getpeername()
             if str(name[1]) == port and _plain(name[0]) == _plain(host.strip("[]")):
                 found.shutdown(socket.SHUT_RDWR)
+
+
+def _attach(port: int, option: int, *instructions: _Instruction) -> None:
+    program = (_Instruction * len(instructions))(*instructions)
+    described = struct.pack("HL", len(program), ctypes.addressof(program))
+    for listener in _listeners(port):
+        with suppress(OSError):  # a kernel without it listens and hands over as gRPC does
+            listener.setsockopt(socket.SOL_SOCKET, option, described)
 
 
 def _plain(host: str) -> object:

@@ -20,6 +20,7 @@ from service.bootstrap import Platform
 from service.grpc_inference.arrivals import Arrival, Reply
 from service.grpc_inference.callers import Metadata, credential_of
 from service.grpc_inference.exchange import CallRefused, read_next, read_only_message, write
+from service.grpc_inference.listener import keep_to
 from service.grpc_inference.messages import RPCS
 from service.grpc_inference.methods import METHODS, Method
 from service.grpc_inference.refusals import Refusal, busy
@@ -245,6 +246,7 @@ def make_server(platform: Platform, inference: Inference, address: str) -> Any:
     server = aio.server(options=options(platform.settings))
     server.add_generic_rpc_handlers((inference,))
     server.add_secure_port(address, credentials(platform))
+    keep_to(address)
     return server
 
 

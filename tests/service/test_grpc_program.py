@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import select
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,7 +15,7 @@ from config.errors import ConfigurationError
 from config.settings import Settings
 from service.grpc_inference.callers import Metadata, address_of, credential_of
 from service.grpc_inference.listener import address_of as address_held
-from service.grpc_inference.listener import step_aside
+from service.grpc_inference.listener import keep_to, step_aside
 from service.programs import Program, programs_of
 from service.supervisor import AddressUnavailable, _listen
 from tests.journeys.served import free_port
@@ -66,6 +67,25 @@ def test_address_is_written_as_grpc_reads_it(program: Program) -> None:
     with socket.socket(socket.AF_INET6) as other:
         other.bind(("::1", 0))
         assert address_held(other.fileno()) == f"[::1]:{other.getsockname()[1]}"
+
+
+@pytest.mark.parametrize(("host", "answers"), [("0.0.0.0", False), ("[::]", True)])  # noqa: S104
+def test_every_ipv4_address_is_none_of_ipv6(host: str, answers: bool) -> None:
+    port = free_port()
+    with socket.socket(socket.AF_INET6) as dual:  # as gRPC makes it of either
+        dual.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        dual.bind(("::", port))
+        dual.listen()
+        keep_to(f"{host}:{port}")
+        assert connects(socket.AF_INET, ("127.0.0.1", port))
+        assert connects(socket.AF_INET6, ("::1", port)) is answers
+
+
+def connects(family: int, address: tuple[str, int]) -> bool:
+    with socket.socket(family) as client:
+        client.setblocking(False)
+        client.connect_ex(address)
+        return bool(select.select([], [client], [], 0.2)[1])
 
 
 def test_connections_go_to_the_successors_until_the_last_of_the_old_is_gone(
