@@ -6,7 +6,7 @@ plainly numbers wait here as they were parsed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -30,6 +30,7 @@ class Absent:
 
 
 ABSENT: Final = Absent()
+MOST_ABSENT: Final = 2**22
 Cells = Sequence[Any]
 
 
@@ -38,7 +39,7 @@ class Rows(Protocol):
 
     def __len__(self) -> int: ...
 
-    def columns(self, signature: Signature) -> list[Cells]:
+    def columns(self, signature: Signature) -> Iterable[Cells]:
         """The cells of each column of the model; raises InputRefused for other columns."""
         ...
 
@@ -57,7 +58,7 @@ class Positional:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def columns(self, signature: Signature) -> list[Cells]:
+    def columns(self, signature: Signature) -> Iterable[Cells]:
         """The rows turned over."""
         if len(self.rows[0]) != signature.columns:
             signature.check_columns(np.empty((1, len(self.rows[0]))))
@@ -77,14 +78,15 @@ class Records:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def columns(self, signature: Signature) -> list[Cells]:
+    def columns(self, signature: Signature) -> Iterable[Cells]:
         """The values of each name; a record without one has ABSENT."""
         names = signature.names
         known = frozenset(names)
         for index, row in enumerate(self.rows):
             if not row.keys() <= known:
                 _refuse_unknown(f"/records/{index}", row, names)
-        return [[row.get(name, ABSENT) for row in self.rows] for name in names]
+        _refuse_gaps("/records", len(self) * len(names) - sum(map(len, self.rows)))
+        return ([row.get(name, ABSENT) for row in self.rows] for name in names)
 
     def where(self, row: int, position: int, signature: Signature) -> str:
         """`/records/<row>/<name>`."""
@@ -101,16 +103,15 @@ class Shared:
     def __len__(self) -> int:
         return len(self.records)
 
-    def columns(self, signature: Signature) -> list[Cells]:
+    def columns(self, signature: Signature) -> Iterable[Cells]:
         """The columns of the records, and those that are one cell in every row."""
         names = signature.names
         if not self.context.keys() <= frozenset(names):
             _refuse_unknown("/context", self.context, names)
-        columns = self.records.columns(signature)
-        for position, name in enumerate(names):
-            if name in self.context:
-                columns[position] = [self.context[name]] * len(self)
-        return columns
+        return (
+            [self.context[name]] * len(self) if name in self.context else cells
+            for name, cells in zip(names, self.records.columns(signature), strict=True)
+        )
 
     def where(self, row: int, position: int, signature: Signature) -> str:
         """`/context/<name>`, or the path of a record's cell."""
@@ -129,11 +130,12 @@ class Named:
     def __len__(self) -> int:
         return len(next(iter(self.lists.values())))
 
-    def columns(self, signature: Signature) -> list[Cells]:
+    def columns(self, signature: Signature) -> Iterable[Cells]:
         """The lists in the order of the model; one that is left out is all ABSENT."""
         names = signature.names
         if not self.lists.keys() <= frozenset(names):
             _refuse_unknown("/columns", self.lists, names)
+        _refuse_gaps("/columns", len(self) * (len(names) - len(self.lists)))
         absent = [ABSENT] * len(self)
         return [self.lists.get(name, absent) for name in names]
 
@@ -157,6 +159,14 @@ def bind(rows: Rows, signature: Signature) -> Features:
     if signature.numbers_alone:
         return np.ascontiguousarray(np.column_stack(columns))
     return Table(tuple(columns))
+
+
+def _refuse_gaps(path: str, absent: int) -> None:
+    """What is left out takes as much memory as what is sent, but costs its sender nothing."""
+    if absent > MOST_ABSENT:
+        raise InputRefused(
+            path, f"more than {MOST_ABSENT} values left out; send fewer rows at once"
+        )
 
 
 def _number(rows: Rows, signature: Signature, position: int, cells: Cells) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from models.errors import InputRefused, InputTooLarge
-from models.requests.binding import Positional
+from models.requests.binding import Named, Positional, Records
 from models.requests.bounds import Bounds
 from models.requests.tensors import PredictionRequest, read_prediction_request
 from models.signature import Output, Signature
@@ -461,3 +461,11 @@ def test_no_arrangement_of_brackets_and_quotes_breaks_the_reader(pieces: list[by
 def test_records_are_bounded_by_their_rows_and_not_by_all_their_values() -> None:
     body = b'{"records":[' + b",".join([b'{"x0":1,"x1":2}'] * 500) + b"]}"
     assert read_prediction_request(body, BOUNDS).bound(_numbers(2)).shape == (500, 2)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    "rows", [Records([{}] * 5_000), Named({"x0": [1.0] * 5_000})], ids=["records", "columns"]
+)
+def test_values_left_out_are_bounded_because_each_takes_memory(rows: Records | Named) -> None:
+    with pytest.raises(InputRefused, match="left out"):
+        PredictionRequest(rows, None, None).bound(_numbers(1_000))
