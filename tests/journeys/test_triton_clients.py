@@ -38,6 +38,7 @@ class Site:
     served: Running
     mutual: int
     pair: Path
+    robot: tuple[str, str]
 
 
 @pytest.fixture(scope="module")
@@ -45,13 +46,13 @@ def site(demo_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """The demo with a model of texts, a graph and a robot."""
     folder, mutual = tmp_path_factory.mktemp("triton"), free_port()
     shutil.copytree(demo_template, folder / "instance", symlinks=True)
-    pair = furnish(folder)
+    pair, robot = furnish(folder)
     with running(folder / "instance", CLIENT_CERTIFICATE_PORT=mutual) as served:
-        yield Site(served, mutual, pair)
+        yield Site(served, mutual, pair, robot)
 
 
-def furnish(folder: Path) -> Path:
-    """Add two models and an account, as the commands do; returns the account's certificate."""
+def furnish(folder: Path) -> tuple[Path, tuple[str, str]]:
+    """Add two models and accounts, as the commands do; returns a certificate and a secret."""
     (folder / "texts.skops").write_bytes(skops_bytes(TEXTS))
     (folder / "simple.onnx").write_bytes(simple())
     with opened(load_settings(folder / "instance")) as house:
@@ -63,9 +64,10 @@ def furnish(folder: Path) -> Path:
         certificate = ssl.PEM_cert_to_DER_cert(issued.certificate_pem.decode())
         digest = public_key_digest(certificate)
         clients.create_client(platform, scope, "robot", "predict", certificate_digest=digest)
+        made = clients.create_client(platform, scope, "another", "predict")
     pair = folder / "robot.pem"
     pair.write_bytes(issued.certificate_pem + issued.key_pem)
-    return pair
+    return pair, (made.id, made.secret or "")
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +80,7 @@ def told(site: Site) -> Any:
         "tokens": {name: served.login(name)["access_token"] for name in ("rob", "ben")},
         "mutual": f"localhost:{site.mutual}",
         "pair": str(site.pair),
+        "robot": site.robot,
     }
     return json.loads(converse("-m", "tests.journeys.triton_conversation", given=place))
 
@@ -113,7 +116,9 @@ def test_it_predicts_in_binary_form_and_in_json(told: Any) -> None:
 def test_it_compresses_both_ways(told: Any) -> None:
     compressed = told["predictions"]["compressed"]
     assert len(compressed) == 6
-    assert all(answer["outputs"]["predict"] == PREDICTED for answer in compressed)
+    for answer in compressed:
+        values = answer["outputs"]["predict"]
+        assert (values[:2], len(values)) == (PREDICTED, 400)
 
 
 def test_it_sends_and_reads_texts(told: Any) -> None:
@@ -143,7 +148,7 @@ def test_it_reads_what_was_counted(told: Any) -> None:
     [counted] = told["predictions"]["counted"]["model_stats"]
     assert (counted["name"], counted["version"]) == ("linear", "1")
     assert counted["inference_stats"]["success"]["count"] == 11
-    assert counted["inference_count"] == 22
+    assert counted["inference_count"] == 6 * 400 + 5 * 2
     assert len(told["predictions"]["every"]["model_stats"]) == 3
 
 
@@ -180,6 +185,13 @@ def test_it_calls_with_a_client_certificate_alone(told: Any) -> None:
     said = told["certificates"]
     assert said["answer"]["outputs"]["predict"] == PREDICTED
     assert said["unknown"][1].startswith("Request for unknown model")
+
+
+def test_it_calls_with_an_identifier_and_secret_alone(told: Any) -> None:
+    said = told["basic"]
+    assert said["ready"] is True
+    assert said["answer"]["outputs"]["predict"] == PREDICTED
+    assert said["unload"][0] == "403"
 
 
 def test_the_asynchronous_client_does_the_same(told: Any) -> None:

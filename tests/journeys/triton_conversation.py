@@ -17,9 +17,11 @@ from typing import Any, Final
 import numpy as np
 import tritonclient.http as triton
 import tritonclient.http.aio as triton_aio
+from tritonclient.http.auth import BasicAuth
 from tritonclient.utils import InferenceServerException
 
 ROWS: Final = np.array([[5.0, 10.0], [1.0, 2.0]])
+MANY: Final = np.tile(ROWS, (200, 1))
 WORDS: Final = np.array(["café", "no"], dtype=object)
 CODINGS: Final = ("gzip", "deflate")
 COMPRESSION: Final = [
@@ -40,13 +42,14 @@ class Bearer(triton.InferenceServerClientPlugin):  # type: ignore[misc]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A platform, its authority, tokens by user, and the listener for client certificates."""
+    """A platform, its authority, tokens by user, the listener for certificates, an account."""
 
     address: str
     ca: str
     tokens: dict[str, str]
     mutual: str
     pair: str
+    robot: tuple[str, str]
 
     def context(self, pair: str | None = None) -> ssl.SSLContext:
         """TLS as Python makes it by default, with one authority."""
@@ -70,9 +73,9 @@ class Place:
         return triton.InferenceServerClient(self.mutual, ssl=True, ssl_context_factory=factory)
 
 
-def rows(*, binary: bool = True) -> list[Any]:
-    tensor = triton.InferInput("input", list(ROWS.shape), "FP64")
-    return [tensor.set_data_from_numpy(ROWS, binary_data=binary)]
+def rows(given: Any = ROWS, *, binary: bool = True) -> list[Any]:
+    tensor = triton.InferInput("input", list(given.shape), "FP64")
+    return [tensor.set_data_from_numpy(given, binary_data=binary)]
 
 
 def words(*, binary: bool = True) -> list[Any]:
@@ -139,7 +142,7 @@ def predictions(place: Place) -> dict[str, Any]:
                 client.infer("texts", words(binary=False), outputs=wanted("predict", binary=False))
             ),
             "compressed": [
-                answers(client.infer("linear", rows(binary=binary), **compression))
+                answers(client.infer("linear", rows(MANY, binary=binary), **compression))
                 for compression in COMPRESSION
                 for binary in (True, False)
             ],
@@ -207,6 +210,16 @@ def certificates(place: Place) -> dict[str, Any]:
         }
 
 
+def basic(place: Place) -> dict[str, Any]:
+    with place.client(None) as client:
+        client.register_plugin(BasicAuth(*place.robot))
+        return {
+            "ready": client.is_model_ready("linear"),
+            "answer": answers(client.infer("linear", rows())),
+            "unload": failure(partial(client.unload_model, "linear")),
+        }
+
+
 async def asynchronous(place: Place) -> dict[str, Any]:
     options = {"ssl": True, "ssl_context": place.context()}
     async with triton_aio.InferenceServerClient(place.address, **options) as client:
@@ -228,7 +241,7 @@ async def asynchronous(place: Place) -> dict[str, Any]:
 
 def main() -> None:
     place = Place(**json.load(sys.stdin))
-    parts = (descriptions, predictions, graphs, refusals, repository, certificates)
+    parts = (descriptions, predictions, graphs, refusals, repository, certificates, basic)
     told: dict[str, Any] = {part.__name__: part(place) for part in parts}
     told["asynchronous"] = asyncio.run(asynchronous(place))
     json.dump(told, sys.stdout)
