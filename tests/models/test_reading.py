@@ -213,7 +213,7 @@ def test_a_surplus_column_beside_or_as_the_index_is_named_with_the_remedy() -> N
 
 def test_a_first_line_that_begins_with_a_missing_value_is_a_row() -> None:
     found = matrix(read("csv", b",5\n1,2\n", wanted(names=("a", "b"), missing=True)))
-    assert np.array_equal(found, [[np.nan, 5], [1, 2]], equal_nan=True)
+    assert np.array_equal(found, np.array([[np.nan, 5.0], [1.0, 2.0]]), equal_nan=True)
 
 
 def test_an_arrow_file_that_is_compressed_is_read() -> None:
