@@ -27,6 +27,8 @@ INTEGER: Final = re.compile(r"[+-]?[0-9]+")
 # In a column of numbers alone: among texts, "NA" is Namibia.
 MISSING: Final = frozenset({"", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "<NA>"})
 
+MOST_CELL: Final = 131_072
+
 Cells = Sequence[str]
 
 
@@ -77,6 +79,7 @@ def read_csv(body: bytes, bounds: Bounds) -> CsvRows:
     except UnicodeDecodeError as error:
         problem = f"Ensure that input is a valid UTF-8 encoded string; byte {error.start} is not"
         raise InputRefused("", problem) from error
+    csv.field_size_limit(MOST_CELL)  # is the process's: the reader of files sets its own
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         names = next(reader, [])

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import logging
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import structlog
 from click.testing import CliRunner, Result
 
 from service.commands.cli import root
@@ -22,7 +26,8 @@ class CommandLine:
     def run(self, *words: str, stdin: str | None = None, **environment: str) -> Result:
         """Run a command; no error may reach the operator as a traceback."""
         arguments = ["--instance", str(self.instance), *words]
-        result = CliRunner().invoke(root, arguments, input=stdin, env=environment)
+        with _own_logging():
+            result = CliRunner().invoke(root, arguments, input=stdin, env=environment)
         if result.exception and not isinstance(result.exception, SystemExit):
             raise AssertionError("".join(traceback.format_exception(result.exception)))
         return result
@@ -46,3 +51,16 @@ class CommandLine:
         assert lines[0].startswith("Error: ")
         assert not result.stdout
         return lines[0].removeprefix("Error: ")
+
+
+@contextmanager
+def _own_logging() -> Iterator[None]:
+    """A command decides how its process logs; here other tests share the process."""
+    logger = logging.getLogger()
+    handlers, level = logger.handlers[:], logger.level
+    try:
+        yield
+    finally:
+        logger.handlers[:] = handlers
+        logger.setLevel(level)
+        structlog.reset_defaults()

@@ -60,7 +60,7 @@ def test_what_cannot_be_answered_is_said_in_one_line_and_leaves_no_file(
     rows = tmp_path / "rows.csv"
     rows.write_text("x0,x1\n5,10\n5,ten\n")
 
-    assert "/rows/1/x1: not a number but 'ten'" in manage.refusal("predict", str(rows), *WORDS)
+    assert "/rows/1/x1: not a number but a string" in manage.refusal("predict", str(rows), *WORDS)
     rows.write_text("x0,x1\n5,10\n")
     assert "no model 'missing'" in manage.refusal(
         "predict", str(rows), "--model", "missing", "--tenant", "acme"
