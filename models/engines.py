@@ -14,7 +14,7 @@ from typing import Any, Final
 from numpy.typing import NDArray
 
 from models.chains.engine import ChainEngine
-from models.compilation import Engine, Predictor, Unsuitable
+from models.compilation import Engine, Unsuitable
 from models.compilation.graph.engine import GraphEngine
 from models.compilation.layers import LayersEngine
 from models.compilation.linear import LinearEngine
@@ -38,7 +38,7 @@ class InPortions:
         """Return the arrays that answer like the estimator, or why there are none."""
         return self._engine.compile(estimator)
 
-    def load(self, arrays: Mapping[str, NDArray[Any]]) -> Predictor:
+    def load(self, arrays: Mapping[str, NDArray[Any]]) -> Portioned:
         """Open arrays; raises ArraysMalformed."""
         met = arrays if self.name in MULTIPLYING else {}
         return Portioned(Metered(self._engine.load(arrays), met))
@@ -53,8 +53,10 @@ _ALL: Final[tuple[Engine, ...]] = (
     ChainEngine("graph-chain", _SINGLE, last=_GRAPH),
     _GRAPH,
 )
+FOR_WORKERS: Final = MappingProxyType(
+    {e.name: InPortions(e) for e in _ALL if e.name not in IN_HOSTS}
+)
 ENGINES: Final[Mapping[str, Engine]] = MappingProxyType(
-    {e.name: e if e.name in IN_HOSTS else InPortions(e) for e in _ALL}
+    {e.name: e if e.name in IN_HOSTS else FOR_WORKERS[e.name] for e in _ALL}
 )
 FOR_HOSTS: Final = MappingProxyType({name: e for name, e in ENGINES.items() if name in IN_HOSTS})
-FOR_WORKERS: Final = MappingProxyType({n: e for n, e in ENGINES.items() if n not in IN_HOSTS})

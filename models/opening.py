@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from models.arrays import unpack_arrays
-from models.compilation import Predictor
 from models.engines import FOR_WORKERS
 from models.errors import ArraysMalformed, ArtefactBroken
 from models.manifest import ENGINE, Contents
+from models.portions import Portioned
 
 
-def open_artefact(contents: Contents, data: bytes) -> Predictor:
+def open_artefact(contents: Contents, data: bytes) -> Portioned:
     """Open the arrays of a compiled model, once verified; raises ArtefactBroken."""
     what = f"the artefact of a {contents.estimator}"
     engine = FOR_WORKERS.get(contents.engine)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from threading import Lock
 from typing import Any, Final
 
 from numpy.typing import NDArray
 
-from models.compilation import Predictor
 from models.errors import PredictionFailed, RowsRefused
-from models.manifest import Contents
+from models.manifest import MODEL, Contents
+from models.portions import Portioned
 from models.tables import Features
 from models.versions import Version
 
@@ -20,10 +21,11 @@ OVERHEAD_BYTES: Final = 4096  # of the objects around a model's arrays
 Key = tuple[str, str, str]  # tenant, version, digest: none of them alone says whose answer it is
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Open:
-    predictor: Predictor
+    predictor: Portioned
     size: int
+    used: int = 0  # when it was last asked for, as a turn of the shelf's
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,23 +39,36 @@ class Holding:
 
 
 class _Shelf:
-    """The open versions by tenant, those used last at the end; not for several threads at once."""
+    """The open versions by tenant, and when each was last asked for.
+
+    Any thread may `find` and `ask_for` at any time, which read dictionaries and write one number:
+    a thread that prepares a version must not keep others waiting that have theirs. All else is
+    for one thread at a time.
+    """
 
     def __init__(self) -> None:
-        self._tenants: dict[str, OrderedDict[Key, _Open]] = {}
+        self._tenants: dict[str, dict[Key, _Open]] = {}
         self._sizes: Counter[str] = Counter()
+        self._turns = count(1)
         self.size = 0
 
     def find(self, key: Key) -> _Open | None:
         versions = self._tenants.get(key[0])
-        if versions is None or key not in versions:
+        return None if versions is None else versions.get(key)
+
+    def ask_for(self, key: Key) -> Portioned | None:
+        """The open version, which from now on is the one used last."""
+        versions = self._tenants.get(key[0])
+        opened = None if versions is None else versions.get(key)
+        if opened is None:
             return None
-        versions.move_to_end(key)
-        return versions[key]
+        opened.used = next(self._turns)
+        return opened.predictor
 
     def put(self, key: Key, opened: _Open) -> None:
         self.remove(key)
-        self._tenants.setdefault(key[0], OrderedDict())[key] = opened
+        opened.used = next(self._turns)
+        self._tenants.setdefault(key[0], {})[key] = opened
         self._sizes[key[0]] += opened.size
         self.size += opened.size
 
@@ -76,9 +91,10 @@ class _Shelf:
     def next_to_close(self, kept: Key) -> Key | None:
         """The version that the tenant with the most bytes has not used for longest."""
         for tenant, _ in self._sizes.most_common():
-            for key in self._tenants[tenant]:
-                if key != kept:
-                    return key
+            used = {key: opened.used for key, opened in self._tenants[tenant].items()}
+            used.pop(kept, None)
+            if used:
+                return min(used, key=used.__getitem__)
         return None
 
 
@@ -94,7 +110,7 @@ class InProcessExecutor:
     def __init__(
         self,
         fetch: Callable[[Version], bytes],
-        opener: Callable[[Contents, bytes], Predictor],
+        opener: Callable[[Contents, bytes], Portioned],
         *,
         budget_bytes: int,
     ) -> None:
@@ -127,20 +143,16 @@ class InProcessExecutor:
 
     def is_warm(self, version: Version) -> bool:
         """Say whether the version is open."""
-        with self._lock:
-            return self._shelf.find((version.tenant_id, version.id, version.digest)) is not None
+        return self._shelf.find(_key_of(version)) is not None
 
-    def opened(self, version: Version) -> Predictor:
+    def at_hand(self, version: Version) -> Portioned | None:
+        """The version if it is open now; opens nothing and waits for nobody."""
+        return self._shelf.ask_for(_key_of(version))
+
+    def opened(self, version: Version) -> Portioned:
         """The open version; raises ArtefactBroken or ArtefactMissing if it cannot be opened."""
-        key = (version.tenant_id, version.id, version.digest)
-        with self._lock:
-            found = self._shelf.find(key)
-            turn = None if found else self._opening.setdefault(key, Lock())
-        if found:
-            return found.predictor
-        assert turn is not None
-        with turn:
-            return self._open_once(key, version).predictor
+        key = _key_of(version)
+        return self._shelf.ask_for(key) or self._opened_in_turn(key, version)
 
     def forget(self, tenant_id: str) -> None:
         """Close every version of a tenant."""
@@ -154,9 +166,18 @@ class InProcessExecutor:
         with self._lock:
             return Holding(len(self._shelf), self._shelf.size, self._opened, self._evicted)
 
-    def _open_once(self, key: Key, version: Version) -> _Open:
+    def _opened_in_turn(self, key: Key, version: Version) -> Portioned:
         with self._lock:
             found = self._shelf.find(key)
+            turn = None if found else self._opening.setdefault(key, Lock())
+        if found:
+            return found.predictor
+        assert turn is not None
+        with turn:
+            return self._open_once(key, version).predictor
+
+    def _open_once(self, key: Key, version: Version) -> _Open:
+        found = self._shelf.find(key)
         if found:
             return found
         try:
@@ -179,3 +200,9 @@ class InProcessExecutor:
                     return
                 self._shelf.remove(closed)
                 self._evicted += 1
+
+
+def _key_of(version: Version) -> Key:
+    # Read as it lies there: one property after another costs as much again as the look-up.
+    manifest = version.manifest
+    return manifest.tenant_id, version.id, manifest.contents.files[MODEL].digest

@@ -161,8 +161,9 @@ def test_forgotten_tenant_is_opened_anew_and_others_are_not(
 
 
 def _waiting_to_open() -> int:
-    """How many threads stand still within `opened`."""
-    return sum(frame.f_code.co_name == "opened" for frame in sys._current_frames().values())
+    """How many threads stand still until another one has opened what they ask for."""
+    frames = sys._current_frames().values()
+    return sum(frame.f_code.co_name == "_opened_in_turn" for frame in frames)
 
 
 def test_many_threads_open_a_version_once(demo: Prepared) -> None:
@@ -203,6 +204,32 @@ def test_slow_opening_of_one_version_does_not_hold_up_another(demo: Prepared) ->
         assert executor.answer(_version(demo, "quick"), "predict", ROW, seconds=1).shape == (1,)
         release.set()
         slow.result(10)
+
+
+def test_version_that_is_not_open_is_not_at_hand(demo: Prepared, fetching: Fetching) -> None:
+    executor = InProcessExecutor(fetching, open_artefact, budget_bytes=100_000)
+    version = _version(demo)
+
+    assert executor.at_hand(version) is None
+    assert not fetching.asked
+
+    executor.warm(version)
+    predictor = executor.at_hand(version)
+
+    assert predictor is not None
+    assert predictor.answer("predict", ROW).tolist() == [pytest.approx(15)]
+    assert executor.at_hand(_version(demo, tenant="tnt_globex")) is None
+
+
+def test_version_that_is_taken_at_hand_counts_as_used(demo: Prepared, fetching: Fetching) -> None:
+    executor = InProcessExecutor(fetching, open_artefact, budget_bytes=2 * ONE)
+    executor.warm(_version(demo, "a"))
+    executor.warm(_version(demo, "b"))
+    executor.at_hand(_version(demo, "a"))
+    executor.warm(_version(demo, "c"))
+
+    assert executor.is_warm(_version(demo, "a"))
+    assert not executor.is_warm(_version(demo, "b"))
 
 
 def test_failed_opening_is_told_to_each_and_tried_again(demo: Prepared) -> None:

@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from models import portions
-from models.compilation import Predictor, Unsuitable
-from models.engines import ENGINES
+from models.compilation import Unsuitable
+from models.engines import ENGINES, FOR_WORKERS
 from models.errors import ArraysMalformed, RowsRefused
 from models.signature import Output, Signature
 
@@ -20,10 +21,10 @@ ROWS = np.random.default_rng(1).normal(size=(50, 3))
 ANSWERS = ROWS.sum(axis=1)
 
 
-def _opened(engine: str, estimator: Any) -> Predictor:
-    arrays = ENGINES[engine].compile(estimator)
+def _opened(engine: str, estimator: Any) -> portions.Portioned:
+    arrays = FOR_WORKERS[engine].compile(estimator)
     assert not isinstance(arrays, Unsuitable), arrays
-    return ENGINES[engine].load(arrays)
+    return FOR_WORKERS[engine].load(arrays)
 
 
 def _multiplied(times: int, depth: int) -> Any:
@@ -112,3 +113,23 @@ def test_call_with_too_many_answers_is_refused(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(RowsRefused, match="so many rows"):
         predictor.answer("transform", ROWS)
     assert predictor.answer("transform", ROWS[:20]).shape == (20, 20)
+
+
+def test_call_that_nobody_has_made_yet_may_take_for_ever() -> None:
+    predictor = _opened("linear", LinearRegression().fit(ROWS, ANSWERS))
+    assert predictor.microseconds("predict", 1) == np.inf
+
+    predictor.answer("predict", ROWS)
+
+    assert 0 < predictor.microseconds("predict", 1) < np.inf
+    assert predictor.microseconds("predict", 1) <= predictor.microseconds("predict", 100)
+    assert predictor.microseconds("predict_proba", 1) == np.inf
+
+
+def test_call_is_thought_to_take_as_long_as_the_longest_way_through_all_trees() -> None:
+    forest = ExtraTreesRegressor(20, random_state=0).fit(ROWS, ANSWERS)
+    predictor = _opened("trees", forest)
+    predictor.answer("predict", ROWS)
+    steps = sum(tree.get_depth() for tree in forest.estimators_)
+
+    assert predictor.microseconds("predict", 1000) >= 1000 * portions.STEP * steps

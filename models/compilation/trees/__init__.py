@@ -44,14 +44,14 @@ KNOWN: Final[Mapping[tuple[str, str], Callable[[Any], Arrays]]] = {
 class TreePredictor:
     """Reads rows, sums the leaves that they reach, and answers from the sums."""
 
-    __slots__ = ("_ask", "_features", "_outcome", "_reading", "methods", "size")
+    __slots__ = ("_ask", "_features", "_outcome", "_reading", "methods", "size", "steps")
 
     def __init__(self, reading: Reading, trees: Ensemble, outcome: Outcome) -> None:
         self._reading, self._outcome, self._features = reading, outcome, trees.features
         sums = Sums(trees)
         self._ask = sums.each if outcome.EACH else sums.sums
         self.methods = outcome.methods
-        self.size = sums.size
+        self.size, self.steps = sums.size, trees.steps
 
     def answer(self, method: str, features: Features) -> NDArray[Any]:
         """Answer each row; raises RowsRefused for a row that the model's own library refuses."""

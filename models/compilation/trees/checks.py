@@ -6,6 +6,7 @@ makes it read outside its memory. So nothing is built from arrays that were not 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -47,21 +48,22 @@ def checked_ensemble(arrays: Arrays) -> Ensemble:
     """Read an ensemble from the arrays that name it; raises ArraysMalformed."""
     _check_forms(arrays)
     features, width = arrays["extent"].tolist()
+    given: dict[str, Any] = {n: arrays[n] for n in (*ALWAYS, *SOMETIMES) if n in arrays}
     ensemble = Ensemble(
         features=features,
         width=width,
         arithmetic=str(arrays["arithmetic"][0]),
         test=str(arrays["test"][0]),
         link=str(arrays["link"][0]),
-        **{name: arrays[name] for name in (*ALWAYS, *SOMETIMES) if name in arrays},
+        **given,
     )
     _check_extent(ensemble)
     _check_children(ensemble)
-    _check_depth(ensemble)
+    steps = _check_depth(ensemble)
     _check_leaves(ensemble)
     _check_sets(ensemble)
     _check_precision(ensemble)
-    return ensemble
+    return replace(ensemble, steps=steps)
 
 
 def _require(holds: object, problem: str) -> None:
@@ -115,14 +117,15 @@ def _check_children(trees: Ensemble) -> None:
     _require((times == 1).all(), "a node is not the child of exactly one other")
 
 
-def _check_depth(trees: Ensemble) -> None:
+def _check_depth(trees: Ensemble) -> int:
+    """Return how many nodes a row passes at most; raises ArraysMalformed if that is too many."""
     starts = np.repeat(trees.starts, trees.sizes)
     number = np.repeat(np.arange(trees.trees), trees.sizes)
     level, steps = trees.starts, 0
     for _ in range(MOST_DEPTH):
         level = level[trees.left[level] != -1]
         if not len(level):
-            return
+            return steps
         steps += int(np.count_nonzero(np.bincount(number[level])))
         _require(steps <= MOST_STEPS, f"a row's ways are longer than {MOST_STEPS} nodes")
         left, right = trees.left[level], trees.right[level]

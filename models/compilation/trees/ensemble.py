@@ -92,6 +92,7 @@ class Ensemble:
     set_nodes: NDArray[np.int64] | None = None
     set_sizes: NDArray[np.int64] | None = None
     set_values: NDArray[np.int64] | None = None
+    steps: int = 0  # through how many nodes a row goes at most
 
     @property
     def trees(self) -> int:
@@ -159,7 +160,7 @@ def _finite(threshold: NDArray[Any]) -> Floats:
     return np.clip(threshold.astype(np.float64), -LARGEST, LARGEST)
 
 
-def _sets(trees: Sequence[Tree]) -> dict[str, NDArray[np.int64]]:
+def _sets(trees: Sequence[Tree]) -> dict[str, Any]:
     nodes: list[int] = []
     sizes: list[int] = []
     values: list[int] = []
