@@ -74,6 +74,7 @@ class Trace:
     exporter: Exporter | None = None
     parent: Any = None  # the context of the call's own span, if it was sampled
     ended: bool = False
+    is_drawn: bool = False  # already, of all calls
 
     def note(self, name: str, seconds: float, attributes: Attributes) -> None:
         """Note work that ended now; from any thread, also after the call."""
@@ -90,7 +91,7 @@ CURRENT: Final[ContextVar[Trace | None]] = ContextVar("trace", default=None)
 
 def read_caller(traceparent: str | None, tracestate: str | None = None) -> Caller | None:
     """The caller's span, or None where there is none or it is malformed: that harms no call."""
-    match = TRACEPARENT.fullmatch(traceparent or "")
+    match = TRACEPARENT.fullmatch(traceparent) if traceparent else None
     if match is None:
         return None
     version, trace_id, span_id, flags, rest = match.groups()

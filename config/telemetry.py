@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import platform
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Final, Literal, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -14,13 +14,29 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from config import metric_files
 from config.metric_files import MULTIPROCESS_VARIABLE, prepare_folder
 from config.release import VERSION
+from config.tallies import (
+    SECONDS,
+    STAGE_SECONDS,
+    STAGES,
+    Kind,
+    LoneTally,
+    Predictions,
+    SharedTallies,
+    Tally,
+)
 
-__all__ = ["MULTIPROCESS_VARIABLE", "NO_DIALECT", "Telemetry", "Total", "prepare_folder"]
+__all__ = [
+    "MULTIPROCESS_VARIABLE",
+    "NO_DIALECT",
+    "STAGES",
+    "Tally",
+    "Telemetry",
+    "Total",
+    "prepare_folder",
+]
 
 PREFIX: Final = "sallyport"
 NO_DIALECT: Final = "none"  # of calls that ask for no prediction
-SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
-STAGE_SECONDS: Final = (0.00005, 0.0002, 0.0005, 0.001, 0.0025, 0.01, 0.05, 0.25, 1, 10)
 WAIT_SECONDS: Final = (0.001, 0.01, 0.1, 1, 10)
 LAG_SECONDS: Final = (0.1, 0.5, 1, 2, 5, 30)
 CALLS: Final = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -76,6 +92,7 @@ class Telemetry:
         self._watch_hosts()
         self._watch_background()
         self._watch_processes()
+        self._tally = self._tallies()
 
     def watch(self, look: Callable[[], None]) -> None:
         """Have `look` called about once a second, and before each exposition in this process."""
@@ -99,14 +116,26 @@ class Telemetry:
         if self._folder is not None:
             metric_files.tidy(self._folder)
 
-    def staged(self, dialect: str, spent: Mapping[str, float]) -> None:
-        """Observe what the time of one prediction was spent on."""
-        for stage, seconds in spent.items():
-            self.stage_seconds.labels(dialect, stage).observe(seconds)
+    def predictions(
+        self, *, endpoint: str, method: str, status: str, dialect: str, engine: str
+    ) -> Tally:
+        """What counts predictions with these labels: in requests, rows, and both durations."""
+        return self._tally(Kind(endpoint, method, status, dialect, engine))
 
     def total(self, counter: Counter, *labels: str) -> Total:
         """A counter, or its child, that is shown totals."""
         return Total(counter.labels(*labels) if labels else counter)
+
+    def _tallies(self) -> Callable[[Kind], Tally]:
+        metrics = Predictions(
+            requests=self.requests,
+            rows=self.rows,
+            seconds=self.request_seconds,
+            stage_seconds=self.stage_seconds,
+        )
+        if self._folder is None:
+            return cache(partial(LoneTally, metrics))
+        return SharedTallies(self._folder, metrics).of
 
     def _count_requests(self) -> None:
         self.requests = self._counter(

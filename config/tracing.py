@@ -79,6 +79,12 @@ class Tracing:
         CURRENT.set(trace if self.is_on else None)
         return trace
 
+    def draw(self) -> Trace | None:
+        """Begin a call that has ended, if it is of the share that is drawn."""
+        if not self.is_on or not self._draws():
+            return None
+        return Trace(secrets.randbits(128) or 1, None, is_drawn=True)
+
     def end(
         self, trace: Trace, span: Span, stages: Mapping[str, float], *, known: bool
     ) -> str | None:
@@ -109,10 +115,13 @@ class Tracing:
             self._exporter.close(seconds)
 
     def _samples(self, trace: Trace, *, failed: bool, known: bool) -> bool:
-        if random.random() < self._settings.otel_sample_ratio:  # noqa: S311 - guards nothing
+        if trace.is_drawn or self._draws():
             return True
         asked = known and trace.caller is not None and trace.caller.sampled
         return (asked or failed) and self._budget.take()
+
+    def _draws(self) -> bool:
+        return random.random() < self._settings.otel_sample_ratio  # noqa: S311 - guards nothing
 
     def _opened(self) -> Exporter:
         if self._exporter is None:

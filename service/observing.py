@@ -7,21 +7,27 @@ identifiers of its own trace (W3C Trace Context).
 from __future__ import annotations
 
 import logging
-import secrets
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import structlog
 
 from auth.scope import Scope
 from config.spans import Trace, span_between
-from config.telemetry import NO_DIALECT
+from config.telemetry import NO_DIALECT, STAGES, Tally
+from models.versions import Version
 from service.bootstrap import Platform
 from service.stages import Stages
 from service.visits import Visit
 
 UNROUTED = "unrouted"
 ANY = "any"  # a method that nothing here has may be any word, and each would be kept for ever
+
+ID_SIGNS: Final = 16
+IDS_AT_ONCE: Final = 256
+TIMING: Final = "".join(f"{stage};dur=%.3f, " for stage in STAGES) + "total;dur=%.3f"
 
 log = structlog.get_logger("sallyport.requests")
 
@@ -57,10 +63,45 @@ class Outcome:
     route: str = UNROUTED
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recurring:
+    """What is alike in all predictions that a version makes for a caller at one address."""
+
+    platform: Platform
+    scope: Scope
+    version: Version
+    dialect: str
+    outcome: Outcome
+    tally: Tally
+
+
+class Identifiers:
+    """Random identifiers, drawn many at a time: a system call for each takes five times as long."""
+
+    def __init__(self) -> None:
+        self._left: list[str] = []
+        # Or a fork would give the same ones as the process that it was forked from.
+        os.register_at_fork(after_in_child=self._left.clear)
+
+    def next(self) -> str:
+        """One that nobody foresees; from any thread."""
+        try:
+            return self._left.pop()
+        except IndexError:
+            drawn = os.urandom(IDS_AT_ONCE * ID_SIGNS // 2).hex()
+            first, *rest = (drawn[at : at + ID_SIGNS] for at in range(0, len(drawn), ID_SIGNS))
+            self._left.extend(rest)
+            return first
+
+
+request_ids: Final = Identifiers()
+
+
 def begin(platform: Platform, header: Callable[[str], str | None]) -> Call:
     """Begin a call; every log line of this context carries its identifier from here on."""
-    trace = platform.tracing.begin(header("traceparent"), header("tracestate"))
-    call = Call(platform=platform, request_id=secrets.token_hex(8), trace=trace)
+    parent = header("traceparent")
+    trace = platform.tracing.begin(parent, header("tracestate") if parent else None)
+    call = Call(platform=platform, request_id=request_ids.next(), trace=trace)
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=call.request_id)
     if trace is not None:
@@ -70,17 +111,19 @@ def begin(platform: Platform, header: Callable[[str], str | None]) -> Call:
 
 def finish(call: Call, outcome: Outcome) -> dict[str, str]:
     """Count and log an answer, and return the headers or metadata that tell of it."""
-    telemetry, dialect = call.platform.telemetry, call.spoken()
-    seconds, spent, told = call.stages.total, call.stages.spent, {}
-    telemetry.requests.labels(outcome.endpoint, outcome.method, str(outcome.status)).inc()
-    telemetry.request_seconds.labels(outcome.endpoint, dialect).observe(seconds)
+    seconds, told = call.stages.total, {}
+    version = call.visit.version if call.visit else None
     if call.problem is not None:
-        telemetry.refusals.labels(call.problem, dialect).inc()
+        call.platform.telemetry.refusals.labels(call.problem, call.spoken()).inc()
     # Predictions alone: how long another answer or a refusal took may tell what is secret.
-    if "compute" in spent and outcome.status < 400:
+    if version is not None and outcome.status < 400:
         call.stages.done("encode")
-        telemetry.staged(dialect, spent)
-        told["Server-Timing"] = server_timing(call.stages, seconds)
+        spent = [call.stages.spent[stage] for stage in STAGES]
+        tally = tally_of(call.platform, version, call.spoken(), outcome)
+        tally.add(rows=0, total=seconds, spent=spent)  # rows were counted as they were answered
+        told["Server-Timing"] = server_timing(spent, seconds)
+    else:
+        _count(call, outcome, seconds)
     response = _trace(call, outcome, seconds)
     if response is not None:
         told["traceresponse"] = response
@@ -89,10 +132,80 @@ def finish(call: Call, outcome: Outcome) -> dict[str, str]:
     return told
 
 
-def server_timing(stages: Stages, seconds: float) -> str:
-    """The stages and their total in milliseconds (W3C Server Timing)."""
-    spent = [*stages.spent.items(), ("total", seconds)]
-    return ", ".join(f"{name};dur={took * 1000:.3f}" for name, took in spent)
+def is_plain(platform: Platform, traceparent: str | None) -> bool:
+    """Whether a prediction can be told of by `tell` alone, without a Call.
+
+    That is so unless it is part of a trace of its caller's, or lines are written that name it.
+    """
+    if traceparent and platform.tracing.is_on:
+        return False
+    return not logging.root.isEnabledFor(logging.DEBUG)
+
+
+def tell(
+    recurring: Recurring, request_id: str, *, rows: int, total: float, spent: Sequence[float]
+) -> tuple[str, str | None]:
+    """Count a plain prediction that is answered; returns its `Server-Timing` and `traceresponse`.
+
+    The seconds are those of all, and of each of STAGES.
+    """
+    recurring.tally.add(rows=rows, total=total, spent=spent)
+    response = None
+    if recurring.platform.tracing.is_on:
+        response = _draw(recurring, request_id, rows=rows, total=total, spent=spent)
+    return server_timing(spent, total), response
+
+
+def tally_of(platform: Platform, version: Version, dialect: str, outcome: Outcome) -> Tally:
+    """What counts the predictions of a version that are answered like this."""
+    return platform.telemetry.predictions(
+        endpoint=outcome.endpoint,
+        method=outcome.method,
+        status=str(outcome.status),
+        dialect=dialect,
+        engine=version.manifest.contents.engine,
+    )
+
+
+def server_timing(spent: Sequence[float], total: float) -> str:
+    """The seconds of STAGES and their total, in milliseconds (W3C Server Timing)."""
+    return TIMING % tuple([seconds * 1000 for seconds in (*spent, total)])
+
+
+def _count(call: Call, outcome: Outcome, seconds: float) -> None:
+    telemetry = call.platform.telemetry
+    telemetry.requests.labels(outcome.endpoint, outcome.method, str(outcome.status)).inc()
+    telemetry.request_seconds.labels(outcome.endpoint, call.spoken()).observe(seconds)
+
+
+def _draw(
+    recurring: Recurring, request_id: str, *, rows: int, total: float, spent: Sequence[float]
+) -> str | None:
+    """Trace a call that is answered, if it is of the share that is drawn."""
+    trace = recurring.platform.tracing.draw()
+    if trace is None:
+        return None
+    stages = Stages()
+    stages.spent.update(zip(STAGES, spent, strict=True))
+    visit = Visit(
+        platform=recurring.platform,
+        scope=recurring.scope,
+        dialect=recurring.dialect,
+        header=lambda _name: None,
+        request_id=request_id,
+        stages=stages,
+        version=recurring.version,
+        rows=rows,
+    )
+    call = Call(
+        platform=recurring.platform,
+        request_id=request_id,
+        trace=trace,
+        stages=stages,
+        scope=recurring.scope,
+        visit=visit,
+    )
+    return _trace(call, recurring.outcome, total)
 
 
 def _tell(call: Call, outcome: Outcome, seconds: float) -> None:
