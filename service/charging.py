@@ -17,8 +17,10 @@ from limits import parse
 
 from auth.plans import TenantLimits
 from auth.scope import Scope
-from config.counters import Charge, Usage, Verdict, VersionStatistics
+from config.counters import REQUESTS, ROWS, Charge, Receipt, Usage, Verdict, VersionStatistics
+from config.counters.bills import Bill
 from config.counters.limits_storage import charge_of
+from models.versions import Version
 from service.bootstrap import Platform
 from service.errors import Policy, RateLimited
 from service.operations.guesses import counted_address
@@ -26,6 +28,9 @@ from service.operations.guesses import counted_address
 MINUTE: Final = 60.0
 DAY: Final = 86_400.0
 ADDRESS: Final = "address"
+CONCURRENT: Final = "concurrent_requests"
+BY_DAY: Final = "rows_per_day"
+MICRO: Final = 1_000_000
 
 
 def charge(
@@ -36,11 +41,57 @@ def charge(
     All or nothing: a refused request burns none of the limits that it would have kept. Returns
     the limits that the caller is closest to. Of a request that is counted already, `requests` is 0.
     """
-    verdict = platform.counters.charge(_charges(platform, scope, model, rows, requests))
+    plan = platform.limits_of(scope.tenant_id)
+    verdict = platform.counters.charge(_charges(plan, scope, model, rows, requests))
     policies = policies_of(verdict)
     if verdict.violated is not None:
         raise RateLimited(verdict.violated.policy, verdict.retry_after, policies)
     return policies
+
+
+@dataclass(frozen=True, slots=True)
+class Tariff:
+    """What every call of one principal to one version is charged, and how that is told."""
+
+    bill: Bill
+    requests: tuple[int, ...]  # which of its charges count requests
+    rows: tuple[int, ...]
+    quotas: tuple[int, ...]
+    policies: tuple[str, ...]
+    names: tuple[str, ...]
+
+    def fields(self, receipt: Receipt) -> tuple[str, str]:
+        """The values of RateLimit-Policy and RateLimit after a call, as `fields_of` has them."""
+        left, reset = receipt
+        used = [amount / quota for amount, quota in zip(left, self.quotas, strict=True)]
+        one = min(self.requests, key=used.__getitem__)
+        other = min(self.rows, key=used.__getitem__)
+        return (
+            f"{self.policies[one]}, {self.policies[other]}",
+            f"{self.names[one]};r={left[one]};t={-(-reset[one] // MICRO)}, "
+            f"{self.names[other]};r={left[other]};t={-(-reset[other] // MICRO)}",
+        )
+
+
+def tariff(platform: Platform, scope: Scope, version: Version) -> Tariff:
+    """What calls of a version are charged; it holds as long as the tenant's limits do."""
+    plan = platform.limits_of(scope.tenant_id)
+    charges = _charges(plan, scope, version.model, 1, 1)
+    bill = Bill(
+        charges,
+        places=_places(scope),
+        most=plan.of(CONCURRENT),
+        usage=(scope.tenant_id, scope.principal.id, version.model),
+        version=(version.tenant_id, version.model, version.number),
+    )
+    return Tariff(
+        bill,
+        requests=tuple(i for i, charge in enumerate(charges) if charge.unit == REQUESTS),
+        rows=tuple(i for i, charge in enumerate(charges) if charge.unit == ROWS),
+        quotas=tuple(charge.limit for charge in charges),
+        policies=tuple(_policy(c.policy, c.limit, c.window) for c in charges),
+        names=tuple(f'"{charge.policy}"' for charge in charges),
+    )
 
 
 def address_limit(platform: Platform) -> str:
@@ -74,10 +125,10 @@ class Slot:
 @contextmanager
 def slot(platform: Platform, scope: Scope) -> Iterator[Slot]:
     """Hold a place until the block ends; raises RateLimited if the tenant's are all taken."""
-    limit = platform.limits_of(scope.tenant_id).of("concurrent_requests")
-    key = ("concurrent_requests", scope.tenant_id)
+    limit = platform.limits_of(scope.tenant_id).of(CONCURRENT)
+    key = _places(scope)
     if not platform.counters.enter(key, limit, platform.holder):
-        raise RateLimited("concurrent_requests", 1.0)
+        raise RateLimited(CONCURRENT, 1.0)
     place = Slot()
     try:
         yield place
@@ -89,62 +140,63 @@ def slot(platform: Platform, scope: Scope) -> Iterator[Slot]:
 def policies_of(verdict: Verdict) -> tuple[Policy, ...]:
     """The limits that the caller is closest to: one of requests, and one of rows if charged."""
     facts = zip(verdict.charges, verdict.remaining, verdict.reset, strict=True)
-    policies = sorted(
-        (
-            Policy(charge.policy, charge.limit, charge.window, remaining, reset)
-            for charge, remaining, reset in facts
-        ),
-        key=lambda policy: policy.remaining / policy.quota,
-    )
-    closest = {"rows" in policy.name: policy for policy in reversed(policies)}
+    closest: dict[int, Policy] = {}
+    for charge, remaining, reset in facts:
+        policy = Policy(charge.policy, charge.limit, charge.window, remaining, reset)
+        known = closest.setdefault(charge.unit, policy)
+        if policy.remaining / policy.quota < known.remaining / known.quota:
+            closest[charge.unit] = policy
     return tuple(closest.values())
 
 
 def fields_of(policies: tuple[Policy, ...]) -> dict[str, str]:
     """The IETF RateLimit fields that tell of limits."""
     return {
-        "RateLimit-Policy": ", ".join(
-            f'"{p.name}";q={p.quota};w={math.ceil(p.window)}' for p in policies
-        ),
+        "RateLimit-Policy": ", ".join(_policy(p.name, p.quota, p.window) for p in policies),
         "RateLimit": ", ".join(
             f'"{p.name}";r={max(0, p.remaining)};t={math.ceil(p.reset)}' for p in policies
         ),
     }
 
 
-def _charge(
-    policy: str,
-    key: tuple[str, ...],
-    amount: int,
-    plan: TenantLimits,
-    *,
-    model: str | None = None,
-    window: float = MINUTE,
-) -> Charge:
-    limit = plan.of(policy, model=model)
-    return Charge((policy, *key), amount, limit, window, policy, calendar=window == DAY)
+def _policy(name: str, quota: int, window: float) -> str:
+    return f'"{name}";q={quota};w={math.ceil(window)}'
+
+
+def _places(scope: Scope) -> tuple[str, str]:
+    return (CONCURRENT, scope.tenant_id)
 
 
 def _charges(
-    platform: Platform, scope: Scope, model: str | None, rows: int, requests: int
+    plan: TenantLimits, scope: Scope, model: str | None, rows: int, requests: int
 ) -> tuple[Charge, ...]:
-    """Every limit that the request counts against, the narrowest last."""
+    """Every limit that the request counts against, the narrowest last but for the day's."""
     tenant = scope.tenant_id
-    mine = (tenant, scope.principal.id)
-    plan = platform.limits_of(tenant)
+    # The tenant comes first, so that its counters stand side by side in the store.
     charges = [
-        _charge("requests_per_minute", (tenant,), requests, plan),
-        _charge("user_requests_per_minute", mine, requests, plan),
+        *_both("", (tenant,), plan, requests, rows),
+        *_both("user_", (tenant, "user", scope.principal.id), plan, requests, rows),
     ]
-    if rows:
-        charges += [
-            _charge("rows_per_minute", (tenant,), rows, plan),
-            _charge("user_rows_per_minute", mine, rows, plan),
-            _charge("rows_per_day", (tenant,), rows, plan, window=DAY),
-        ]
     if model is not None:
-        own = (tenant, model)
-        charges.append(_charge("model_requests_per_minute", own, requests, plan, model=model))
-        if rows:
-            charges.append(_charge("model_rows_per_minute", own, rows, plan, model=model))
+        charges += _both("model_", (tenant, "model", model), plan, requests, rows, model=model)
+    if rows:
+        key, limit = (BY_DAY, tenant), plan.of(BY_DAY)
+        charges.append(Charge(key, rows, limit, DAY, BY_DAY, calendar=True, unit=ROWS))
     return tuple(charges)
+
+
+def _both(
+    of: str,
+    key: tuple[str, ...],
+    plan: TenantLimits,
+    requests: int,
+    rows: int,
+    *,
+    model: str | None = None,
+) -> Iterator[Charge]:
+    """The charges of requests and of rows, if there are any, under one key."""
+    policy = f"{of}requests_per_minute"
+    yield Charge(key, requests, plan.of(policy, model=model), MINUTE, policy)
+    if rows:
+        policy = f"{of}rows_per_minute"
+        yield Charge(key, rows, plan.of(policy, model=model), MINUTE, policy, unit=ROWS)

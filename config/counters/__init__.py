@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from config.counters.bills import Bill
 
 Key = tuple[str, ...]
 # How much of a daily quota was used before this store knew of it: (key, day) -> amount.
@@ -16,12 +19,15 @@ Seed = Callable[[Key, str], int]
 
 LARGEST: Final = 2**53 - 1  # the largest integer that Lua counts exactly
 DAY_SECONDS: Final = 86_400
+REQUESTS: Final = 0
+ROWS: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Charge:
     """An amount to count against a limit per window of seconds.
 
+    Requests and the rows in them are counted apart under one key, as its two units.
     A calendar charge counts by UTC day instead of sliding, and survives the loss of the store.
     One that is closed when down is refused while the shared store does not answer.
     """
@@ -33,6 +39,7 @@ class Charge:
     policy: str
     calendar: bool = False
     closed_when_down: bool = False
+    unit: int = REQUESTS
 
     def __post_init__(self) -> None:
         if not 0 <= self.amount <= LARGEST or not 0 <= self.limit <= LARGEST:
@@ -109,6 +116,25 @@ class VersionStatistics(NamedTuple):
     last_ms: int = 0
 
 
+class Answered(NamedTuple):
+    """How one call that was answered went: its times, and its rows by each of its executions."""
+
+    total_ns: int
+    queue_ns: int
+    decode_ns: int
+    compute_ns: int
+    encode_ns: int
+    rows: int
+    executions: int = 1
+
+
+class Receipt(NamedTuple):
+    """What is left of each limit of a bill, and in how many microseconds its oldest part frees."""
+
+    remaining: tuple[int, ...]
+    reset_us: tuple[int, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class UsageTotals:
     """The running totals of one generation of a store, read in one moment."""
@@ -160,6 +186,14 @@ class Counters(Protocol):
         statistics: VersionStatistics | None = None,
     ) -> None:
         """Give back one place that the holder took, and record usage and statistics with it."""
+        ...
+
+    def settle(self, bill: Bill, call: Answered, *, now: float | None = None) -> Receipt | None:
+        """Charge and record a call that is answered already; None if that must not be released.
+
+        What `enter`, `charge` and `leave` would do of it, or nothing at all: where a limit does
+        not admit it, no place is free, or it has no rows.
+        """
         ...
 
     def add_usage(self, usage: Usage) -> None:

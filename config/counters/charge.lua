@@ -1,6 +1,8 @@
 -- Charges, peeks at, records or refunds counters as one atomic step.
 -- KEYS: one counter per charge. ARGV: mode, microseconds or '', how long a day's counter is kept,
--- then four per charge: amount, limit, bucket width (0: by calendar), seed ('?' if unknown).
+-- then four per charge: amount, limit, bucket width (0: by calendar), seed ('?' if unknown), then
+-- nine of the usage if any. To settle a call that took no place, then sixteen of the statistics, the
+-- key of the places, and how many there are.
 -- The windows are those of config/counters/windows.py; every number is a whole one below 2^53.
 local BUCKETS, DAY = 128, 86400000000
 local mode = ARGV[1]
@@ -10,6 +12,13 @@ if not now then
   now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 end
 local today = math.floor(now / DAY)
+local u = 4 * #KEYS + 4
+local settling = mode == 'settle'
+if settling then
+  redis.call('ZREMRANGEBYSCORE', ARGV[u + 25], '-inf', string.format('%.0f', now))
+  if redis.call('ZCARD', ARGV[u + 25]) >= tonumber(ARGV[u + 26]) then return {'full'} end
+  mode = 'charge'
+end
 
 local function kept(wide) return math.ceil(wide * (BUCKETS + 1) / 1000) + 1000 end
 
@@ -151,6 +160,6 @@ for key, state in pairs(states) do
   end
 end
 
-local u = 4 * #KEYS + 4
 if ARGV[u] and mode == 'charge' and allowed then add_usage(u, today) end
+if settling and allowed then add_statistics(u + 9, math.floor(now / 1000)) end
 return {'done', text(now), answers}

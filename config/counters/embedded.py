@@ -12,7 +12,18 @@ from typing import Final, TypeVar
 
 import lmdb
 
-from config.counters import Charge, Key, Seed, Usage, UsageTotals, Verdict, VersionStatistics
+from config.counters import (
+    Answered,
+    Charge,
+    Key,
+    Receipt,
+    Seed,
+    Usage,
+    UsageTotals,
+    Verdict,
+    VersionStatistics,
+)
+from config.counters.bills import Bill, settle
 from config.counters.keys import PLACES, USAGE, encode
 from config.counters.ledger import (
     Moment,
@@ -26,7 +37,7 @@ from config.counters.ledger import (
     seed_name,
     usage_of,
 )
-from config.counters.places import changed, dead, read_places, taken, write_places
+from config.counters.places import changed, dead, read_places, taken, taken_in, write_places
 from config.counters.statistics import (
     add_statistics,
     drop_statistics,
@@ -97,7 +108,7 @@ class EmbeddedCounters:
         """What `charge` would say, without charging."""
 
         def work(txn: lmdb.Transaction[bytes]) -> Verdict:
-            return decide(txn, charges, self._moment(now), seeds, write=False)
+            return decide(txn, charges, self._moment(now), seeds, charging=False)
 
         seeds = self._seeds()
         return self._write_seeded(work, seeds, keep=lambda _: False)
@@ -143,6 +154,21 @@ class EmbeddedCounters:
                 add_statistics(txn, statistics, self._wall())
 
         self._write(work)
+
+    def settle(self, bill: Bill, call: Answered, *, now: float | None = None) -> Receipt | None:
+        """Charge and record a call that is answered already; None if that must not be released."""
+
+        def work(txn: lmdb.Transaction[bytes]) -> Receipt | None:
+            if taken_in(txn.get(bill.place)) >= bill.most:
+                return None  # `enter` looks for places of the dead
+            moment = self._moment(now)
+            receipt = settle(txn, bill, call, moment, seeds)
+            if receipt is not None:
+                self._sweep_a_little(txn, moment)
+            return receipt
+
+        seeds = self._seeds()
+        return self._write_seeded(work, seeds, keep=bool)
 
     def add_usage(self, usage: Usage) -> None:
         """Add to the running totals of its day, tenant, subject and model."""

@@ -9,15 +9,18 @@ from dataclasses import replace
 from typing import Final, TypeVar
 
 from config.counters import (
+    Answered,
     Charge,
     Counters,
     Key,
+    Receipt,
     Seed,
     Usage,
     UsageTotals,
     Verdict,
     VersionStatistics,
 )
+from config.counters.bills import Bill, receipt_of
 from config.counters.ledger import day_of
 from config.counters.local import LocalCounters
 from config.counters.owed import Owed
@@ -128,6 +131,13 @@ class GuardedCounters:
             lambda: self._leave_later(key, holder, usage, statistics),
         )
 
+    def settle(self, bill: Bill, call: Answered, *, now: float | None = None) -> Receipt | None:
+        """Charge and record a call that is answered already, in the store or on this share."""
+        return self._try(
+            lambda: self._store.settle(bill, call, now=now),
+            lambda: self._settle_share(bill, call),
+        )
+
     def add_usage(self, usage: Usage) -> None:
         """Add to the running totals, once the store answers."""
         self._try(
@@ -212,6 +222,15 @@ class GuardedCounters:
             if usage is not None:
                 self._owed.add_usage(usage, self._wall())
         return verdict
+
+    def _settle_share(self, bill: Bill, call: Answered) -> Receipt | None:
+        usage = bill.usage_of(call)
+        if not usage.rows or not self._local.has_room(bill.places, bill.most // self._workers):
+            return None
+        receipt = receipt_of(self._charge_share(bill.charges(usage.rows), usage))
+        if receipt is not None:
+            self._owed.add_statistics(bill.statistics_of(call), self._wall())
+        return receipt
 
     def _closed(self, charges: Sequence[Charge], closed: Charge) -> Verdict:
         at = self._clock()

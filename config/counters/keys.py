@@ -10,7 +10,8 @@ from typing import Final
 from config.counters import Key
 
 LONGEST: Final = 480  # LMDB's limit is 511
-SLIDING: Final = b"s"
+SLIDING: Final = b"w"
+FORMER: Final = b"s"  # sliding counters before a record held two of them
 DAILY: Final = b"d"
 PLACES: Final = b"p"
 USAGE: Final = b"u"

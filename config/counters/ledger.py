@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple, Protocol
 
 from config.counters import DAY_SECONDS, Charge, Key, Usage, UsageTotals, Verdict
-from config.counters.keys import DAILY, SLIDING, USAGE, encode, join, split
+from config.counters.keys import DAILY, FORMER, SLIDING, USAGE, encode, join, split
 from config.counters.windows import (
     BUCKETS,
     Window,
@@ -18,12 +18,14 @@ from config.counters.windows import (
     freed_at,
     over_by,
     read,
-    spend,
+    slide,
     take_back,
     width,
+    write,
 )
 
 MICRO: Final = 1_000_000
+_FIRST_DAY: Final = date(1970, 1, 1).toordinal()
 _DAY: Final = struct.Struct("<qi")  # amount, ordinal of the day
 _TOTALS: Final = struct.Struct("<qqq")
 
@@ -73,11 +75,17 @@ Seeds = Mapping[tuple[bytes, str], int]
 
 def day_of(wall: float) -> str:
     """The UTC day of a Unix time."""
-    return _day_name(int(wall // DAY_SECONDS))
+    return day_name(day_number(wall))
+
+
+def day_number(wall: float) -> int:
+    """The number since 1970 of the UTC day of a Unix time."""
+    return int(wall // DAY_SECONDS)
 
 
 @lru_cache(maxsize=16)
-def _day_name(number: int) -> str:
+def day_name(number: int) -> str:
+    """The day of a number since 1970, as 2026-03-01."""
     return (date(1970, 1, 1) + timedelta(days=number)).isoformat()
 
 
@@ -87,24 +95,25 @@ def decide(
     moment: Moment,
     seeds: Seeds | None,
     *,
-    write: bool = True,
+    charging: bool = True,
 ) -> Verdict:
     """Charge one after the other; the caller rolls the records back if it is not allowed."""
     remaining, reset, waits = [], [], []
+    pages = _Pages(records)
     micros = int(moment.at * MICRO)
     for charge in charges:
         if charge.calendar:
-            outcome = _daily(records, charge, moment, seeds, write=write)
-        elif write and charge.amount:
-            outcome = _sliding(records, charge, micros)
+            outcome = _daily(records, charge, moment, seeds, write=charging)
         else:
-            outcome = _look(records, charge, micros)
+            outcome = _sliding(pages, charge, micros, write=charging)
         remaining.append(outcome[0])
         reset.append(outcome[1])
         waits.append(outcome[2])
     longest = max(waits, default=0.0)
-    if longest and write:
+    if charging and longest:
         remaining = _uncharged(charges, remaining, waits)
+    elif charging:
+        pages.keep()
     violated = charges[waits.index(longest)] if longest else None
     return Verdict(tuple(charges), violated, tuple(remaining), tuple(reset), longest, moment.at)
 
@@ -120,95 +129,108 @@ def _uncharged(
 
 
 @lru_cache(maxsize=65_536)
-def _place(key: Key, window: float) -> tuple[bytes, int]:
-    """Where a sliding counter is kept, and how wide its buckets are."""
+def place_of(key: Key, window: float) -> tuple[bytes, int]:
+    """Where sliding counters are kept, and how wide their buckets are."""
     wide = width(window)
     return encode(SLIDING, key, wide), wide
 
 
-def _sliding(records: Records, charge: Charge, micros: int) -> _Outcome:
-    key, wide = _place(charge.key, charge.window)
-    record = records.get(key)
-    spent = spend(record, micros, wide, charge.amount, charge.limit)
-    if spent is None:
-        window = read(record, micros, wide)
-        if window.total + charge.amount > charge.limit:
-            return _refusal(window, charge, micros)
-        total, oldest = window.total + charge.amount, freed_at(window, 1) - BUCKETS
-        records.put(key, add(window, charge.amount))
-    else:
-        record, total, oldest = spent
-        records.put(key, record)
-    return charge.limit - total, ((oldest + BUCKETS) * wide - micros) / MICRO, 0.0
+class _Pages:
+    """The records of sliding windows that one call reads, each once, and writes, each once."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self._open: dict[bytes, tuple[list[Window], int]] = {}
+
+    def of(self, charge: Charge) -> tuple[list[Window], int]:
+        """The windows of requests and of rows under a charge's key; the width of a bucket."""
+        key, wide = place_of(charge.key, charge.window)
+        page = self._open.get(key)
+        if page is None:
+            page = self._open[key] = (list(read(self._records.get(key))), wide)
+        return page
+
+    def keep(self) -> None:
+        """Write what the windows have become."""
+        for key, (windows, wide) in self._open.items():
+            if windows[0].total or windows[1].total:
+                self._records.put(key, write((windows[0], windows[1]), wide))
+            else:
+                self._records.delete(key)
 
 
-def _look(records: Records, charge: Charge, micros: int) -> _Outcome:
-    key, wide = _place(charge.key, charge.window)
-    window = read(records.get(key), micros, wide)
-    if charge.amount and window.total + charge.amount > charge.limit:
-        return _refusal(window, charge, micros)
-    first = freed_at(window, 1) * wide - micros if window.parts else 0
-    return max(0, charge.limit - window.total), first / MICRO, 0.0
+def _sliding(pages: _Pages, charge: Charge, micros: int, *, write: bool) -> _Outcome:
+    windows, wide = pages.of(charge)
+    amount, limit = charge.amount, charge.limit
+    window = slide(windows[charge.unit], micros // wide)
+    over = window.total + amount - limit
+    if amount and over > 0:
+        wait = math.inf
+        if amount <= limit:
+            wait = freed_at(window, over) * wide - micros + 1  # what is rounded is never early
+        return max(0, limit - window.total), _reset(window, wide, micros), wait / MICRO
+    if write:
+        window = windows[charge.unit] = add(window, amount)
+    return max(0, limit - window.total), _reset(window, wide, micros), 0.0
 
 
-def _refusal(window: Window, charge: Charge, micros: int) -> _Outcome:
-    over = window.total + charge.amount - charge.limit
-    first = freed_at(window, 1) * window.wide - micros if window.parts else 0
-    wait = math.inf
-    if charge.amount <= charge.limit:
-        wait = freed_at(window, over) * window.wide - micros + 1  # what is rounded is never early
-    return max(0, charge.limit - window.total), first / MICRO, wait / MICRO
+def _reset(window: Window, wide: int, micros: int) -> float:
+    return ((window.oldest + BUCKETS) * wide - micros) / MICRO if window.total else 0.0
 
 
 def _daily(
     records: Records, charge: Charge, moment: Moment, seeds: Seeds | None, *, write: bool
 ) -> _Outcome:
-    used = _used(records, charge, moment.day, seeds)
+    key, day = day_key(charge.key, moment.day), moment.day
+    used = used_of_day(records.get(key), charge, day, seeds)
     midnight = DAY_SECONDS - moment.wall % DAY_SECONDS
     if used + charge.amount > charge.limit and charge.amount:
         wait = midnight if charge.amount <= charge.limit else math.inf
         return max(0, charge.limit - used), midnight, wait
     if write and charge.amount:
-        records.put(_day_key(charge, moment.day), _count(used + charge.amount, moment.day))
         used += charge.amount
+        records.put(key, quota_record(used, day_number(moment.wall)))
     return max(0, charge.limit - used), midnight, 0.0
 
 
-def _used(records: Records, charge: Charge, day: str, seeds: Seeds | None) -> int:
-    key = _day_key(charge, day)
-    record = records.get(key)
+def used_of_day(record: bytes | None, charge: Charge, day: str, seeds: Seeds | None) -> int:
+    """How much of a daily quota is used; raises SeedMissing if nothing knows."""
     if record is not None:
         return int(_DAY.unpack(record)[0])
     if seeds is None:
         return 0
-    if (key, day) not in seeds:
+    name = seed_name(charge, day)
+    if name not in seeds:
         raise SeedMissing(charge, day)
-    return seeds[key, day]
+    return seeds[name]
+
+
+def quota_record(used: int, day: int) -> bytes:
+    """What is kept of a daily quota, by the number of the day since 1970."""
+    return _DAY.pack(used, day + _FIRST_DAY)
 
 
 def seed_name(charge: Charge, day: str) -> tuple[bytes, str]:
     """Under which name a seed is looked up."""
-    return _day_key(charge, day), day
+    return day_key(charge.key, day), day
 
 
-def _day_key(charge: Charge, day: str) -> bytes:
-    return encode(DAILY, charge.key, day)
+def day_key(key: Key, day: str) -> bytes:
+    """Where a daily quota is kept."""
+    return encode(DAILY, key, day)
 
 
 def give_back(records: Records, charges: Sequence[Charge], moment: Moment) -> None:
     """Undo charges that were made at that moment."""
+    pages = _Pages(records)
     for charge in charges:
         if charge.calendar:
-            _lower(records, _day_key(charge, moment.day), charge.amount)
+            _lower(records, day_key(charge.key, moment.day), charge.amount)
             continue
-        key, wide = _place(charge.key, charge.window)
-        micros = int(moment.at * MICRO)
-        window = read(records.get(key), micros, wide)
-        _set(records, key, take_back(window, micros // wide, charge.amount))
-
-
-def _count(amount: int, day: str) -> bytes:
-    return _DAY.pack(amount, date.fromisoformat(day).toordinal())
+        windows, wide = pages.of(charge)
+        bucket = int(moment.at * MICRO) // wide
+        windows[charge.unit] = take_back(windows[charge.unit], bucket, charge.amount)
+    pages.keep()
 
 
 def _lower(records: Records, key: bytes, amount: int) -> None:
@@ -222,34 +244,45 @@ def is_spent(key: bytes, record: bytes, moment: Moment) -> bool:
     """Whether a counter's record says nothing any more."""
     if key.startswith(SLIDING):
         return over_by(record) <= int(moment.at * MICRO)
-    today = date.fromisoformat(moment.day).toordinal()
+    if key.startswith(FORMER):
+        return True
+    today = day_number(moment.wall) + _FIRST_DAY
     return key.startswith(DAILY) and int(_DAY.unpack(record)[1]) < today
 
 
 def force(records: Records, charges: Sequence[Charge], moment: Moment, seeds: Seeds | None) -> None:
     """Count charges whatever their limits."""
+    pages = _Pages(records)
     for charge in charges:
         if charge.calendar:
-            used = _used(records, charge, moment.day, seeds)
-            records.put(_day_key(charge, moment.day), _count(used + charge.amount, moment.day))
+            key = day_key(charge.key, moment.day)
+            used = used_of_day(records.get(key), charge, moment.day, seeds) + charge.amount
+            records.put(key, quota_record(used, day_number(moment.wall)))
             continue
-        key, wide = _place(charge.key, charge.window)
-        window = read(records.get(key), int(moment.at * MICRO), wide)
-        records.put(key, add(window, charge.amount))
+        windows, wide = pages.of(charge)
+        window = slide(windows[charge.unit], int(moment.at * MICRO) // wide)
+        windows[charge.unit] = add(window, charge.amount)
+    pages.keep()
 
 
 def add_usage(records: Records, usage: Usage, today: str) -> None:
     """Add to the running total of the usage's day, tenant, subject and model."""
-    key = _usage_key(usage.day or today, usage.tenant_id, usage.subject_id, usage.model)
-    requests, rows, micros = _TOTALS.unpack(records.get(key) or bytes(_TOTALS.size))
-    records.put(
-        key,
-        _TOTALS.pack(requests + usage.requests, rows + usage.rows, micros + usage.compute_us),
-    )
+    key = usage_key(usage.day or today, usage.tenant_id, usage.subject_id, usage.model)
+    add_to_usage(records, key, usage.requests, usage.rows, usage.compute_us)
+
+
+def add_to_usage(records: Records, key: bytes, requests: int, rows: int, micros: int) -> None:
+    """Add to the running total under a key."""
+    known = records.get(key)
+    if known is not None:
+        before, rows_before, micros_before = _TOTALS.unpack(known)
+        requests, rows, micros = requests + before, rows + rows_before, micros + micros_before
+    records.put(key, _TOTALS.pack(requests, rows, micros))
 
 
 @lru_cache(maxsize=65_536)
-def _usage_key(day: str, tenant_id: str, subject_id: str, model: str) -> bytes:
+def usage_key(day: str, tenant_id: str, subject_id: str, model: str) -> bytes:
+    """Where the running total of a day, tenant, subject and model is kept."""
     return USAGE + join((day, tenant_id, subject_id, model))
 
 
@@ -263,10 +296,3 @@ def read_usage(key: bytes, value: bytes) -> Usage:
 def usage_of(source: str, entries: Sequence[tuple[bytes, bytes]]) -> UsageTotals:
     """Read the running totals of one generation."""
     return UsageTotals(source, tuple(read_usage(key, value) for key, value in entries))
-
-
-def _set(records: Records, key: bytes, record: bytes | None) -> None:
-    if record is None:
-        records.delete(key)
-    else:
-        records.put(key, record)

@@ -9,7 +9,18 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from config.counters import Charge, Key, Seed, Usage, UsageTotals, Verdict, VersionStatistics
+from config.counters import (
+    Answered,
+    Charge,
+    Key,
+    Receipt,
+    Seed,
+    Usage,
+    UsageTotals,
+    Verdict,
+    VersionStatistics,
+)
+from config.counters.bills import Bill, settle
 from config.counters.keys import USAGE
 from config.counters.ledger import (
     Moment,
@@ -77,7 +88,7 @@ class LocalCounters:
         with self._lock:
             moment = self._moment(now)
             seeds = self._seeds(charges, moment)
-            return decide(_Changes(self._records), charges, moment, seeds, write=False)
+            return decide(_Changes(self._records), charges, moment, seeds, charging=False)
 
     def refund(self, verdict: Verdict) -> None:
         """Give back what an allowed verdict charged."""
@@ -120,6 +131,20 @@ class LocalCounters:
         if statistics is not None:
             self.add_statistics(statistics)
 
+    def settle(self, bill: Bill, call: Answered, *, now: float | None = None) -> Receipt | None:
+        """Charge and record a call that is answered already; None if that must not be released."""
+        with self._lock:
+            if not self.has_room(bill.places, bill.most):
+                return None
+            moment = self._moment(now)
+            changes = _Changes(self._records)
+            seeds = self._seeds(bill.quotas, moment)
+            receipt = settle(changes, bill, call, moment, seeds)
+            if receipt is not None:
+                changes.commit()
+                self._sweep(moment)
+            return receipt
+
     def add_usage(self, usage: Usage) -> None:
         """Add to the running totals of its day, tenant, subject and model."""
         with self._lock, _Changes(self._records) as changes:
@@ -161,6 +186,11 @@ class LocalCounters:
         """Whether the holder has a place here."""
         with self._lock:
             return self._held.get(key, Counter[str]())[holder] > 0
+
+    def has_room(self, key: Key, limit: int) -> bool:
+        """Whether one of `limit` places is free here."""
+        with self._lock:
+            return self._held.get(key, Counter[str]()).total() < limit
 
     def close(self) -> None:
         """Nothing is open."""

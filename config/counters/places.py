@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 _PLACE: Final = struct.Struct("<IQ16sI")  # pid, start of that process, holder, places held
+_HELD: Final = struct.Struct("<28xI")
 
 
 class Place(NamedTuple):
@@ -33,6 +34,11 @@ def write_places(places: list[Place]) -> bytes | None:
 def taken(places: list[Place]) -> int:
     """How many places are held in all."""
     return sum(place.held for place in places)
+
+
+def taken_in(record: bytes | None) -> int:
+    """How many places a record says are held."""
+    return 0 if record is None else sum(held for (held,) in _HELD.iter_unpack(record))
 
 
 def changed(places: list[Place], holder: str, by: int) -> list[Place]:

@@ -15,7 +15,18 @@ from redis import ConnectionPool, Redis, RedisError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from config.counters import Charge, Key, Seed, Usage, UsageTotals, Verdict, VersionStatistics
+from config.counters import (
+    Answered,
+    Charge,
+    Key,
+    Receipt,
+    Seed,
+    Usage,
+    UsageTotals,
+    Verdict,
+    VersionStatistics,
+)
+from config.counters.bills import Bill, receipt_of
 from config.counters.keys import DAILY, PLACES, SLIDING, encode, join, split
 from config.counters.ledger import MICRO, day_of
 from config.counters.statistics import MOST_VERSIONS, amounts_of
@@ -108,6 +119,17 @@ class SharedCounters:
         arguments = ["leave", _text(holder), 0, 0, "", *totals, *_statistics_arguments(statistics)]
         self._run(self._places, keys, arguments)
 
+    def settle(self, bill: Bill, call: Answered, *, now: float | None = None) -> Receipt | None:
+        """Charge and record a call that is answered already; None if that must not be released."""
+        usage = bill.usage_of(call)
+        if not usage.rows:
+            return None
+        charges = bill.charges(usage.rows)
+        statistics = _statistics_arguments(bill.statistics_of(call))
+        places = [PREFIX + bill.place, bill.most]
+        answer = self._ask("settle", charges, now, [*_usage_arguments(usage), *statistics, *places])
+        return None if answer[0] == b"full" else receipt_of(_verdict(charges, answer))
+
     def add_usage(self, usage: Usage) -> None:
         """Add to the running totals of its day, tenant, subject and model."""
         self._decide("charge", (), None, usage)
@@ -156,6 +178,12 @@ class SharedCounters:
     def _decide(
         self, mode: str, charges: Sequence[Charge], now: float | None, usage: Usage | None = None
     ) -> Verdict:
+        return _verdict(tuple(charges), self._ask(mode, charges, now, _usage_arguments(usage)))
+
+    def _ask(
+        self, mode: str, charges: Sequence[Charge], now: float | None, recorded: Sequence[Any]
+    ) -> Any:
+        """Run the script until it has every seed that it asks for."""
         keys = [PREFIX + _key(charge) for charge in charges]
         seeds: list[int | str] = ["?" if self._seed and c.calendar else 0 for c in charges]
         while True:
@@ -163,9 +191,9 @@ class SharedCounters:
             for charge, seed in zip(charges, seeds, strict=True):
                 wide = 0 if charge.calendar else width(charge.window)
                 arguments += [charge.amount, charge.limit, wide, seed]
-            answer = self._run(self._charge, keys, arguments + _usage_arguments(usage))
-            if answer[0] == b"done":
-                return _verdict(tuple(charges), answer)
+            answer = self._run(self._charge, keys, [*arguments, *recorded])
+            if answer[0] != b"seed":
+                return answer
             index = int(answer[1]) - 1
             assert self._seed is not None
             seeds[index] = self._seed(charges[index].key, _day(int(answer[2])))
@@ -200,7 +228,7 @@ def _pool(url: str, timeout: float) -> ConnectionPool:
 def _key(charge: Charge) -> bytes:
     if charge.calendar:
         return encode(DAILY, charge.key)
-    return encode(SLIDING, charge.key, width(charge.window))
+    return encode(SLIDING, charge.key, f"{width(charge.window)}/{charge.unit}")
 
 
 def _verdict(charges: tuple[Charge, ...], answer: Any) -> Verdict:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from operator import add
 from typing import Final
@@ -72,16 +72,19 @@ def sum_of(one: VersionStatistics, other: VersionStatistics) -> VersionStatistic
 def add_statistics(records: Records, statistics: VersionStatistics, wall: float) -> None:
     """Add to the totals of a version; those of a new one are kept while there is room."""
     key = name_of(statistics.tenant_id, statistics.model, statistics.number)
+    *amounts, last = amounts_of(statistics)
+    add_amounts(records, key, amounts, last or int(wall * 1000))
+
+
+def add_amounts(records: Records, key: bytes, amounts: Sequence[int], last: int) -> None:
+    """Add all amounts but the last to the totals under a key; the version was called then."""
     known = records.get(key)
-    amounts = amounts_of(statistics)
-    last = amounts[10] or int(wall * 1000)
     if known is None:
         if _take_room(records):
-            records.put(key, _TOTALS.pack(*amounts[:10], last))
+            records.put(key, _TOTALS.pack(*amounts, last))
         return
     totals = _TOTALS.unpack(known)
-    latest = max(last, totals[10])
-    records.put(key, _TOTALS.pack(*map(add, totals[:10], amounts), latest))
+    records.put(key, _TOTALS.pack(*map(add, totals, amounts), max(last, totals[10])))
 
 
 def read_statistics(key: bytes, value: bytes) -> VersionStatistics:

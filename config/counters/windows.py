@@ -1,30 +1,48 @@
-"""A sliding window as a record of bytes: a head, then one part per used bucket.
+"""Two sliding windows under one key as a record of bytes: of requests, and of the rows in them.
 
 Times are whole microseconds, so that no rounding lets an event leave its window early. An event
-leaves 128 buckets after its own, when it is older than the window by at most one bucket.
+leaves 128 buckets after its own, when it is older than the window by at most one bucket. What is
+in the newest bucket stands in the head, so that a charge rewrites no more than that.
 """
 
 from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final, NamedTuple
 
 BUCKETS: Final = 128
-_HEAD: Final = struct.Struct("<qqq")  # total, newest bucket, width of a bucket
-_PART: Final = struct.Struct("<Bq")  # low byte of the bucket, amount
+# The width of a bucket; per window its total, newest bucket, what is in that, and oldest bucket;
+# how many bytes of parts are the requests'.
+_HEAD: Final = struct.Struct("<q4q4qH")
+_PART: Final = struct.Struct("<Bq")  # low byte of a bucket before the newest, amount
 _LOW: Final = 0xFF
 
 
 class Window(NamedTuple):
-    """What still counts at a moment; `bucket` is where the next charge goes."""
+    """What counts of one unit; the next charge goes to the newest bucket."""
 
     total: int
-    bucket: int
     newest: int
-    wide: int
+    last: int
+    oldest: int
     parts: bytes
+
+
+class Spent(NamedTuple):
+    """A record after a call, with the totals and the oldest buckets of its windows."""
+
+    record: bytes
+    requests: int
+    oldest: int
+    rows: int
+    oldest_rows: int
+
+
+Pair = tuple[Window, Window]  # of requests, and of rows
+EMPTY: Final = Window(0, 0, 0, 0, b"")
 
 
 @lru_cache(maxsize=1024)
@@ -33,92 +51,106 @@ def width(window: float) -> int:
     return -(-math.ceil(window * 1_000_000) // (BUCKETS - 1))
 
 
-def read(record: bytes | None, micros: int, wide: int) -> Window:
-    """Read a record as of a moment, without what has left the window."""
-    bucket = micros // wide
+def read(record: bytes | None) -> Pair:
+    """Read both windows, as they were when the record was written."""
     if record is None:
-        return Window(0, bucket, bucket, wide, b"")
-    total, newest, _ = _HEAD.unpack_from(record)
-    bucket = max(bucket, newest)  # a reading taken before another process charged
-    start = _HEAD.size
-    while start < len(record):
-        low, amount = _PART.unpack_from(record, start)
-        if bucket - newest + ((newest - low) & _LOW) < BUCKETS:
+        return EMPTY, EMPTY
+    _, *fields, size = _HEAD.unpack_from(record)
+    between = _HEAD.size + size
+    return (
+        Window._make((*fields[:4], record[_HEAD.size : between])),
+        Window._make((*fields[4:], record[between:])),
+    )
+
+
+def write(windows: Pair, wide: int) -> bytes:
+    """The record of both windows."""
+    requests, rows = windows
+    head = _HEAD.pack(wide, *requests[:4], *rows[:4], len(requests.parts))
+    return head + requests.parts + rows.parts
+
+
+def spend(record: bytes | None, bucket: int, wide: int, rows: int) -> Spent:
+    """The record after one request of some rows, whatever the limits."""
+    if record is not None:
+        _, total, newest, last, oldest, *others, size = _HEAD.unpack_from(record)
+        rows_total, rows_newest, rows_last, oldest_rows = others
+        if newest == bucket == rows_newest:  # nothing has left since then
+            total, rows_total = total + 1, rows_total + rows
+            head = _HEAD.pack(
+                *(wide, total, bucket, last + 1, oldest),
+                *(rows_total, bucket, rows_last + rows, oldest_rows, size),
+            )
+            return Spent(head + record[_HEAD.size :], total, oldest, rows_total, oldest_rows)
+    one, other = (slide(window, bucket) for window in read(record))
+    pair = add(one, 1), add(other, rows)
+    totals = (amount for window in pair for amount in (window.total, window.oldest))
+    return Spent(write(pair, wide), *totals)
+
+
+def slide(window: Window, bucket: int) -> Window:
+    """The window as of a bucket, without what has left it."""
+    total, newest, last, oldest, parts = window
+    if bucket <= newest:  # a reading taken before another process charged
+        return window
+    if last:
+        parts += _PART.pack(newest & _LOW, last)
+    start, oldest = 0, bucket
+    while start < len(parts):
+        low, amount = _PART.unpack_from(parts, start)
+        at = newest - ((newest - low) & _LOW)
+        if bucket - at < BUCKETS:
+            oldest = at
             break
         total -= amount
         start += _PART.size
-    return Window(total, bucket, newest, wide, record[start:])
+    return Window(total, bucket, 0, oldest, parts[start:])
 
 
-def spend(
-    record: bytes | None, micros: int, wide: int, amount: int, limit: int
-) -> tuple[bytes, int, int] | None:
-    """The record after the charge, its total and its oldest bucket, in the common case.
-
-    None if something has left the window, the clock went back or the limit is reached; `read`
-    and `add` then tell the whole story.
-    """
-    bucket = micros // wide
-    if record is None:
-        if amount > limit:
-            return None
-        record = _HEAD.pack(amount, bucket, wide) + _PART.pack(bucket & _LOW, amount)
-        return record, amount, bucket
-    total, newest, _ = _HEAD.unpack_from(record)
-    oldest = newest - ((newest - record[_HEAD.size]) & _LOW)
-    total += amount
-    if total > limit or bucket < newest or bucket - oldest >= BUCKETS:
-        return None
-    head = _HEAD.pack(total, bucket, wide)
-    if newest != bucket:
-        return head + record[_HEAD.size :] + _PART.pack(bucket & _LOW, amount), total, oldest
-    low, last = _PART.unpack_from(record, len(record) - _PART.size)
-    body = record[_HEAD.size : -_PART.size]
-    return head + body + _PART.pack(low, last + amount), total, oldest
+def add(window: Window, amount: int) -> Window:
+    """The window after an amount was charged to its newest bucket."""
+    total, newest, last, oldest, parts = window
+    return Window(total + amount, newest, last + amount, oldest if total else newest, parts)
 
 
-def add(window: Window, amount: int) -> bytes:
-    """The record after an amount was charged to its bucket."""
-    total, bucket, newest, wide, parts = window
-    if parts and newest == bucket:
-        last = _PART.unpack_from(parts, len(parts) - _PART.size)[1]
-        parts = parts[: -_PART.size]
-        head = _HEAD.pack(total + amount, bucket, wide)
-        return head + parts + _PART.pack(bucket & _LOW, last + amount)
-    return _HEAD.pack(total + amount, bucket, wide) + parts + _PART.pack(bucket & _LOW, amount)
-
-
-def take_back(window: Window, bucket: int, amount: int) -> bytes | None:
-    """The record after a charge of that bucket was given back; None if nothing is left.
+def take_back(window: Window, bucket: int, amount: int) -> Window:
+    """The window after a charge of that bucket was given back.
 
     What is not in the bucket any more is taken from older ones, which would free sooner: the
     counter then errs to the strict side.
     """
     kept = []
-    left = amount
-    for low, held in reversed(list(_PART.iter_unpack(window.parts))):
-        age = (window.newest - low) & _LOW
-        taken = min(held, left) if window.newest - age <= bucket else 0
-        left -= taken
+    for at, held in reversed(list(_held(window))):
+        taken = min(held, amount) if at <= bucket else 0
+        amount -= taken
         if held > taken:
-            kept.append((window.newest - age, held - taken))
+            kept.append((at, held - taken))
     if not kept:
-        return None
-    body = b"".join(_PART.pack(at & _LOW, held) for at, held in reversed(kept))
-    return _HEAD.pack(sum(held for _, held in kept), kept[0][0], window.wide) + body
+        return EMPTY
+    (newest, last), *older = kept
+    body = b"".join(_PART.pack(at & _LOW, held) for at, held in reversed(older))
+    return Window(sum(held for _, held in kept), newest, last, kept[-1][0], body)
 
 
 def freed_at(window: Window, amount: int) -> int:
     """The first bucket in which at least the amount has left the window."""
-    for low, held in _PART.iter_unpack(window.parts):
+    for at, held in _held(window):
         amount -= held
         if amount <= 0:
-            age: int = (window.newest - low) & _LOW
-            return window.newest - age + BUCKETS
-    return window.bucket + BUCKETS
+            return at + BUCKETS
+    return window.newest + BUCKETS
 
 
 def over_by(record: bytes) -> int:
     """The moment from which nothing of the record counts any more, in microseconds."""
-    head: tuple[int, int, int] = _HEAD.unpack_from(record)
-    return (head[1] + BUCKETS) * head[2]
+    wide, _, newest, _, _, _, newest_rows, *_ = _HEAD.unpack_from(record)
+    over: int = (max(newest, newest_rows) + BUCKETS) * wide
+    return over
+
+
+def _held(window: Window) -> Iterator[tuple[int, int]]:
+    """Each bucket with what is in it, from the oldest on."""
+    for low, amount in _PART.iter_unpack(window.parts):
+        yield window.newest - ((window.newest - low) & _LOW), amount
+    if window.last:
+        yield window.newest, window.last

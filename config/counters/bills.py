@@ -1,0 +1,184 @@
+"""What an answered call is charged and recorded as, prepared once for all calls of its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final, NamedTuple
+
+from config.counters import (
+    DAY_SECONDS,
+    REQUESTS,
+    ROWS,
+    Answered,
+    Charge,
+    Key,
+    Receipt,
+    Usage,
+    Verdict,
+    VersionStatistics,
+)
+from config.counters.keys import PLACES, encode
+from config.counters.ledger import (
+    MICRO,
+    Moment,
+    Records,
+    Seeds,
+    add_to_usage,
+    day_key,
+    day_name,
+    day_number,
+    place_of,
+    quota_record,
+    usage_key,
+    used_of_day,
+)
+from config.counters.statistics import add_amounts, name_of
+from config.counters.windows import BUCKETS, spend
+
+DAY_MICROS: Final = DAY_SECONDS * MICRO
+
+
+class Line(NamedTuple):
+    """Two windows under one key, and how much each admits."""
+
+    key: bytes
+    wide: int
+    most: int
+    most_rows: int
+
+
+class Today(NamedTuple):
+    """Where what is kept by day stands on one day."""
+
+    number: int
+    day: str
+    quotas: tuple[tuple[bytes, Charge], ...]
+    usage: bytes
+
+
+class Bill:
+    """Whom a call is counted against, up to which limits, and to which totals it is added.
+
+    Takes the charges of a call of one row: for each key those of requests and of rows, in that
+    order, then the quotas by calendar, which count rows. `usage` names tenant, subject and model,
+    `version` the version's tenant, model and number. All that does not change from call to call
+    is encoded here, outside of the store's lock.
+    """
+
+    __slots__ = (
+        "_templates",
+        "_today",
+        "lines",
+        "most",
+        "place",
+        "places",
+        "quotas",
+        "statistics",
+        "usage",
+        "version",
+    )
+
+    def __init__(
+        self,
+        charges: Sequence[Charge],
+        *,
+        places: Key,
+        most: int,
+        usage: tuple[str, str, str],
+        version: tuple[str, str, int],
+    ) -> None:
+        self._templates = tuple(charges)
+        self.quotas = tuple(charge for charge in charges if charge.calendar)
+        self.lines = tuple(_lines([charge for charge in charges if not charge.calendar]))
+        self.places = places
+        self.place = encode(PLACES, places)
+        self.most = most
+        self.usage = usage
+        self.version = version
+        self.statistics = name_of(*version)
+        self._today = self._on(0)
+
+    def charges(self, rows: int) -> tuple[Charge, ...]:
+        """What a call of so many rows is charged; a receipt speaks of each in this order."""
+        return tuple(
+            charge if charge.unit == REQUESTS else replace(charge, amount=rows)
+            for charge in self._templates
+        )
+
+    def usage_of(self, call: Answered) -> Usage:
+        """What a call consumed."""
+        return Usage(*self.usage, 1, call.rows * call.executions, compute_us(call))
+
+    def statistics_of(self, call: Answered) -> VersionStatistics:
+        """What a call did for its version."""
+        return VersionStatistics(*self.version, *amounts_of(call))
+
+    def on(self, number: int) -> Today:
+        """Where what is kept by day stands on a day since 1970."""
+        today = self._today
+        if today.number != number:
+            today = self._today = self._on(number)
+        return today
+
+    def _on(self, number: int) -> Today:
+        day = day_name(number)
+        quotas = tuple((day_key(charge.key, day), charge) for charge in self.quotas)
+        return Today(number, day, quotas, usage_key(day, *self.usage))
+
+
+def settle(
+    records: Records, bill: Bill, call: Answered, moment: Moment, seeds: Seeds | None
+) -> Receipt | None:
+    """Charge and record a call; the caller rolls the records back if there is no receipt."""
+    rows = call.rows * call.executions
+    micros = int(moment.at * MICRO)
+    remaining: list[int] = []
+    reset: list[int] = []
+    for key, wide, most, most_rows in bill.lines:
+        record, requests, oldest, of_rows, oldest_rows = spend(
+            records.get(key), micros // wide, wide, rows
+        )
+        if requests > most or of_rows > most_rows or not rows:
+            return None
+        records.put(key, record)
+        remaining += (most - requests, most_rows - of_rows)
+        reset += ((oldest + BUCKETS) * wide - micros, (oldest_rows + BUCKETS) * wide - micros)
+    today = bill.on(day_number(moment.wall))
+    for key, charge in today.quotas:
+        used = rows + used_of_day(records.get(key), charge, today.day, seeds)
+        if used > charge.limit:
+            return None
+        records.put(key, quota_record(used, today.number))
+        remaining.append(charge.limit - used)
+        reset.append(DAY_MICROS - int(moment.wall * MICRO) % DAY_MICROS)
+    add_to_usage(records, today.usage, 1, rows, compute_us(call))
+    add_amounts(records, bill.statistics, amounts_of(call), int(moment.wall * 1000))
+    return Receipt(tuple(remaining), tuple(reset))
+
+
+def receipt_of(verdict: Verdict) -> Receipt | None:
+    """The receipt of charges that were made one by one; None if they were refused."""
+    if not verdict.allowed:
+        return None
+    return Receipt(verdict.remaining, tuple(round(reset * MICRO) for reset in verdict.reset))
+
+
+def compute_us(call: Answered) -> int:
+    """What a call computed for, in whole microseconds."""
+    return (call.compute_ns + 500) // 1000
+
+
+def amounts_of(call: Answered) -> tuple[int, ...]:
+    """What one success adds to the totals of its version."""
+    return (1, call[0], 0, 0, *call[1:])
+
+
+def _lines(charges: Sequence[Charge]) -> list[Line]:
+    lines = []
+    for one, other in zip(charges[::2], charges[1::2], strict=True):
+        same = (one.key, one.window) == (other.key, other.window)
+        if not same or (one.unit, other.unit) != (REQUESTS, ROWS):
+            raise ValueError(f"{one.policy}, {other.policy}: not the two units of one key")
+        lines.append(Line(*place_of(one.key, one.window), one.limit, other.limit))
+    return lines
