@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeVar
@@ -13,9 +13,11 @@ from typing import Final, TypeVar
 import lmdb
 
 from config.counters import (
+    NOTHING,
     Answered,
     Charge,
     Key,
+    Marks,
     Receipt,
     Seed,
     Usage,
@@ -174,19 +176,20 @@ class EmbeddedCounters:
         """Add to the running totals of its day, tenant, subject and model."""
         self._write(lambda txn: add_usage(txn, usage, self._moment(None).day))
 
-    def usage_totals(self) -> UsageTotals:
-        """Every running total, with the generation that it belongs to."""
+    def usage_totals(self, seen: Marks = NOTHING) -> UsageTotals:
+        """Every running total but those seen, with the generation that they belong to."""
 
         def work(txn: lmdb.Transaction[bytes]) -> UsageTotals:
-            return usage_of(_source(txn), _under(txn, USAGE))
+            return usage_of(_source(txn), _under(txn, USAGE), seen)
 
-        return self._write(work)
+        assert self.source, "it has a name from now on, so that calls are counted meanwhile"
+        return self._read(work)
 
     def drop_usage_before(self, day: str) -> None:
         """Forget the totals of earlier days."""
 
         def work(txn: lmdb.Transaction[bytes]) -> None:
-            for name, value in _under(txn, USAGE):
+            for name, value in list(_under(txn, USAGE)):
                 if read_usage(name, value).day < day:
                     txn.delete(name)
 
@@ -200,7 +203,7 @@ class EmbeddedCounters:
         self, tenant_id: str | None = None, model: str | None = None
     ) -> tuple[VersionStatistics, ...]:
         """The totals of every version, of a tenant's, or of one model's."""
-        found = self._read(lambda txn: _under(txn, name_of(tenant_id, model)))
+        found = self._read(lambda txn: list(_under(txn, name_of(tenant_id, model))))
         return tuple(read_statistics(name, value) for name, value in found)
 
     def drop_statistics(
@@ -350,11 +353,12 @@ def _keep(txn: lmdb.Transaction[bytes], name: bytes, record: bytes | None) -> No
         txn.put(name, record)
 
 
-def _under(txn: lmdb.Transaction[bytes], prefix: bytes) -> list[tuple[bytes, bytes]]:
+def _under(txn: lmdb.Transaction[bytes], prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The records whose keys begin so; nothing is written meanwhile."""
     cursor = txn.cursor()
-    found = []
-    more = cursor.set_range(prefix)
-    while more and cursor.key().startswith(prefix):
-        found.append((bytes(cursor.key()), bytes(cursor.value())))
-        more = cursor.next()
-    return found
+    if not cursor.set_range(prefix):
+        return
+    for key, value in cursor:
+        if not key.startswith(prefix):
+            return
+        yield key, value

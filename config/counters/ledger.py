@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from functools import lru_cache
 from typing import Final, NamedTuple, Protocol
 
-from config.counters import DAY_SECONDS, Charge, Key, Usage, UsageTotals, Verdict
+from config.counters import DAY_SECONDS, Charge, Key, Marks, Usage, UsageTotals, Verdict
 from config.counters.keys import DAILY, FORMER, SLIDING, USAGE, encode, join, split
 from config.counters.windows import (
     BUCKETS,
@@ -286,6 +286,11 @@ def usage_key(day: str, tenant_id: str, subject_id: str, model: str) -> bytes:
     return USAGE + join((day, tenant_id, subject_id, model))
 
 
+def write_totals(requests: int, rows: int, micros: int) -> bytes:
+    """A running total as it is kept."""
+    return _TOTALS.pack(requests, rows, micros)
+
+
 def read_usage(key: bytes, value: bytes) -> Usage:
     """Read back one running total."""
     day, tenant_id, subject_id, model = split(key[len(USAGE) :])
@@ -293,6 +298,7 @@ def read_usage(key: bytes, value: bytes) -> Usage:
     return Usage(tenant_id, subject_id, model, requests, rows, compute_us, day)
 
 
-def usage_of(source: str, entries: Sequence[tuple[bytes, bytes]]) -> UsageTotals:
-    """Read the running totals of one generation."""
-    return UsageTotals(source, tuple(read_usage(key, value) for key, value in entries))
+def usage_of(source: str, entries: Iterable[tuple[bytes, bytes]], seen: Marks) -> UsageTotals:
+    """Read the running totals of one generation, but those seen: of many few change at a time."""
+    marks = {key: value for key, value in entries if seen.get(key) != value}
+    return UsageTotals(source, tuple(read_usage(*mark) for mark in marks.items()), marks)
