@@ -103,6 +103,7 @@ def test_what_is_beyond_the_bounds_or_no_table_is_left_to_the_slow_look(body: st
 
 def test_a_body_is_given_no_more_room_than_it_can_fill() -> None:
     wide = Bounds(max_bytes=1 << 20, max_rows=10**6, max_columns=10**6, max_depth=8)
-    body = '{"features":[[1%s]%s]}' % (",1" * 100_000, ",[]" * 100_000)  # 80 GB, if it were so
+    wide_row, short_rows = ",1" * 100_000, ",[]" * 100_000  # 80 GB, if they were all as wide
+    body = f'{{"features":[[1{wide_row}]{short_rows}]}}'
 
     assert read_plain(body.encode(), wide) is None
