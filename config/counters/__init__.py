@@ -133,10 +133,16 @@ class Answered(NamedTuple):
 
 
 class Receipt(NamedTuple):
-    """What is left of each limit of a bill, and in how many microseconds its oldest part frees."""
+    """What is left of each limit of a bill, and when its oldest part frees.
 
-    remaining: tuple[int, ...]
-    reset_us: tuple[int, ...]
+    In microseconds by the store's clock, which stood `at` this. One has `begun` if a window held
+    nothing before.
+    """
+
+    remaining: Sequence[int]
+    frees: Sequence[int]
+    at: int
+    begun: bool = False
 
 
 @dataclass(frozen=True, slots=True)

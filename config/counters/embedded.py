@@ -30,10 +30,12 @@ from config.counters.keys import PLACES, USAGE, encode
 from config.counters.ledger import (
     Moment,
     SeedMissing,
+    Seeds,
     add_usage,
     decide,
     force,
     give_back,
+    has_begun,
     is_spent,
     read_usage,
     seed_name,
@@ -50,10 +52,11 @@ from config.counters.store import MachineStore
 from config.errors import CounterStoreDown
 
 MAP_BYTES: Final = 64 * 1024 * 1024
-SWEEP_EVERY: Final = 16  # charges; each adds at most a few counters
+SWEEP_EVERY: Final = 16  # calls that begin a window; each adds at most a few counters
 SWEEP_RECORDS: Final = 96
 SWEEP_WHEN_FULL: Final = 4_096
 LOOK_FOR_DEAD_SECONDS: Final = 0.1
+NO_SEEDS: Final[Seeds] = {}
 SOURCE: Final = b"m=source"
 T = TypeVar("T")
 
@@ -100,7 +103,8 @@ class EmbeddedCounters:
             if verdict.allowed:
                 if usage is not None:
                     add_usage(txn, usage, moment.day)
-                self._sweep_a_little(txn, moment)
+                if has_begun(verdict):
+                    self._sweep_a_little(txn, moment)
             return verdict
 
         seeds = self._seeds()
@@ -160,17 +164,10 @@ class EmbeddedCounters:
     def settle(self, bill: Bill, call: Answered, *, now: float | None = None) -> Receipt | None:
         """Charge and record a call that is answered already; None if that must not be released."""
 
-        def work(txn: lmdb.Transaction[bytes]) -> Receipt | None:
-            if taken_in(txn.get(bill.place)) >= bill.most:
-                return None  # `enter` looks for places of the dead
-            moment = self._moment(now)
-            receipt = settle(txn, bill, call, moment, seeds)
-            if receipt is not None:
-                self._sweep_a_little(txn, moment)
-            return receipt
-
-        seeds = self._seeds()
-        return self._write_seeded(work, seeds, keep=bool)
+        try:
+            return self._settle(bill, call, now, None if self._seed is None else NO_SEEDS)
+        except (SeedMissing, lmdb.Error, OSError):  # rare, and nothing is written: once more
+            return self._settle_seeded(bill, call, now)
 
     def add_usage(self, usage: Usage) -> None:
         """Add to the running totals of its day, tenant, subject and model."""
@@ -219,6 +216,47 @@ class EmbeddedCounters:
     def close(self) -> None:
         """Close this process's environment; the next call opens it again."""
         self._store.close()
+
+    def _settle_seeded(self, bill: Bill, call: Answered, now: float | None) -> Receipt | None:
+        seeds = self._seeds()
+        return self._write_seeded(
+            lambda txn: self._settled(txn, bill, call, now, seeds),
+            seeds,
+            keep=lambda receipt: receipt is not None,
+        )
+
+    def _settle(
+        self, bill: Bill, call: Answered, now: float | None, seeds: Seeds | None
+    ) -> Receipt | None:
+        """Settle without any of the closures that the general way needs: a tenth of its time."""
+        txn = self._store.env.begin(write=True)
+        try:
+            receipt = self._settled(txn, bill, call, now, seeds)
+        except BaseException:
+            txn.abort()
+            raise
+        if receipt is None:
+            txn.abort()
+        else:
+            txn.commit()
+        return receipt
+
+    def _settled(
+        self,
+        txn: lmdb.Transaction[bytes],
+        bill: Bill,
+        call: Answered,
+        now: float | None,
+        seeds: Seeds | None,
+    ) -> Receipt | None:
+        if taken_in(txn.get(bill.place)) >= bill.most:
+            return None  # `enter` looks for places of the dead
+        clock, wall = self._clock(), self._wall()
+        at = clock if now is None else now
+        receipt = settle(txn, bill, call, at, wall - clock + at, seeds)
+        if receipt is not None and receipt.begun:
+            self._sweep_a_little(txn, Moment(at, wall - clock + at))
+        return receipt
 
     def _seeds(self) -> dict[tuple[bytes, str], int] | None:
         return None if self._seed is None else {}

@@ -141,7 +141,7 @@ class LocalCounters:
             moment = self._moment(now)
             changes = _Changes(self._records)
             seeds = self._seeds(bill.quotas, moment)
-            receipt = settle(changes, bill, call, moment, seeds)
+            receipt = settle(changes, bill, call, *moment, seeds)
             if receipt is not None:
                 changes.commit()
                 self._sweep(moment)

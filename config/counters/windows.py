@@ -15,8 +15,8 @@ from typing import Final, NamedTuple
 
 BUCKETS: Final = 128
 _TOTALS: Final = struct.Struct("<qq")  # what counts now, of requests and of rows
-# Then the newest bucket; the oldest of requests and of rows; what of each is in older buckets than
-# the newest; the width of a bucket; how many bytes of the parts that follow are the requests'.
+# Then the newest bucket; when the oldest frees, of requests and of rows; what of each is in older
+# buckets than the newest; a bucket's width; how many bytes of the parts that follow are requests'.
 _REST: Final = struct.Struct("<qqqqqqH")
 _HOT: Final = struct.Struct("<qqqqq")  # all that is read to charge once more to the newest bucket
 _PART: Final = struct.Struct("<Bq")  # low byte of a bucket before the newest, amount
@@ -34,7 +34,7 @@ class Window(NamedTuple):
     parts: bytes
 
 
-# A record after a call; then the total and the oldest bucket of its requests, and of its rows.
+# A record after a call; then the total of its requests and when their oldest frees; of its rows.
 Spent = tuple[bytes, int, int, int, int]
 Pair = tuple[Window, Window]  # of requests, and of rows
 EMPTY: Final = Window(0, 0, 0, 0, b"")
@@ -51,9 +51,10 @@ def read(record: bytes | None) -> Pair:
     if record is None:
         return EMPTY, EMPTY
     total, rows = _TOTALS.unpack_from(record)
-    newest, oldest, oldest_rows, before, rows_before, _, size = _REST.unpack_from(
+    newest, frees, rows_free, before, rows_before, wide, size = _REST.unpack_from(
         record, _TOTALS.size
     )
+    oldest, oldest_rows = frees // wide - BUCKETS, rows_free // wide - BUCKETS
     between = _PARTS_AT + size
     return (
         Window(total, newest, total - before, oldest, record[_PARTS_AT:between]),
@@ -65,23 +66,25 @@ def write(windows: Pair, wide: int) -> bytes:
     """The record of both windows, as of the later one."""
     newest = max(windows[0].newest, windows[1].newest)
     one, other = slide(windows[0], newest), slide(windows[1], newest)
+    free = frees(one, wide), frees(other, wide)
     before = one.total - one.last, other.total - other.last
-    rest = _REST.pack(newest, one.oldest, other.oldest, *before, wide, len(one.parts))
+    rest = _REST.pack(newest, *free, *before, wide, len(one.parts))
     return _TOTALS.pack(one.total, other.total) + rest + one.parts + other.parts
 
 
 def spend(record: bytes | None, bucket: int, wide: int, rows: int) -> Spent:
     """What one request of some rows comes to, whatever the limits."""
     if record is not None:
-        total, of_rows, newest, oldest, oldest_rows = _HOT.unpack_from(record)
+        total, of_rows, newest, free, rows_free = _HOT.unpack_from(record)
         if newest == bucket:  # nothing has left since then, and nothing else changes
             total += 1
             of_rows += rows
             head = _TOTALS.pack(total, of_rows)
-            return head + record[_TOTALS.size :], total, oldest, of_rows, oldest_rows
+            return head + record[_TOTALS.size :], total, free, of_rows, rows_free
     one, other = (slide(window, bucket) for window in read(record))
     one, other = add(one, 1), add(other, rows)
-    return write((one, other), wide), one.total, one.oldest, other.total, other.oldest
+    record = write((one, other), wide)
+    return record, one.total, frees(one, wide), other.total, frees(other, wide)
 
 
 def slide(window: Window, bucket: int) -> Window:
@@ -126,6 +129,11 @@ def take_back(window: Window, bucket: int, amount: int) -> Window:
     (newest, last), *older = kept
     body = b"".join(_PART.pack(at & _LOW, held) for at, held in reversed(older))
     return Window(sum(held for _, held in kept), newest, last, kept[-1][0], body)
+
+
+def frees(window: Window, wide: int) -> int:
+    """When the oldest part of the window leaves it, in microseconds."""
+    return (window.oldest + BUCKETS) * wide
 
 
 def freed_at(window: Window, amount: int) -> int:
