@@ -75,8 +75,9 @@ class UsageLedger:
         """Drop totals of days that are over from the store; call it after a flush committed."""
         day = day_of(self._clock() - DAY_SECONDS)
         counters.drop_usage_before(day)
-        if day != self._written.day:
-            self._written = _Written(day=day)  # or it would grow by each day's callers
+        if self._written.day and self._written.day != day:
+            self._written = _Written()  # or it would grow by each day's callers
+        self._written.day = day
 
     def _note(self, written: _Written, snapshot: UsageTotals) -> None:
         """Remember what is committed, and so need not be written again."""
