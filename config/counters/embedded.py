@@ -5,8 +5,10 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -26,7 +28,7 @@ from config.counters import (
     VersionStatistics,
 )
 from config.counters.bills import Bill, settle
-from config.counters.keys import PLACES, USAGE, encode
+from config.counters.keys import PLACES, USAGE, encode, join
 from config.counters.ledger import (
     Moment,
     SeedMissing,
@@ -37,7 +39,6 @@ from config.counters.ledger import (
     give_back,
     has_begun,
     is_spent,
-    read_usage,
     seed_name,
     usage_of,
 )
@@ -48,13 +49,14 @@ from config.counters.statistics import (
     name_of,
     read_statistics,
 )
-from config.counters.store import MachineStore
+from config.counters.store import MachineStore, drop, under
 from config.errors import CounterStoreDown
 
 MAP_BYTES: Final = 64 * 1024 * 1024
 SWEEP_EVERY: Final = 16  # calls that begin a window; each adds at most a few counters
 SWEEP_RECORDS: Final = 96
 SWEEP_WHEN_FULL: Final = 4_096
+DROPPED_AT_ONCE: Final = 1_024
 LOOK_FOR_DEAD_SECONDS: Final = 0.1
 NO_SEEDS: Final[Seeds] = {}
 SOURCE: Final = b"m=source"
@@ -177,20 +179,21 @@ class EmbeddedCounters:
         """Every running total but those seen, with the generation that they belong to."""
 
         def work(txn: lmdb.Transaction[bytes]) -> UsageTotals:
-            return usage_of(_source(txn), _under(txn, USAGE), seen)
+            return usage_of(_source(txn), under(txn, USAGE), seen)
 
         assert self.source, "it has a name from now on, so that calls are counted meanwhile"
         return self._read(work)
 
     def drop_usage_before(self, day: str) -> None:
-        """Forget the totals of earlier days."""
+        """Forget the totals of earlier days, some at a time: calls are counted in between."""
+        end = USAGE + join((day,))  # the day comes first in a key
 
-        def work(txn: lmdb.Transaction[bytes]) -> None:
-            for name, value in list(_under(txn, USAGE)):
-                if read_usage(name, value).day < day:
-                    txn.delete(name)
+        def earlier(txn: lmdb.Transaction[bytes]) -> list[bytes]:
+            names = takewhile(end.__gt__, (name for name, _ in under(txn, USAGE)))
+            return list(islice(names, DROPPED_AT_ONCE))
 
-        self._write(work)
+        while names := self._read(earlier):
+            self._write(partial(drop, names=names))
 
     def add_statistics(self, statistics: VersionStatistics) -> None:
         """Add to the totals of its version."""
@@ -200,7 +203,7 @@ class EmbeddedCounters:
         self, tenant_id: str | None = None, model: str | None = None
     ) -> tuple[VersionStatistics, ...]:
         """The totals of every version, of a tenant's, or of one model's."""
-        found = self._read(lambda txn: list(_under(txn, name_of(tenant_id, model))))
+        found = self._read(lambda txn: list(under(txn, name_of(tenant_id, model))))
         return tuple(read_statistics(name, value) for name, value in found)
 
     def drop_statistics(
@@ -209,7 +212,7 @@ class EmbeddedCounters:
         """Forget the totals of a tenant, of one model, or of one version."""
 
         def work(txn: lmdb.Transaction[bytes]) -> None:
-            drop_statistics(txn, [n for n, _ in _under(txn, name_of(tenant_id, model, number))])
+            drop_statistics(txn, [n for n, _ in under(txn, name_of(tenant_id, model, number))])
 
         self._write(work)
 
@@ -389,14 +392,3 @@ def _keep(txn: lmdb.Transaction[bytes], name: bytes, record: bytes | None) -> No
         txn.delete(name)
     else:
         txn.put(name, record)
-
-
-def _under(txn: lmdb.Transaction[bytes], prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The records whose keys begin so; nothing is written meanwhile."""
-    cursor = txn.cursor()
-    if not cursor.set_range(prefix):
-        return
-    for key, value in cursor:
-        if not key.startswith(prefix):
-            return
-        yield key, value
