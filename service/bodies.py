@@ -25,6 +25,7 @@ LEAST_ROOM: Final = 8 * 1024 * 1024  # answers may be larger than any body is al
 # Of the largest size: of known callers together and of one, of strangers and of one address.
 HELD, HELD_EACH = 12, 8
 STRANGE, STRANGE_EACH = 4, 2
+SPARED: Final = 4  # of known callers' room, to bodies that are counted as they come
 ONE_PIECE_BYTES: Final = 1024 * 1024
 # Of the least room: of answers in one piece, together and of one caller.
 WHOLE, WHOLE_EACH = 4, 2
@@ -54,6 +55,16 @@ class Holdings:
         except MemoryFull as full:
             raise RequestRefused(BUSY, str(full)) from None
 
+    def reserves(self, caller: Caller, size: int) -> bool:
+        """Whether room could be held for what is yet to come, and that for others be spared."""
+        if not caller.is_known:
+            return False
+        try:
+            self._known.take(caller.lane, size, leaving=SPARED * self.largest)
+        except MemoryFull:
+            return False
+        return True
+
     def give_back(self, caller: Caller, size: int) -> None:
         """Leave the room of so many bytes."""
         self._memory(caller).give_back(caller.lane, size)
@@ -80,6 +91,16 @@ class Arriving:
         self._holdings.take(self.caller, self.size, added=len(chunk))
         self._held += len(chunk)
         self._chunks.append(chunk)
+
+    def reserves(self, size: int) -> bool:
+        """Whether room is held from now on for a whole body of that size."""
+        reserved = self._holdings.reserves(self.caller, size)
+        self._held += size if reserved else 0
+        return reserved
+
+    def is_whole(self, body: bytes) -> None:
+        """Keep the whole body, for which there is room."""
+        self.size, self._chunks = len(body), [body]
 
     def belongs_to(self, caller: Caller) -> None:
         """Count what has come as this caller's from now on; raises RequestRefused."""

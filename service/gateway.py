@@ -23,7 +23,6 @@ from wsgiref.types import WSGIApplication, WSGIEnvironment
 from config.logging import frames_of
 from service.bodies import (
     LEAST_ROOM,
-    SMALL_BYTES,
     Arriving,
     Holdings,
     InOnePiece,
@@ -36,6 +35,7 @@ from service.lanes import Caller, Lanes, LanesFull, Pace
 from service.monitoring import Load, Monitor
 from service.pacing import BodyPace, deliver, discard, keeping_pace
 from service.problems import BAD_REQUEST, BUSY, INTERNAL, STORAGE_FULL, problem_of
+from service.receiving import BodyReader
 from service.spools import CONTINUE, UPLOAD, Admission, Spool, Spools, Upload
 from service.wording import Wordings
 from service.wsgi import (
@@ -47,13 +47,13 @@ from service.wsgi import (
     Kind,
     Request,
     RequestRefused,
+    Whole,
     environ_of,
     run_wsgi,
 )
 
 log = logging.getLogger(__name__)
 
-LEAST_BODY_BYTES_PER_SECOND: Final = 16 * 1024
 LEAST_UPLOAD_BYTES_PER_SECOND: Final = 64 * 1024  # an upload may be long, so it is not also slow
 WAITING_CALLS: Final = 512
 WAITING_CALLS_EACH: Final = 128
@@ -125,22 +125,26 @@ class Gateway:
             "bulk": Lanes("bulk", threads=BULK_THREADS, waiting=BULKS, waiting_each=BULKS),
         }
         self._disk = ThreadPoolExecutor(2, thread_name_prefix="disk")
-        self._max_body_bytes = max_body_bytes
         self._bodies = Holdings(max_body_bytes, what="bodies")
         self._answers = Holdings(max(max_body_bytes, LEAST_ROOM), what="answers")
         self._in_one_piece = in_one_piece
+        self._reader = BodyReader(max_body_bytes, self._recognise)
         if monitor is not None:
             monitor.watch(self._load)
 
     async def answer(
-        self, request: Request, chunks: AsyncIterator[bytes], gone: Gone | None = None
+        self,
+        request: Request,
+        chunks: AsyncIterator[bytes],
+        gone: Gone | None = None,
+        whole: Whole | None = None,
     ) -> Answer:
         """Read the body, call the application, and return its answer.
 
-        `chunks` raises ConnectionAbortedError where a body is cut off. An answer in pieces is to
-        be sent by `send`, or closed.
+        `chunks` or `whole`, of which one is asked for, raises ConnectionAbortedError where a body
+        is cut off. An answer in pieces is to be sent by `send`, or closed.
         """
-        body = Body(chunks)
+        body = Body(chunks, whole)
         if self._in_one_piece is not None and gone is not None:
             self._in_one_piece.asks_again(request.client)
             gone = self._in_one_piece.gone(request.client, gone)
@@ -179,7 +183,7 @@ class Gateway:
     async def _answer_call(self, request: Request, body: Body, gone: Gone | None) -> Answer:
         with arriving(self._bodies, self._sort(request)) as held:
             if request.may_have_body:
-                await self._read(request, body, held)
+                await self._reader.read(request, body, held)
             answer = await self._call(environ_of(request, held.whole()), held.caller)
         return self._sent(request, answer, held.caller, gone)
 
@@ -248,22 +252,6 @@ class Gateway:
                 limit.has_come(received)
         await loop.run_in_executor(self._disk, spool.write, bytes(pending))
         request.refuse_cut_off(received)
-
-    async def _read(self, request: Request, body: Body, held: Arriving) -> None:
-        declared = request.declared or 0
-        if declared > self._max_body_bytes:
-            raise too_large(self._max_body_bytes)
-        async with keeping_pace(LEAST_BODY_BYTES_PER_SECOND) as limit:
-            if declared > SMALL_BYTES:
-                await self._recognise(request, held, limit)
-            async for chunk in body:
-                outgrows = held.size <= SMALL_BYTES < held.size + len(chunk)
-                if outgrows and request.declared is None:
-                    await self._recognise(request, held, limit)
-                held.take(chunk)
-                if held.caller.is_known:  # a stranger's is there in time, or it is given up
-                    limit.has_come(held.size)
-        request.refuse_cut_off(held.size)
 
     async def _recognise(self, request: Request, held: Arriving, limit: BodyPace) -> None:
         """Find out whose a larger body is before it is read: it may be a first call."""

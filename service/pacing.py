@@ -15,6 +15,8 @@ from service.wsgi import Body, Request, RequestRefused
 
 FIRST_BODY_SECONDS: Final = 15.0
 DISCARD_SECONDS: Final = 5.0
+SWIFT_SECONDS: Final = FIRST_BODY_SECONDS / 4  # a line may be so much slower than it was
+LINES: Final = 4096
 PIECE_SECONDS: Final = 30.0  # for a piece of an answer: whoever stops fetching gives up the rest
 
 
@@ -56,6 +58,28 @@ async def keeping_pace(least: int) -> AsyncIterator[BodyPace]:
         raise RequestRefused(
             BY_STATUS[408], "the body did not arrive in time; send it again"
         ) from None
+
+
+class Lines:
+    """How fast the bodies of clients came, as far as that is known."""
+
+    def __init__(self) -> None:
+        self._rates: dict[str, float] = {}
+
+    def came(self, client: str, size: int, seconds: float) -> None:
+        """Note how long a body was on its way."""
+        self.forget(client)
+        self._rates[client] = size / max(seconds, 1e-6)
+        if len(self._rates) > LINES:
+            del self._rates[next(iter(self._rates))]
+
+    def forget(self, client: str) -> None:
+        """Take a client for one whose line is not known."""
+        self._rates.pop(client, None)
+
+    def are_swift(self, client: str, size: int) -> bool:
+        """Whether a body of that size will be here so soon that nobody need watch it come."""
+        return size <= self._rates.get(client, 0.0) * SWIFT_SECONDS
 
 
 async def deliver(pieces: AsyncIterator[bytes], write: Callable[[bytes], Awaitable[None]]) -> None:

@@ -250,7 +250,8 @@ async def _answer(gateway: Gateway, folder: Path, scope: Any, protocol: Any) -> 
         headers=_headers(scope.headers),
     )
     body = read_body(protocol, version=scope.http_version)
-    answer = await gateway.answer(request, body, protocol.client_disconnect)
+    whole = partial(read_whole, protocol)
+    answer = await gateway.answer(request, body, protocol.client_disconnect, whole)
     if isinstance(answer.body, bytes):
         protocol.response_bytes(answer.status, answer.headers, answer.body)
         return
@@ -274,6 +275,15 @@ async def read_body(protocol: Any, *, version: str) -> AsyncIterator[bytes]:
             raise ConnectionAbortedError
         if chunk:
             yield chunk
+
+
+async def read_whole(protocol: Any) -> bytes:
+    """The body when all of it is here; raises ConnectionAbortedError where it is cut off."""
+    try:
+        body: bytes = await protocol()
+    except (engine.RSGIProtocolClosed, engine.RSGIProtocolError):
+        raise ConnectionAbortedError from None
+    return body
 
 
 def _address(text: str) -> tuple[str, str]:

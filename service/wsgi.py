@@ -24,6 +24,8 @@ METHOD: Final = re.compile("[A-Z]+")
 Headers = list[tuple[str, str]]
 # Returns when the client has gone.
 Gone = Callable[[], Awaitable[object]]
+# The whole of a body at once; raises ConnectionAbortedError where it is cut off.
+Whole = Callable[[], Awaitable[bytes]]
 # What a body brings that memory should not hold: a file for a version; rows to be answered.
 Kind = Literal["upload", "bulk"]
 
@@ -157,15 +159,35 @@ class Request:
 
 
 class Body:
-    """A request's body as it arrives; `begun` says whether anybody has asked for it."""
+    """A request's body as it arrives; `begun` says whether anybody has asked for it.
 
-    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
+    A server may have a cheaper way to collect all of it than chunk by chunk.
+    """
+
+    def __init__(self, chunks: AsyncIterator[bytes], whole: Whole | None = None) -> None:
         self._chunks = chunks
+        self._whole = whole
         self.begun = False
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         self.begun = True
         return self._chunks
+
+    @property
+    def may_come_whole(self) -> bool:
+        """Whether the server collects it."""
+        return self._whole is not None
+
+    async def whole(self) -> bytes:
+        """All of it, after which there are no chunks; raises ConnectionAbortedError."""
+        assert self._whole is not None, "it may come whole"
+        self.begun, self._chunks = True, _nothing()
+        return await self._whole()
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    return
+    yield b""
 
 
 def run_wsgi(application: WSGIApplication, environ: WSGIEnvironment) -> Answer:
