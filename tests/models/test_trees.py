@@ -266,6 +266,7 @@ def test_size_in_memory_is_told_about_right(fit: Any) -> None:
     code = (
         "import ctypes, sys\n"
         "from pathlib import Path\n"
+        "import numpy as np\n"
         "from models.arrays import unpack_arrays\n"
         "from models.compilation.trees import TreesEngine\n"
         "class Heap(ctypes.Structure):\n"
@@ -276,9 +277,13 @@ def test_size_in_memory_is_told_about_right(fit: Any) -> None:
         "    heap = ask()\n"
         "    return getattr(heap, '4') + getattr(heap, '7')\n"
         "arrays = unpack_arrays(Path(sys.argv[1]).read_bytes())\n"
-        "keep = [TreesEngine().load(arrays)]\n"
+        "def opened():\n"
+        "    predictor = TreesEngine().load(arrays)\n"
+        "    predictor.answer('predict', np.ones((100, 5)))\n"
+        "    return predictor\n"
+        "keep = [opened()]\n"
         "before = held()\n"
-        "keep.append(TreesEngine().load(arrays))\n"
+        "keep.append(opened())\n"
         "print((held() - before) / keep[0].size)\n"
     )
 

@@ -59,11 +59,11 @@ def checked_ensemble(arrays: Arrays) -> Ensemble:
     )
     _check_extent(ensemble)
     _check_children(ensemble)
-    steps = _check_depth(ensemble)
+    depth, steps = _check_depth(ensemble)
     _check_leaves(ensemble)
     _check_sets(ensemble)
     _check_precision(ensemble)
-    return replace(ensemble, steps=steps)
+    return replace(ensemble, steps=steps, depth=depth)
 
 
 def _require(holds: object, problem: str) -> None:
@@ -117,15 +117,15 @@ def _check_children(trees: Ensemble) -> None:
     _require((times == 1).all(), "a node is not the child of exactly one other")
 
 
-def _check_depth(trees: Ensemble) -> int:
-    """Return how many nodes a row passes at most; raises ArraysMalformed if that is too many."""
+def _check_depth(trees: Ensemble) -> tuple[int, int]:
+    """How many nodes a row passes at most, in one tree and in all; raises ArraysMalformed."""
     starts = np.repeat(trees.starts, trees.sizes)
     number = np.repeat(np.arange(trees.trees), trees.sizes)
     level, steps = trees.starts, 0
-    for _ in range(MOST_DEPTH):
+    for depth in range(MOST_DEPTH):
         level = level[trees.left[level] != -1]
         if not len(level):
-            return steps
+            return depth, steps
         steps += int(np.count_nonzero(np.bincount(number[level])))
         _require(steps <= MOST_STEPS, f"a row's ways are longer than {MOST_STEPS} nodes")
         left, right = trees.left[level], trees.right[level]

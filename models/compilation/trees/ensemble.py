@@ -92,7 +92,8 @@ class Ensemble:
     set_nodes: NDArray[np.int64] | None = None
     set_sizes: NDArray[np.int64] | None = None
     set_values: NDArray[np.int64] | None = None
-    steps: int = 0  # through how many nodes a row goes at most
+    steps: int = 0  # through how many nodes a row goes at most, and
+    depth: int = 0  # in one tree
 
     @property
     def trees(self) -> int:

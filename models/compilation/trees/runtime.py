@@ -20,6 +20,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from models.compilation.trees.batches import Batches, suits
 from models.compilation.trees.checkpoint import bytes_in_memory, checkpoint_of, float_type
 from models.compilation.trees.ensemble import IDENTITY, Ensemble, divided
 from models.errors import ArraysMalformed, RowsRefused
@@ -96,13 +97,18 @@ class Sums:
         self._features, self._trees, self._width = trees.features, trees.trees, trees.width
         self._vector, self._column = trees.leaves.shape[1], trees.column
         self._dtype = float_type(trees)
+        alone = len(self._groups) == 1
+        self._batches = Batches(trees) if alone and suits(trees) else None
         self.size = sum(group.size for group in self._groups)
+        self.size += self._batches.size if self._batches else 0
 
     def sums(self, rows: NDArray[Any]) -> NDArray[Any]:
         """The sums of the leaves that each row reaches, after the link, as (rows, width)."""
         self._check(rows)
         answers = self._room(len(rows), self._width)
-        if len(self._groups) == 1:
+        if self._batches and len(rows) > FEW_ROWS and len(rows) * self._trees > SHORT:
+            self._batches.add(rows, answers)
+        elif len(self._groups) == 1:
             self._groups[0].ask(rows, answers, self._library.sums)
         elif len(rows) <= FEW_ROWS:
             self._add_at_once(self._leaves(rows), answers)
