@@ -70,6 +70,12 @@ class Tenants:
         statement = select(TenantRow)
         return page(session, statement, TenantRow.name, _view, after=after, limit=limit)
 
+    def identifiers(self, session: Session, *, state: State | None = None) -> frozenset[str]:
+        """Every tenant's identifier, or those in a state; for upkeep, where there are many."""
+        query = select(TenantRow.id)
+        found = session.scalars(query if state is None else query.where(TenantRow.state == state))
+        return frozenset(found)
+
     def suspend(self, session: Session, name: str) -> Tenant:
         """Refuse everything to the tenant's accounts until it is resumed."""
         return self._set_state(session, name, "suspended")

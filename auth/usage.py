@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from sqlalchemy import Insert, case, func, select
+from sqlalchemy import Insert, case, event, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from auth.records import UsageRow
 from auth.scope import Scope
-from config.counters import DAY_SECONDS, Counters, Usage
+from config.counters import DAY_SECONDS, Counters, Usage, UsageTotals
 from config.counters.ledger import day_of
 
 Dimension = Literal["tenant", "user", "model", "day"]
-UPSERT_ROWS: Final = 500  # SQLite takes at most 32,766 variables in a statement
 _COLUMNS: Final[dict[str, InstrumentedAttribute[str]]] = {
     "tenant": UsageRow.tenant_id,
     "user": UsageRow.subject_id,
@@ -37,28 +35,55 @@ class UsageSum:
     compute_us: int
 
 
+@dataclass(slots=True)
+class _Written:
+    """What this process has written of one generation of a store, until a day is forgotten."""
+
+    source: str = ""
+    day: str = ""
+    marks: dict[bytes, bytes] = field(default_factory=dict)
+
+
 class UsageLedger:
     """Keeps what the counter stores counted, and adds it up."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
+        self._written = _Written()
 
     def flush(self, session: Session, counters: Counters) -> int:
-        """Write the store's running totals, and return how many; again it changes nothing.
+        """Write the running totals that have grown since this process's last, and return how many.
 
         A total only grows within one generation of a store, so the larger one is the later one,
         whichever of two flushes commits last. Raises CounterStoreDown.
         """
-        snapshot = counters.usage_totals()
+        written = self._written
+        snapshot = counters.usage_totals(written.marks)
+        if snapshot.source != written.source:
+            written = _Written(snapshot.source, written.day)
+            snapshot = counters.usage_totals()
         # One order for all, so that two flushes at once do not wait for each other in a circle.
-        totals = sorted(snapshot.totals, key=_identity)
-        for some in _batches(totals):
-            session.execute(_upsert(session, [_values(usage, snapshot.source) for usage in some]))
-        return len(totals)
+        values = [
+            _values(usage, snapshot.source) for usage in sorted(snapshot.totals, key=_identity)
+        ]
+        if values:
+            session.connection().execute(_upsert(session), values)
+        event.listen(session, "after_commit", lambda _: self._note(written, snapshot), once=True)
+        return len(values)
 
     def forget_flushed(self, counters: Counters) -> None:
         """Drop totals of days that are over from the store; call it after a flush committed."""
-        counters.drop_usage_before(day_of(self._clock() - DAY_SECONDS))
+        day = day_of(self._clock() - DAY_SECONDS)
+        counters.drop_usage_before(day)
+        if self._written.day and self._written.day != day:
+            self._written = _Written()  # or it would grow by each day's callers
+        self._written.day = day
+
+    def _note(self, written: _Written, snapshot: UsageTotals) -> None:
+        """Remember what is committed, and so need not be written again."""
+        if snapshot.source == written.source:
+            written.marks |= snapshot.marks
+            self._written = written
 
     def usage(
         self,
@@ -102,9 +127,10 @@ def _sums() -> list[Any]:
     return [func.sum(amount) for amount in amounts]
 
 
-def _upsert(session: Session, values: list[dict[str, str | int]]) -> Insert:
+def _upsert(session: Session) -> Insert:
+    """Of one row, executed with many: a statement that grows with them is compiled each time."""
     on_sqlite = session.get_bind().dialect.name == "sqlite"
-    insert = (sqlite.insert if on_sqlite else postgresql.insert)(UsageRow).values(values)
+    insert = (sqlite.insert if on_sqlite else postgresql.insert)(UsageRow)
     larger = {
         name: case(
             (insert.excluded[name] > getattr(UsageRow, name), insert.excluded[name]),
@@ -131,9 +157,3 @@ def _values(total: Usage, source: str) -> dict[str, str | int]:
 
 def _identity(total: Usage) -> tuple[str, str, str, str]:
     return total.day, total.tenant_id, total.subject_id, total.model
-
-
-def _batches(totals: Iterable[Usage]) -> Iterator[list[Usage]]:
-    rest = iter(totals)
-    while some := list(islice(rest, UPSERT_ROWS)):
-        yield some

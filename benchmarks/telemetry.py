@@ -6,12 +6,10 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 ROUNDS = 20_000
-STAGES = ("authenticate", "decode", "admit", "bind", "compute")
-SAMPLED = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}
+CONTEXT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 def micros(work: Callable[[], object], rounds: int = ROUNDS) -> float:
@@ -36,45 +34,26 @@ def main() -> None:
 
 
 def measure(folder: Path) -> None:
-    from config.settings import Settings
-    from config.telemetry import Telemetry
-    from config.tracing import Tracing
+    from benchmarks import observed
+    from benchmarks.observed import Observed
     from service import observing
-    from service.observing import Outcome
 
-    telemetry = Telemetry()
-    settings = Settings(instance=folder, master_keys=(bytes(32),))
-    off = Tracing(settings, telemetry, instance="here")
-    nowhere = replace(settings, otel_endpoint="http://127.0.0.1:9", otel_sample_ratio=0.0)
-    unsampled = Tracing(nowhere, telemetry, instance="here")
-    sampled = Tracing(replace(nowhere, otel_sample_ratio=1.0), telemetry, instance="here")
-    outcome = Outcome(status=200, endpoint="predict.predict", method="POST", route="/predict")
-
-    class Platform:
-        """As much of one as a call is observed with."""
-
-        def __init__(self, tracing: Tracing) -> None:
-            self.telemetry, self.tracing = telemetry, tracing
-
-    def observed(tracing: Tracing, headers: dict[str, str]) -> None:
-        call = observing.begin(Platform(tracing), headers.get)  # type: ignore[arg-type]
-        call.dialect = "native"
-        for stage in STAGES:
-            call.stages.done(stage)
-        telemetry.rows.labels("linear", "native").inc()
-        observing.finish(call, outcome)
-
-    count = telemetry.requests.labels("predict.predict", "POST", "200")
-    seconds = telemetry.request_seconds.labels("predict.predict", "native")
-    show("one count", micros(count.inc))
-    show("one observation of a duration", micros(lambda: seconds.observe(0.001)))
-    show("a prediction observed", micros(lambda: observed(off, {})))
-    show("... whose caller sends a context", micros(lambda: observed(off, SAMPLED)))
-    show("... traces on, not sampled", micros(lambda: observed(unsampled, {})))
-    show("... traces on, sampled", micros(lambda: observed(sampled, {}), 2_000))
-    show("one look at this process", micros(telemetry.look, 1_000))
-    show("one exposition", micros(telemetry.exposition, 100))
-    sampled.close(0.1)
+    off, unsampled, sampled = (Observed(folder, ratio) for ratio in (None, 0.0, 1.0))
+    show("one count", micros(observed.count.inc))
+    show("one observation of a duration", micros(lambda: observed.duration.observe(0.001)))
+    show("all counts of a prediction", micros(off.added))
+    show("an identifier", micros(observing.request_ids.next))
+    show("Server-Timing", micros(lambda: observing.server_timing(observed.SPENT, observed.TOTAL)))
+    show("a plain prediction told of", micros(off.told))
+    show("... traces on, not sampled", micros(unsampled.told))
+    show("... traces on, sampled", micros(sampled.told, 2_000))
+    show("a prediction observed", micros(off.whole))
+    show("... whose caller sends a context", micros(lambda: off.whole(traceparent=CONTEXT)))
+    show("... traces on, not sampled", micros(unsampled.whole))
+    show("... traces on, sampled", micros(sampled.whole, 2_000))
+    show("one look at this process", micros(observed.telemetry.look, 1_000))
+    show("one exposition", micros(observed.telemetry.exposition, 100))
+    sampled.tracing.close(0.1)
 
 
 if __name__ == "__main__":

@@ -12,15 +12,13 @@ Scores = NDArray[Any]
 
 def logistic(scores: Scores) -> Scores:
     """1 / (1 + exp(-x)) of each score; scipy.special.expit."""
-    with np.errstate(over="ignore", under="ignore"):
-        answers: Scores = 1 / (1 + np.exp(-scores))
+    answers: Scores = 1 / (1 + np.exp(-scores))
     return answers
 
 
 def softmax(scores: Scores) -> Scores:
     """exp(x) over its sum in each row; sklearn.utils.extmath.softmax."""
-    with np.errstate(under="ignore"):
-        raised: Scores = np.exp(scores - scores.max(axis=1, keepdims=True))
+    raised: Scores = np.exp(scores - scores.max(axis=1, keepdims=True))
     raised /= raised.sum(axis=1, keepdims=True)
     return raised
 
@@ -35,6 +33,5 @@ def two_columns(second: Scores) -> Scores:
 
 def logarithm(probabilities: Scores) -> Scores:
     """The natural logarithm; minus infinity of zero."""
-    with np.errstate(divide="ignore"):
-        answers: Scores = np.log(probabilities)
+    answers: Scores = np.log(probabilities)
     return answers

@@ -7,6 +7,7 @@ stands for does.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -37,7 +38,10 @@ class Child(Protocol):
 
 
 class Part:
-    """Answers from arrays that fit its layout; nothing of it changes once it is made."""
+    """Answers from arrays that fit its layout; nothing of it changes once it is made.
+
+    What overflows is part of an answer, as it is natively: whoever asks has numpy warn of nothing.
+    """
 
     LAYOUT: ClassVar[Layout]
     # How many other parts it asks: a number, the name of a length, or None for one or more.
@@ -68,8 +72,7 @@ class Part:
         """Answer each row; raises MethodUnknown, or RowsRefused where the estimator fails too."""
         if method not in self.methods:
             raise MethodUnknown(method, tuple(sorted(self.methods)))
-        with np.errstate(all="ignore"):  # an overflow is part of the answer, as it is natively
-            return self.respond(method, features)
+        return self.respond(method, features)
 
     def respond(self, method: str, features: Features) -> NDArray[Any]:
         """Answer with the function of the method's name."""
@@ -112,14 +115,17 @@ def matrix(features: Features) -> Matrix:
     return np.column_stack(features.columns)
 
 
+# Finite squares add up to something that is not finite only if they are large: a sum that is finite
+# is told by one call, which takes a third of the time of numpy's two.
+
+
 def refuse_not_finite(rows: Floats) -> None:
     """Raise RowsRefused for numbers that a model's own library refuses between two steps."""
-    # A finite sum has finite parts; an overflowing one says nothing.
-    if not np.isfinite(np.add.reduce(rows, axis=None)) and not np.isfinite(rows).all():
+    if not isfinite(np.vdot(rows, rows)) and not np.isfinite(rows).all():
         raise RowsRefused("a number that is not finite reaches a step that takes none")
 
 
 def refuse_infinite(rows: Floats) -> None:
     """Raise RowsRefused for infinity, where only a missing number may be taken."""
-    if not np.isfinite(np.add.reduce(rows, axis=None)) and np.isinf(rows).any():
+    if not isfinite(np.vdot(rows, rows)) and np.isinf(rows).any():
         raise RowsRefused("an infinite number reaches a step that takes none")

@@ -7,15 +7,17 @@ rest, however many strangers there are.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import asyncio
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 from service.lanes import Caller
 from service.memory import Memory, MemoryFull
 from service.problems import BUSY, TOO_LARGE
-from service.wsgi import Answer, Chunks, RequestRefused
+from service.wsgi import Answer, Chunks, Gone, Request, RequestRefused
 
 SMALL_BYTES: Final = 64 * 1024  # no call needs more that anybody may make: a login, a token
 PIECE_BYTES: Final = 256 * 1024
@@ -23,6 +25,11 @@ LEAST_ROOM: Final = 8 * 1024 * 1024  # answers may be larger than any body is al
 # Of the largest size: of known callers together and of one, of strangers and of one address.
 HELD, HELD_EACH = 12, 8
 STRANGE, STRANGE_EACH = 4, 2
+ONE_PIECE_BYTES: Final = 1024 * 1024
+# Of the least room: of answers in one piece, together and of one caller.
+WHOLE, WHOLE_EACH = 4, 2
+
+Connection = tuple[str, str]  # the client's address and port
 
 
 class Holdings:
@@ -115,6 +122,86 @@ def fetched(answer: Answer, holdings: Holdings, caller: Caller) -> Answer:
     pieces = Chunks(_pieces(body), size, at_hand=True)
     pieces.then(partial(holdings.give_back, caller, size))
     return Answer(answer.status, answer.headers, pieces)
+
+
+@dataclass(slots=True)
+class _Fetching:
+    """What a connection may not have fetched yet: the answer before the last, and the last."""
+
+    watch: asyncio.Task[None]
+    before: tuple[Hashable, int] | None = None
+    last: tuple[Hashable, int] | None = None
+
+
+class InOnePiece:
+    """Answers of known callers that a server has been given in one piece, until they are fetched.
+
+    It does not say when that is. But over HTTP/1.1 it answers in turn, and takes up the request
+    after the next only when an answer has left it; and who is gone fetches nothing. What finds no
+    room here, by either measure, goes in pieces.
+    """
+
+    def __init__(self) -> None:
+        self._memory = Memory(LEAST_ROOM, what="answers", held=WHOLE, held_each=WHOLE_EACH)
+        self._connections: dict[Connection, _Fetching] = {}
+
+    @property
+    def held(self) -> int:
+        """How many bytes there are, of everybody."""
+        return self._memory.held
+
+    def asks_again(self, connection: Connection) -> None:
+        """Note the next request of a connection."""
+        fetching = self._connections.get(connection)
+        if fetching is None:
+            return
+        self._leave(fetching.before)
+        fetching.before, fetching.last = fetching.last, None
+        if fetching.before is None:
+            del self._connections[connection]
+            fetching.watch.cancel()
+
+    def takes(self, request: Request, caller: Caller, answer: Answer, gone: Gone) -> bool:
+        """Whether there is room for an answer of some size; then it is held."""
+        size = len(answer.body) if isinstance(answer.body, bytes) else 0
+        if not SMALL_BYTES < size <= ONE_PIECE_BYTES:
+            return False
+        if not caller.is_known or not request.version.startswith("1"):
+            return False
+        try:
+            self._memory.take(caller.lane, size)
+        except MemoryFull:
+            return False
+        if request.client not in self._connections:
+            self._watch(request.client, gone)
+        self._connections[request.client].last = (caller.lane, size)
+        return True
+
+    def gone(self, connection: Connection, gone: Gone) -> Gone:
+        """How to learn that a connection is gone: a server tells it to one that waits alone."""
+        fetching = self._connections.get(connection)
+        return gone if fetching is None else partial(asyncio.shield, fetching.watch)
+
+    def _watch(self, connection: Connection, gone: Gone) -> None:
+        fetching = _Fetching(asyncio.ensure_future(_until(gone)))
+        self._connections[connection] = fetching
+
+        def forget(_watch: object) -> None:
+            if self._connections.get(connection) is fetching:
+                del self._connections[connection]
+                self._leave(fetching.before)
+                self._leave(fetching.last)
+
+        fetching.watch.add_done_callback(forget)
+
+    def _leave(self, answer: tuple[Hashable, int] | None) -> None:
+        if answer is not None:
+            self._memory.give_back(*answer)
+
+
+async def _until(gone: Gone) -> None:
+    with suppress(ConnectionAbortedError):
+        await gone()
 
 
 def too_large(most: int) -> RequestRefused:

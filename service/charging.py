@@ -62,14 +62,14 @@ class Tariff:
 
     def fields(self, receipt: Receipt) -> tuple[str, str]:
         """The values of RateLimit-Policy and RateLimit after a call, as `fields_of` has them."""
-        left, reset = receipt
+        left, frees, at, _ = receipt
         used = [amount / quota for amount, quota in zip(left, self.quotas, strict=True)]
         one = min(self.requests, key=used.__getitem__)
         other = min(self.rows, key=used.__getitem__)
         return (
             f"{self.policies[one]}, {self.policies[other]}",
-            f"{self.names[one]};r={left[one]};t={-(-reset[one] // MICRO)}, "
-            f"{self.names[other]};r={left[other]};t={-(-reset[other] // MICRO)}",
+            f"{self.names[one]};r={left[one]};t={-((at - frees[one]) // MICRO)}, "
+            f"{self.names[other]};r={left[other]};t={-((at - frees[other]) // MICRO)}",
         )
 
 

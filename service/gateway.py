@@ -26,6 +26,7 @@ from service.bodies import (
     SMALL_BYTES,
     Arriving,
     Holdings,
+    InOnePiece,
     arriving,
     fetched,
     too_large,
@@ -42,6 +43,7 @@ from service.wsgi import (
     Answer,
     Body,
     Chunks,
+    Gone,
     Kind,
     Request,
     RequestRefused,
@@ -66,8 +68,6 @@ UPLOAD_THREADS: Final = 8  # more than one caller's uploads can hold
 BULK_THREADS: Final = 3  # they compute as well as wait, and others want to be answered meanwhile
 SPOOLED_BYTES: Final = 256 * 1024  # written to the disk at once
 
-# Returns when the client has gone.
-Gone = Callable[[], Awaitable[object]]
 # From the head of a request to what the call will do, and whose it is.
 Sort = Callable[[Request], Caller]
 # Verifies whose a request is, in a thread, so that it is sorted anew; raises RateLimited.
@@ -102,6 +102,7 @@ class Gateway:
         uploads: Uploads | None = None,
         wordings: Wordings | None = None,
         monitor: Monitor | None = None,
+        in_one_piece: InOnePiece | None = None,
     ) -> None:
         self._application = application
         self._monitor = monitor
@@ -127,6 +128,7 @@ class Gateway:
         self._max_body_bytes = max_body_bytes
         self._bodies = Holdings(max_body_bytes, what="bodies")
         self._answers = Holdings(max(max_body_bytes, LEAST_ROOM), what="answers")
+        self._in_one_piece = in_one_piece
         if monitor is not None:
             monitor.watch(self._load)
 
@@ -139,12 +141,15 @@ class Gateway:
         be sent by `send`, or closed.
         """
         body = Body(chunks)
+        if self._in_one_piece is not None and gone is not None:
+            self._in_one_piece.asks_again(request.client)
+            gone = self._in_one_piece.gone(request.client, gone)
         try:
             request.refuse_method()
             kind = self._uploads.takes(request) if self._uploads is not None else None
             if kind is not None:
                 return await self._answer_upload(kind, request, body, gone)
-            return await self._answer_call(request, body)
+            return await self._answer_call(request, body, gone)
         except RequestRefused as refusal:
             await discard(request, body)
             return self._refuse(refusal, request)
@@ -171,12 +176,19 @@ class Gateway:
         while piece := await loop.run_in_executor(self._disk, next, chunks, b""):
             yield piece
 
-    async def _answer_call(self, request: Request, body: Body) -> Answer:
+    async def _answer_call(self, request: Request, body: Body, gone: Gone | None) -> Answer:
         with arriving(self._bodies, self._sort(request)) as held:
             if request.may_have_body:
                 await self._read(request, body, held)
             answer = await self._call(environ_of(request, held.whole()), held.caller)
-        return fetched(answer, self._answers, held.caller)
+        return self._sent(request, answer, held.caller, gone)
+
+    def _sent(self, request: Request, answer: Answer, caller: Caller, gone: Gone | None) -> Answer:
+        """The answer as the server is given it."""
+        whole = self._in_one_piece
+        if whole is not None and gone is not None and whole.takes(request, caller, answer, gone):
+            return answer
+        return fetched(answer, self._answers, caller)
 
     async def _answer_upload(
         self, kind: Kind, request: Request, body: Body, gone: Gone | None
@@ -295,7 +307,8 @@ class Gateway:
         crowds = {str(pace): lanes.crowd for pace, lanes in self._lanes.items()}
         crowds |= {kind: lanes.crowd for kind, lanes in self._long.items()}
         spools = sum(each.count for each in self._uploads.spools.values()) if self._uploads else 0
-        return Load(crowds, self._bodies.held + self._answers.held, spools)
+        whole = self._in_one_piece.held if self._in_one_piece is not None else 0
+        return Load(crowds, self._bodies.held + self._answers.held + whole, spools)
 
     def _lane(self, pace: Pace, threads: int, waiting: int, waiting_each: int) -> Lanes:
         told = self._monitor.waited(pace) if self._monitor else lambda _seconds: None

@@ -223,7 +223,7 @@ def _tell(call: Call, outcome: Outcome, seconds: float) -> None:
 
 
 def _trace(call: Call, outcome: Outcome, seconds: float) -> str | None:
-    if call.trace is None:
+    if call.trace is None or not call.platform.tracing.is_on:
         return None
     name = f"{outcome.method} {outcome.route}"
     span = span_between(name, seconds, _attributes(call, outcome), failed=outcome.status >= 500)

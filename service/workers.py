@@ -31,6 +31,7 @@ from certs.errors import CertificateError
 from config.errors import ConfigurationError, DatabaseOutOfDate, SealBroken
 from config.logging import configure_logging
 from config.settings import Settings, load_settings
+from service.bodies import InOnePiece
 from service.gateway import (
     BULKS,
     BULKS_EACH,
@@ -160,7 +161,7 @@ def _work(settings: Settings, inherited: Inherited, factory: Factory, ready: int
     An application with a `close` is told when the last request is answered.
     """
     application = factory(settings)
-    gateway = gateway_to(application, settings, program="web")
+    gateway = gateway_to(application, settings, program="web", in_one_piece=InOnePiece())
     loop = Loop()
     asyncio.set_event_loop(loop)
     drained = asyncio.Event()
@@ -183,7 +184,13 @@ def _work(settings: Settings, inherited: Inherited, factory: Factory, ready: int
     getattr(application, "close", lambda: None)()
 
 
-def gateway_to(application: WSGIApplication, settings: Settings, *, program: str) -> Gateway:
+def gateway_to(
+    application: WSGIApplication,
+    settings: Settings,
+    *,
+    program: str,
+    in_one_piece: InOnePiece | None = None,
+) -> Gateway:
     """A gateway with the settings' bounds.
 
     An application may sort callers, take uploads, word refusals, and watch the program.
@@ -200,6 +207,7 @@ def gateway_to(application: WSGIApplication, settings: Settings, *, program: str
         uploads=_uploads(takes, settings) if takes else None,
         wordings=getattr(application, "wordings", None),
         monitor=watched(program) if watched else None,
+        in_one_piece=in_one_piece,
     )
 
 

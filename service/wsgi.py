@@ -7,7 +7,7 @@ import math
 import re
 import secrets
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -22,6 +22,8 @@ PASSING: Final = (429, 503)  # refusals after which it is worth to come back
 METHOD: Final = re.compile("[A-Z]+")
 
 Headers = list[tuple[str, str]]
+# Returns when the client has gone.
+Gone = Callable[[], Awaitable[object]]
 # What a body brings that memory should not hold: a file for a version; rows to be answered.
 Kind = Literal["upload", "bulk"]
 

@@ -6,8 +6,9 @@ admits more than the limit, and a steady caller gets at least 127/128 of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 Key = tuple[str, ...]
 # How much of a daily quota was used before this store knew of it: (key, day) -> amount.
 Seed = Callable[[Key, str], int]
+# By the name of a running total, what tells it as it is from what it was and will be.
+Marks = Mapping[bytes, bytes]
+NOTHING: Final[Marks] = MappingProxyType({})
 
 LARGEST: Final = 2**53 - 1  # the largest integer that Lua counts exactly
 DAY_SECONDS: Final = 86_400
@@ -129,18 +133,28 @@ class Answered(NamedTuple):
 
 
 class Receipt(NamedTuple):
-    """What is left of each limit of a bill, and in how many microseconds its oldest part frees."""
+    """What is left of each limit of a bill, and when its oldest part frees.
 
-    remaining: tuple[int, ...]
-    reset_us: tuple[int, ...]
+    In microseconds by the store's clock, which stood `at` this. One has `begun` if a window held
+    nothing before.
+    """
+
+    remaining: Sequence[int]
+    frees: Sequence[int]
+    at: int
+    begun: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class UsageTotals:
-    """The running totals of one generation of a store, read in one moment."""
+    """Running totals of one generation of a store, read in one moment.
+
+    `marks` tell each of them, as it is, from what it was and will be.
+    """
 
     source: str
     totals: tuple[Usage, ...]
+    marks: Marks = field(default_factory=dict, repr=False)
 
 
 class Counters(Protocol):
@@ -200,8 +214,11 @@ class Counters(Protocol):
         """Add to the running totals of its day, tenant, subject and model."""
         ...
 
-    def usage_totals(self) -> UsageTotals:
-        """Every running total, with the generation that it belongs to."""
+    def usage_totals(self, seen: Marks = NOTHING) -> UsageTotals:
+        """Every running total but those seen, with the generation that they belong to.
+
+        The marks that are `seen` must be of that generation: another's mean nothing.
+        """
         ...
 
     def drop_usage_before(self, day: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from config.counters import (
     DAY_SECONDS,
@@ -20,23 +20,20 @@ from config.counters import (
 )
 from config.counters.keys import PLACES, encode
 from config.counters.ledger import (
+    FIRST_DAY,
     MICRO,
-    Moment,
+    QUOTA,
     Records,
     Seeds,
     add_to_usage,
     day_key,
     day_name,
-    day_number,
     place_of,
-    quota_record,
+    seed_of,
     usage_key,
-    used_of_day,
 )
-from config.counters.statistics import add_amounts, name_of
-from config.counters.windows import BUCKETS, spend
-
-DAY_MICROS: Final = DAY_SECONDS * MICRO
+from config.counters.statistics import add_success, name_of
+from config.counters.windows import spend
 
 
 class Line(NamedTuple):
@@ -52,7 +49,9 @@ class Today(NamedTuple):
     """Where what is kept by day stands on one day."""
 
     number: int
+    ordinal: int
     day: str
+    ends: int  # in microseconds since 1970
     quotas: tuple[tuple[bytes, Charge], ...]
     usage: bytes
 
@@ -112,7 +111,8 @@ class Bill:
 
     def statistics_of(self, call: Answered) -> VersionStatistics:
         """What a call did for its version."""
-        return VersionStatistics(*self.version, *amounts_of(call))
+        total_ns, *others = call
+        return VersionStatistics(*self.version, 1, total_ns, 0, 0, *others)
 
     def on(self, number: int) -> Today:
         """Where what is kept by day stands on a day since 1970."""
@@ -124,54 +124,54 @@ class Bill:
     def _on(self, number: int) -> Today:
         day = day_name(number)
         quotas = tuple((day_key(charge.key, day), charge) for charge in self.quotas)
-        return Today(number, day, quotas, usage_key(day, *self.usage))
+        ends = (number + 1) * DAY_SECONDS * MICRO
+        return Today(number, number + FIRST_DAY, day, ends, quotas, usage_key(day, *self.usage))
 
 
 def settle(
-    records: Records, bill: Bill, call: Answered, moment: Moment, seeds: Seeds | None
+    records: Records, bill: Bill, call: Answered, at: float, wall: float, seeds: Seeds | None
 ) -> Receipt | None:
     """Charge and record a call; the caller rolls the records back if there is no receipt."""
+    get, put = records.get, records.put
+    micros = int(at * MICRO)
     rows = call.rows * call.executions
-    micros = int(moment.at * MICRO)
     remaining: list[int] = []
-    reset: list[int] = []
+    frees: list[int] = []
+    begun = False
     for key, wide, most, most_rows in bill.lines:
-        record, requests, oldest, of_rows, oldest_rows = spend(
-            records.get(key), micros // wide, wide, rows
-        )
-        if requests > most or of_rows > most_rows or not rows:
+        record, total, free, of_rows, rows_free = spend(get(key), micros // wide, wide, rows)
+        if total > most or of_rows > most_rows or not rows:
             return None
-        records.put(key, record)
-        remaining += (most - requests, most_rows - of_rows)
-        reset += ((oldest + BUCKETS) * wide - micros, (oldest_rows + BUCKETS) * wide - micros)
-    today = bill.on(day_number(moment.wall))
+        put(key, record)
+        if total == 1:
+            begun = True
+        remaining += most - total, most_rows - of_rows
+        frees += free, rows_free
+    today = bill.on(int(wall // DAY_SECONDS))
     for key, charge in today.quotas:
-        used = rows + used_of_day(records.get(key), charge, today.day, seeds)
+        known = get(key)
+        used = rows + (QUOTA.unpack(known)[0] if known else seed_of(charge, today.day, seeds))
         if used > charge.limit:
             return None
-        records.put(key, quota_record(used, today.number))
+        put(key, QUOTA.pack(used, today.ordinal))
         remaining.append(charge.limit - used)
-        reset.append(DAY_MICROS - int(moment.wall * MICRO) % DAY_MICROS)
+        frees.append(today.ends - int(wall * MICRO) + micros)
     add_to_usage(records, today.usage, 1, rows, compute_us(call))
-    add_amounts(records, bill.statistics, amounts_of(call), int(moment.wall * 1000))
-    return Receipt(tuple(remaining), tuple(reset))
+    add_success(records, bill.statistics, call, int(wall * 1000))
+    return Receipt(remaining, frees, micros, begun)
 
 
 def receipt_of(verdict: Verdict) -> Receipt | None:
     """The receipt of charges that were made one by one; None if they were refused."""
     if not verdict.allowed:
         return None
-    return Receipt(verdict.remaining, tuple(round(reset * MICRO) for reset in verdict.reset))
+    at = int(verdict.at * MICRO)
+    return Receipt(verdict.remaining, [at + round(reset * MICRO) for reset in verdict.reset], at)
 
 
 def compute_us(call: Answered) -> int:
     """What a call computed for, in whole microseconds."""
     return (call.compute_ns + 500) // 1000
-
-
-def amounts_of(call: Answered) -> tuple[int, ...]:
-    """What one success adds to the totals of its version."""
-    return (1, call[0], 0, 0, *call[1:])
 
 
 def _lines(charges: Sequence[Charge]) -> list[Line]:

@@ -7,15 +7,19 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Final, TypeVar
 
 import lmdb
 
 from config.counters import (
+    NOTHING,
     Answered,
     Charge,
     Key,
+    Marks,
     Receipt,
     Seed,
     Usage,
@@ -24,16 +28,17 @@ from config.counters import (
     VersionStatistics,
 )
 from config.counters.bills import Bill, settle
-from config.counters.keys import PLACES, USAGE, encode
+from config.counters.keys import PLACES, USAGE, encode, join
 from config.counters.ledger import (
     Moment,
     SeedMissing,
+    Seeds,
     add_usage,
     decide,
     force,
     give_back,
+    has_begun,
     is_spent,
-    read_usage,
     seed_name,
     usage_of,
 )
@@ -44,14 +49,16 @@ from config.counters.statistics import (
     name_of,
     read_statistics,
 )
-from config.counters.store import MachineStore
+from config.counters.store import MachineStore, drop, under
 from config.errors import CounterStoreDown
 
 MAP_BYTES: Final = 64 * 1024 * 1024
-SWEEP_EVERY: Final = 16  # charges; each adds at most a few counters
+SWEEP_EVERY: Final = 16  # calls that begin a window; each adds at most a few counters
 SWEEP_RECORDS: Final = 96
 SWEEP_WHEN_FULL: Final = 4_096
+DROPPED_AT_ONCE: Final = 1_024
 LOOK_FOR_DEAD_SECONDS: Final = 0.1
+NO_SEEDS: Final[Seeds] = {}
 SOURCE: Final = b"m=source"
 T = TypeVar("T")
 
@@ -98,7 +105,8 @@ class EmbeddedCounters:
             if verdict.allowed:
                 if usage is not None:
                     add_usage(txn, usage, moment.day)
-                self._sweep_a_little(txn, moment)
+                if has_begun(verdict):
+                    self._sweep_a_little(txn, moment)
             return verdict
 
         seeds = self._seeds()
@@ -158,39 +166,34 @@ class EmbeddedCounters:
     def settle(self, bill: Bill, call: Answered, *, now: float | None = None) -> Receipt | None:
         """Charge and record a call that is answered already; None if that must not be released."""
 
-        def work(txn: lmdb.Transaction[bytes]) -> Receipt | None:
-            if taken_in(txn.get(bill.place)) >= bill.most:
-                return None  # `enter` looks for places of the dead
-            moment = self._moment(now)
-            receipt = settle(txn, bill, call, moment, seeds)
-            if receipt is not None:
-                self._sweep_a_little(txn, moment)
-            return receipt
-
-        seeds = self._seeds()
-        return self._write_seeded(work, seeds, keep=bool)
+        try:
+            return self._settle(bill, call, now, None if self._seed is None else NO_SEEDS)
+        except (SeedMissing, lmdb.Error, OSError):  # rare, and nothing is written: once more
+            return self._settle_seeded(bill, call, now)
 
     def add_usage(self, usage: Usage) -> None:
         """Add to the running totals of its day, tenant, subject and model."""
         self._write(lambda txn: add_usage(txn, usage, self._moment(None).day))
 
-    def usage_totals(self) -> UsageTotals:
-        """Every running total, with the generation that it belongs to."""
+    def usage_totals(self, seen: Marks = NOTHING) -> UsageTotals:
+        """Every running total but those seen, with the generation that they belong to."""
 
         def work(txn: lmdb.Transaction[bytes]) -> UsageTotals:
-            return usage_of(_source(txn), _under(txn, USAGE))
+            return usage_of(_source(txn), under(txn, USAGE), seen)
 
-        return self._write(work)
+        assert self.source, "it has a name from now on, so that calls are counted meanwhile"
+        return self._read(work)
 
     def drop_usage_before(self, day: str) -> None:
-        """Forget the totals of earlier days."""
+        """Forget the totals of earlier days, some at a time: calls are counted in between."""
+        end = USAGE + join((day,))  # the day comes first in a key
 
-        def work(txn: lmdb.Transaction[bytes]) -> None:
-            for name, value in _under(txn, USAGE):
-                if read_usage(name, value).day < day:
-                    txn.delete(name)
+        def earlier(txn: lmdb.Transaction[bytes]) -> list[bytes]:
+            names = takewhile(end.__gt__, (name for name, _ in under(txn, USAGE)))
+            return list(islice(names, DROPPED_AT_ONCE))
 
-        self._write(work)
+        while names := self._read(earlier):
+            self._write(partial(drop, names=names))
 
     def add_statistics(self, statistics: VersionStatistics) -> None:
         """Add to the totals of its version."""
@@ -200,7 +203,7 @@ class EmbeddedCounters:
         self, tenant_id: str | None = None, model: str | None = None
     ) -> tuple[VersionStatistics, ...]:
         """The totals of every version, of a tenant's, or of one model's."""
-        found = self._read(lambda txn: _under(txn, name_of(tenant_id, model)))
+        found = self._read(lambda txn: list(under(txn, name_of(tenant_id, model))))
         return tuple(read_statistics(name, value) for name, value in found)
 
     def drop_statistics(
@@ -209,13 +212,54 @@ class EmbeddedCounters:
         """Forget the totals of a tenant, of one model, or of one version."""
 
         def work(txn: lmdb.Transaction[bytes]) -> None:
-            drop_statistics(txn, [n for n, _ in _under(txn, name_of(tenant_id, model, number))])
+            drop_statistics(txn, [n for n, _ in under(txn, name_of(tenant_id, model, number))])
 
         self._write(work)
 
     def close(self) -> None:
         """Close this process's environment; the next call opens it again."""
         self._store.close()
+
+    def _settle_seeded(self, bill: Bill, call: Answered, now: float | None) -> Receipt | None:
+        seeds = self._seeds()
+        return self._write_seeded(
+            lambda txn: self._settled(txn, bill, call, now, seeds),
+            seeds,
+            keep=lambda receipt: receipt is not None,
+        )
+
+    def _settle(
+        self, bill: Bill, call: Answered, now: float | None, seeds: Seeds | None
+    ) -> Receipt | None:
+        """Settle without any of the closures that the general way needs: a tenth of its time."""
+        txn = self._store.env.begin(write=True)
+        try:
+            receipt = self._settled(txn, bill, call, now, seeds)
+        except BaseException:
+            txn.abort()
+            raise
+        if receipt is None:
+            txn.abort()
+        else:
+            txn.commit()
+        return receipt
+
+    def _settled(
+        self,
+        txn: lmdb.Transaction[bytes],
+        bill: Bill,
+        call: Answered,
+        now: float | None,
+        seeds: Seeds | None,
+    ) -> Receipt | None:
+        if taken_in(txn.get(bill.place)) >= bill.most:
+            return None  # `enter` looks for places of the dead
+        clock, wall = self._clock(), self._wall()
+        at = clock if now is None else now
+        receipt = settle(txn, bill, call, at, wall - clock + at, seeds)
+        if receipt is not None and receipt.begun:
+            self._sweep_a_little(txn, Moment(at, wall - clock + at))
+        return receipt
 
     def _seeds(self) -> dict[tuple[bytes, str], int] | None:
         return None if self._seed is None else {}
@@ -348,13 +392,3 @@ def _keep(txn: lmdb.Transaction[bytes], name: bytes, record: bytes | None) -> No
         txn.delete(name)
     else:
         txn.put(name, record)
-
-
-def _under(txn: lmdb.Transaction[bytes], prefix: bytes) -> list[tuple[bytes, bytes]]:
-    cursor = txn.cursor()
-    found = []
-    more = cursor.set_range(prefix)
-    while more and cursor.key().startswith(prefix):
-        found.append((bytes(cursor.key()), bytes(cursor.value())))
-        more = cursor.next()
-    return found

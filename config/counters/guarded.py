@@ -9,10 +9,12 @@ from dataclasses import replace
 from typing import Final, TypeVar
 
 from config.counters import (
+    NOTHING,
     Answered,
     Charge,
     Counters,
     Key,
+    Marks,
     Receipt,
     Seed,
     Usage,
@@ -152,9 +154,9 @@ class GuardedCounters:
             lambda: self._owed.add_statistics(statistics, self._wall()),
         )
 
-    def usage_totals(self) -> UsageTotals:
-        """Every running total of the store; raises CounterStoreDown."""
-        return self._store.usage_totals()
+    def usage_totals(self, seen: Marks = NOTHING) -> UsageTotals:
+        """Every running total of the store but those seen; raises CounterStoreDown."""
+        return self._store.usage_totals(seen)
 
     def drop_usage_before(self, day: str) -> None:
         """Forget the totals of earlier days; raises CounterStoreDown."""

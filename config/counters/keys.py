@@ -10,7 +10,7 @@ from typing import Final
 from config.counters import Key
 
 LONGEST: Final = 480  # LMDB's limit is 511
-SLIDING: Final = b"w"
+SLIDING: Final = b"c"
 FORMER: Final = b"s"  # sliding counters before a record held two of them
 DAILY: Final = b"d"
 PLACES: Final = b"p"

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from functools import lru_cache
 from typing import Final, NamedTuple, Protocol
 
-from config.counters import DAY_SECONDS, Charge, Key, Usage, UsageTotals, Verdict
+from config.counters import DAY_SECONDS, Charge, Key, Marks, Usage, UsageTotals, Verdict
 from config.counters.keys import DAILY, FORMER, SLIDING, USAGE, encode, join, split
 from config.counters.windows import (
-    BUCKETS,
     Window,
     add,
     freed_at,
+    frees,
     over_by,
     read,
     slide,
@@ -25,8 +25,8 @@ from config.counters.windows import (
 )
 
 MICRO: Final = 1_000_000
-_FIRST_DAY: Final = date(1970, 1, 1).toordinal()
-_DAY: Final = struct.Struct("<qi")  # amount, ordinal of the day
+FIRST_DAY: Final = date(1970, 1, 1).toordinal()
+QUOTA: Final = struct.Struct("<qi")  # how much of it is used, ordinal of the day
 _TOTALS: Final = struct.Struct("<qqq")
 
 
@@ -56,6 +56,11 @@ class Moment(NamedTuple):
     def day(self) -> str:
         """The day in UTC, as 2026-03-01."""
         return day_of(self.wall)
+
+    @property
+    def ordinal(self) -> int:
+        """The ordinal of that day."""
+        return day_number(self.wall) + FIRST_DAY
 
 
 class SeedMissing(Exception):
@@ -118,6 +123,14 @@ def decide(
     return Verdict(tuple(charges), violated, tuple(remaining), tuple(reset), longest, moment.at)
 
 
+def has_begun(verdict: Verdict) -> bool:
+    """Whether a window of an allowed verdict held nothing before, so that its record may be new."""
+    return any(
+        left == charge.limit - charge.amount
+        for charge, left in zip(verdict.charges, verdict.remaining, strict=True)
+    )
+
+
 def _uncharged(
     charges: Sequence[Charge], remaining: Sequence[int], waits: Sequence[float]
 ) -> list[int]:
@@ -175,7 +188,7 @@ def _sliding(pages: _Pages, charge: Charge, micros: int, *, write: bool) -> _Out
 
 
 def _reset(window: Window, wide: int, micros: int) -> float:
-    return ((window.oldest + BUCKETS) * wide - micros) / MICRO if window.total else 0.0
+    return (frees(window, wide) - micros) / MICRO if window.total else 0.0
 
 
 def _daily(
@@ -189,25 +202,23 @@ def _daily(
         return max(0, charge.limit - used), midnight, wait
     if write and charge.amount:
         used += charge.amount
-        records.put(key, quota_record(used, day_number(moment.wall)))
+        records.put(key, QUOTA.pack(used, moment.ordinal))
     return max(0, charge.limit - used), midnight, 0.0
 
 
 def used_of_day(record: bytes | None, charge: Charge, day: str, seeds: Seeds | None) -> int:
-    """How much of a daily quota is used; raises SeedMissing if nothing knows."""
-    if record is not None:
-        return int(_DAY.unpack(record)[0])
+    """How much of a daily quota is used; raises SeedMissing if that is unknown."""
+    return seed_of(charge, day, seeds) if record is None else int(QUOTA.unpack(record)[0])
+
+
+def seed_of(charge: Charge, day: str, seeds: Seeds | None) -> int:
+    """How much of a daily quota that is new was used before; raises SeedMissing if unknown."""
     if seeds is None:
         return 0
     name = seed_name(charge, day)
     if name not in seeds:
         raise SeedMissing(charge, day)
     return seeds[name]
-
-
-def quota_record(used: int, day: int) -> bytes:
-    """What is kept of a daily quota, by the number of the day since 1970."""
-    return _DAY.pack(used, day + _FIRST_DAY)
 
 
 def seed_name(charge: Charge, day: str) -> tuple[bytes, str]:
@@ -236,8 +247,8 @@ def give_back(records: Records, charges: Sequence[Charge], moment: Moment) -> No
 def _lower(records: Records, key: bytes, amount: int) -> None:
     record = records.get(key)
     if record is not None:
-        used, day = _DAY.unpack(record)
-        records.put(key, _DAY.pack(max(0, used - amount), day))
+        used, day = QUOTA.unpack(record)
+        records.put(key, QUOTA.pack(max(0, used - amount), day))
 
 
 def is_spent(key: bytes, record: bytes, moment: Moment) -> bool:
@@ -246,8 +257,7 @@ def is_spent(key: bytes, record: bytes, moment: Moment) -> bool:
         return over_by(record) <= int(moment.at * MICRO)
     if key.startswith(FORMER):
         return True
-    today = day_number(moment.wall) + _FIRST_DAY
-    return key.startswith(DAILY) and int(_DAY.unpack(record)[1]) < today
+    return key.startswith(DAILY) and int(QUOTA.unpack(record)[1]) < moment.ordinal
 
 
 def force(records: Records, charges: Sequence[Charge], moment: Moment, seeds: Seeds | None) -> None:
@@ -257,7 +267,7 @@ def force(records: Records, charges: Sequence[Charge], moment: Moment, seeds: Se
         if charge.calendar:
             key = day_key(charge.key, moment.day)
             used = used_of_day(records.get(key), charge, moment.day, seeds) + charge.amount
-            records.put(key, quota_record(used, day_number(moment.wall)))
+            records.put(key, QUOTA.pack(used, moment.ordinal))
             continue
         windows, wide = pages.of(charge)
         window = slide(windows[charge.unit], int(moment.at * MICRO) // wide)
@@ -286,6 +296,11 @@ def usage_key(day: str, tenant_id: str, subject_id: str, model: str) -> bytes:
     return USAGE + join((day, tenant_id, subject_id, model))
 
 
+def write_totals(requests: int, rows: int, micros: int) -> bytes:
+    """A running total as it is kept."""
+    return _TOTALS.pack(requests, rows, micros)
+
+
 def read_usage(key: bytes, value: bytes) -> Usage:
     """Read back one running total."""
     day, tenant_id, subject_id, model = split(key[len(USAGE) :])
@@ -293,6 +308,7 @@ def read_usage(key: bytes, value: bytes) -> Usage:
     return Usage(tenant_id, subject_id, model, requests, rows, compute_us, day)
 
 
-def usage_of(source: str, entries: Sequence[tuple[bytes, bytes]]) -> UsageTotals:
-    """Read the running totals of one generation."""
-    return UsageTotals(source, tuple(read_usage(key, value) for key, value in entries))
+def usage_of(source: str, entries: Iterable[tuple[bytes, bytes]], seen: Marks) -> UsageTotals:
+    """Read the running totals of one generation, but those seen: of many few change at a time."""
+    marks = {key: value for key, value in entries if seen.get(key) != value}
+    return UsageTotals(source, tuple(read_usage(*mark) for mark in marks.items()), marks)

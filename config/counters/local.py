@@ -10,9 +10,11 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from config.counters import (
+    NOTHING,
     Answered,
     Charge,
     Key,
+    Marks,
     Receipt,
     Seed,
     Usage,
@@ -139,7 +141,7 @@ class LocalCounters:
             moment = self._moment(now)
             changes = _Changes(self._records)
             seeds = self._seeds(bill.quotas, moment)
-            receipt = settle(changes, bill, call, moment, seeds)
+            receipt = settle(changes, bill, call, *moment, seeds)
             if receipt is not None:
                 changes.commit()
                 self._sweep(moment)
@@ -150,10 +152,10 @@ class LocalCounters:
         with self._lock, _Changes(self._records) as changes:
             add_usage(changes, usage, self._moment(None).day)
 
-    def usage_totals(self) -> UsageTotals:
-        """Every running total."""
+    def usage_totals(self, seen: Marks = NOTHING) -> UsageTotals:
+        """Every running total but those seen."""
         with self._lock:
-            return usage_of(self._source, self._under(USAGE))
+            return usage_of(self._source, self._under(USAGE), seen)
 
     def drop_usage_before(self, day: str) -> None:
         """Forget the totals of earlier days."""

@@ -16,9 +16,11 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from config.counters import (
+    NOTHING,
     Answered,
     Charge,
     Key,
+    Marks,
     Receipt,
     Seed,
     Usage,
@@ -27,8 +29,8 @@ from config.counters import (
     VersionStatistics,
 )
 from config.counters.bills import Bill, receipt_of
-from config.counters.keys import DAILY, PLACES, SLIDING, encode, join, split
-from config.counters.ledger import MICRO, day_of
+from config.counters.keys import DAILY, PLACES, SLIDING, USAGE, encode, join, split
+from config.counters.ledger import MICRO, day_of, usage_of, write_totals
 from config.counters.statistics import MOST_VERSIONS, amounts_of
 from config.counters.windows import width
 from config.errors import CounterStoreDown
@@ -134,12 +136,11 @@ class SharedCounters:
         """Add to the running totals of its day, tenant, subject and model."""
         self._decide("charge", (), None, usage)
 
-    def usage_totals(self) -> UsageTotals:
-        """Every running total, with the generation that it belongs to."""
+    def usage_totals(self, seen: Marks = NOTHING) -> UsageTotals:
+        """Every running total but those seen, with the generation that they belong to."""
         source, days = self._run(self._usage, [SOURCE, DAYS], [secrets.token_hex(12), USAGE_OF])
-        return UsageTotals(
-            source.decode(), tuple(usage for day, flat in days for usage in _usage_of(day, flat))
-        )
+        entries = (entry for day, flat in days for entry in _usage_of(day, flat))
+        return usage_of(source.decode(), entries, seen)
 
     def drop_usage_before(self, day: str) -> None:
         """Forget the totals of earlier days."""
@@ -254,17 +255,15 @@ def _usage_arguments(usage: Usage | None) -> list[Any]:
     return [day, SOURCE, secrets.token_hex(12), DAYS, USAGE_OF, name, *amounts]
 
 
-def _usage_of(day: bytes, flat: Sequence[bytes]) -> list[Usage]:
+def _usage_of(day: bytes, flat: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
     totals: dict[bytes, dict[int, int]] = defaultdict(dict)
     for field, amount in zip(flat[::2], flat[1::2], strict=True):
         totals[field[1:]][field[0]] = int(amount)
-    return [_one_usage(_day(int(day)), name, units) for name, units in totals.items()]
-
-
-def _one_usage(day: str, name: bytes, units: dict[int, int]) -> Usage:
-    tenant_id, subject_id, model = split(name)
-    requests, rows, compute_us = (units[unit] for unit in UNITS)
-    return Usage(tenant_id, subject_id, model, requests, rows, compute_us, day)
+    under = USAGE + join((_day(int(day)),))
+    return [
+        (under + name, write_totals(*(units[unit] for unit in UNITS)))
+        for name, units in totals.items()
+    ]
 
 
 def _statistics_arguments(statistics: VersionStatistics | None) -> list[Any]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 from operator import add
 from typing import Final
 
-from config.counters import Counters, VersionStatistics
+from config.counters import Answered, Counters, VersionStatistics
 from config.counters.keys import STATISTICS, join, split
 from config.counters.ledger import Records
 
@@ -72,19 +72,41 @@ def sum_of(one: VersionStatistics, other: VersionStatistics) -> VersionStatistic
 def add_statistics(records: Records, statistics: VersionStatistics, wall: float) -> None:
     """Add to the totals of a version; those of a new one are kept while there is room."""
     key = name_of(statistics.tenant_id, statistics.model, statistics.number)
+    known = records.get(key)
     *amounts, last = amounts_of(statistics)
-    add_amounts(records, key, amounts, last or int(wall * 1000))
+    last = last or int(wall * 1000)
+    if known is not None:
+        totals = _TOTALS.unpack(known)
+        records.put(key, _TOTALS.pack(*map(add, totals, amounts), max(last, totals[10])))
+    elif _take_room(records):
+        records.put(key, _TOTALS.pack(*amounts, last))
 
 
-def add_amounts(records: Records, key: bytes, amounts: Sequence[int], last: int) -> None:
-    """Add all amounts but the last to the totals under a key; the version was called then."""
+def add_success(records: Records, key: bytes, call: Answered, last_ms: int) -> None:
+    """Add a call that was answered to the totals under a key; named, for a quarter of the time."""
+    total_ns, queue_ns, decode_ns, compute_ns, encode_ns, rows, executions = call
     known = records.get(key)
     if known is None:
         if _take_room(records):
-            records.put(key, _TOTALS.pack(*amounts, last))
+            records.put(key, _TOTALS.pack(1, total_ns, 0, 0, *call[1:], last_ms))
         return
-    totals = _TOTALS.unpack(known)
-    records.put(key, _TOTALS.pack(*map(add, totals, amounts), max(last, totals[10])))
+    n, ns, fails, fail_ns, queue, decode, compute, encode, of_rows, runs, last = _TOTALS.unpack(
+        known
+    )
+    totals = _TOTALS.pack(
+        n + 1,
+        ns + total_ns,
+        fails,
+        fail_ns,
+        queue + queue_ns,
+        decode + decode_ns,
+        compute + compute_ns,
+        encode + encode_ns,
+        of_rows + rows,
+        runs + executions,
+        last if last > last_ms else last_ms,
+    )
+    records.put(key, totals)
 
 
 def read_statistics(key: bytes, value: bytes) -> VersionStatistics:

@@ -9,7 +9,7 @@ import shutil
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -109,6 +109,23 @@ class MachineStore:
             os.posix_fallocate(descriptor, 0, self._size)
         finally:
             os.close(descriptor)
+
+
+def under(txn: lmdb.Transaction[bytes], prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The records whose keys begin so; nothing is written meanwhile."""
+    cursor = txn.cursor()
+    if not cursor.set_range(prefix):
+        return
+    for key, value in cursor:
+        if not key.startswith(prefix):
+            return
+        yield key, value
+
+
+def drop(txn: lmdb.Transaction[bytes], *, names: Iterable[bytes]) -> None:
+    """Remove the records under these keys."""
+    for name in names:
+        txn.delete(name)
 
 
 @contextlib.contextmanager

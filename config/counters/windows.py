@@ -14,10 +14,13 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 BUCKETS: Final = 128
-# The width of a bucket; per window its total, newest bucket, what is in that, and oldest bucket;
-# how many bytes of parts are the requests'.
-_HEAD: Final = struct.Struct("<q4q4qH")
+_TOTALS: Final = struct.Struct("<qq")  # what counts now, of requests and of rows
+# Then the newest bucket; when the oldest frees, of requests and of rows; what of each is in older
+# buckets than the newest; a bucket's width; how many bytes of the parts that follow are requests'.
+_REST: Final = struct.Struct("<qqqqqqH")
+_HOT: Final = struct.Struct("<qqqqq")  # all that is read to charge once more to the newest bucket
 _PART: Final = struct.Struct("<Bq")  # low byte of a bucket before the newest, amount
+_PARTS_AT: Final = _TOTALS.size + _REST.size
 _LOW: Final = 0xFF
 
 
@@ -31,16 +34,8 @@ class Window(NamedTuple):
     parts: bytes
 
 
-class Spent(NamedTuple):
-    """A record after a call, with the totals and the oldest buckets of its windows."""
-
-    record: bytes
-    requests: int
-    oldest: int
-    rows: int
-    oldest_rows: int
-
-
+# A record after a call; then the total of its requests and when their oldest frees; of its rows.
+Spent = tuple[bytes, int, int, int, int]
 Pair = tuple[Window, Window]  # of requests, and of rows
 EMPTY: Final = Window(0, 0, 0, 0, b"")
 
@@ -55,37 +50,41 @@ def read(record: bytes | None) -> Pair:
     """Read both windows, as they were when the record was written."""
     if record is None:
         return EMPTY, EMPTY
-    _, *fields, size = _HEAD.unpack_from(record)
-    between = _HEAD.size + size
+    total, rows = _TOTALS.unpack_from(record)
+    newest, frees, rows_free, before, rows_before, wide, size = _REST.unpack_from(
+        record, _TOTALS.size
+    )
+    oldest, oldest_rows = frees // wide - BUCKETS, rows_free // wide - BUCKETS
+    between = _PARTS_AT + size
     return (
-        Window._make((*fields[:4], record[_HEAD.size : between])),
-        Window._make((*fields[4:], record[between:])),
+        Window(total, newest, total - before, oldest, record[_PARTS_AT:between]),
+        Window(rows, newest, rows - rows_before, oldest_rows, record[between:]),
     )
 
 
 def write(windows: Pair, wide: int) -> bytes:
-    """The record of both windows."""
-    requests, rows = windows
-    head = _HEAD.pack(wide, *requests[:4], *rows[:4], len(requests.parts))
-    return head + requests.parts + rows.parts
+    """The record of both windows, as of the later one."""
+    newest = max(windows[0].newest, windows[1].newest)
+    one, other = slide(windows[0], newest), slide(windows[1], newest)
+    free = frees(one, wide), frees(other, wide)
+    before = one.total - one.last, other.total - other.last
+    rest = _REST.pack(newest, *free, *before, wide, len(one.parts))
+    return _TOTALS.pack(one.total, other.total) + rest + one.parts + other.parts
 
 
 def spend(record: bytes | None, bucket: int, wide: int, rows: int) -> Spent:
-    """The record after one request of some rows, whatever the limits."""
+    """What one request of some rows comes to, whatever the limits."""
     if record is not None:
-        _, total, newest, last, oldest, *others, size = _HEAD.unpack_from(record)
-        rows_total, rows_newest, rows_last, oldest_rows = others
-        if newest == bucket == rows_newest:  # nothing has left since then
-            total, rows_total = total + 1, rows_total + rows
-            head = _HEAD.pack(
-                *(wide, total, bucket, last + 1, oldest),
-                *(rows_total, bucket, rows_last + rows, oldest_rows, size),
-            )
-            return Spent(head + record[_HEAD.size :], total, oldest, rows_total, oldest_rows)
+        total, of_rows, newest, free, rows_free = _HOT.unpack_from(record)
+        if newest == bucket:  # nothing has left since then, and nothing else changes
+            total += 1
+            of_rows += rows
+            head = _TOTALS.pack(total, of_rows)
+            return head + record[_TOTALS.size :], total, free, of_rows, rows_free
     one, other = (slide(window, bucket) for window in read(record))
-    pair = add(one, 1), add(other, rows)
-    totals = (amount for window in pair for amount in (window.total, window.oldest))
-    return Spent(write(pair, wide), *totals)
+    one, other = add(one, 1), add(other, rows)
+    record = write((one, other), wide)
+    return record, one.total, frees(one, wide), other.total, frees(other, wide)
 
 
 def slide(window: Window, bucket: int) -> Window:
@@ -132,6 +131,11 @@ def take_back(window: Window, bucket: int, amount: int) -> Window:
     return Window(sum(held for _, held in kept), newest, last, kept[-1][0], body)
 
 
+def frees(window: Window, wide: int) -> int:
+    """When the oldest part of the window leaves it, in microseconds."""
+    return (window.oldest + BUCKETS) * wide
+
+
 def freed_at(window: Window, amount: int) -> int:
     """The first bucket in which at least the amount has left the window."""
     for at, held in _held(window):
@@ -143,8 +147,8 @@ def freed_at(window: Window, amount: int) -> int:
 
 def over_by(record: bytes) -> int:
     """The moment from which nothing of the record counts any more, in microseconds."""
-    wide, _, newest, _, _, _, newest_rows, *_ = _HEAD.unpack_from(record)
-    over: int = (max(newest, newest_rows) + BUCKETS) * wide
+    newest, _, _, _, _, wide, _ = _REST.unpack_from(record, _TOTALS.size)
+    over: int = (newest + BUCKETS) * wide
     return over
 
 

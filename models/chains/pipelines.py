@@ -29,10 +29,14 @@ class Pipeline(Part):
         return self.children[-1].methods
 
     def respond(self, method: str, features: Features) -> NDArray[Any]:
+        rows = row_count(features)
+        if rows <= BLOCK:
+            return self._block(method, features)
         # What is between two stages may be far wider than what came: one-hot marks, for one.
-        starts = range(0, max(1, row_count(features)), BLOCK)
-        blocks = [self._block(method, take(features, at, at + BLOCK)) for at in starts]
-        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+        starts = range(0, rows, BLOCK)
+        return np.concatenate(
+            [self._block(method, take(features, at, at + BLOCK)) for at in starts]
+        )
 
     def _block(self, method: str, features: Features) -> NDArray[Any]:
         for stage in self.children[:-1]:

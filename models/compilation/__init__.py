@@ -36,7 +36,10 @@ class Predictor(Protocol):
         ...
 
     def answer(self, method: str, features: Features) -> NDArray[Any]:
-        """Answer each row, in the dtype of the model's own answers."""
+        """Answer each row, in the dtype of the model's own answers.
+
+        Whoever asks has numpy warn of nothing (`np.errstate`): that takes as long as a small model.
+        """
         ...
 
 

@@ -69,12 +69,11 @@ class LayersPredictor:
             raise MethodUnknown(method, tuple(self.methods))
         if isinstance(features, Table):
             raise RowsRefused("text, where numbers are taken")
-        with np.errstate(all="ignore"):
-            numbers = features.astype(np.float32)
-            for weights, biases, activation in self._layers:
-                # A layer of one row of weights scales each column by itself.
-                numbers = numbers * weights if weights.ndim == 1 else numbers @ weights
-                numbers = ACTIVATIONS[activation](numbers + biases)
+        numbers = features.astype(np.float32)
+        for weights, biases, activation in self._layers:
+            # A layer of one row of weights scales each column by itself.
+            numbers = numbers * weights if weights.ndim == 1 else numbers @ weights
+            numbers = ACTIVATIONS[activation](numbers + biases)
         return numbers[:, 0] if numbers.shape[1] == 1 else numbers
 
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import re
 import struct
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, Final, NoReturn
 
@@ -28,6 +29,7 @@ from models.requests.faults import (
     refuse_large_integer,
     refuse_unparsable,
 )
+from models.requests.pieces import read_plain
 from models.requests.places import step
 from models.signature import Signature
 from models.tables import Features, Matrix
@@ -35,6 +37,7 @@ from models.tables import Features, Matrix
 ROWS: Final = ("features", "records", "columns")
 MEMBERS: Final = frozenset({*ROWS, "model", "version", "method"})
 METHOD: Final = re.compile(r"[a-z_]{1,32}")
+LONG_BYTES: Final = 8192  # from here on a body is first taken for rows of plain numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,14 @@ def read_prediction_request(body: bytes, bounds: Bounds) -> PredictionRequest:
     `{"features": [...] or [[...], ...]}`, or `{"records": [{name: value, ...}, ...]}`, or
     `{"columns": {name: [...], ...}}`, with `model`, `version` and `method` as one likes.
     """
+    plain = read_plain(body, bounds) if len(body) >= LONG_BYTES else None
+    if plain is not None:
+        with suppress(InputRefused):  # in which case the whole of it says why
+            return replace(_read_whole(plain.rest, bounds), rows=plain.matrix)
+    return _read_whole(body, bounds)
+
+
+def _read_whole(body: bytes, bounds: Bounds) -> PredictionRequest:
     outline = bounded_outline(body, bounds)
     try:
         envelope = orjson.loads(body)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from auth.permissions import Permission
-from auth.rows import Page, everything
+from auth.rows import Page
 from auth.scope import Scope
 from models.errors import JobNotFound
 from models.jobs import Entry, Job, made_at
@@ -87,7 +87,7 @@ def tidy(platform: Platform) -> None:
     with platform.database.write() as session:
         platform.jobs.purge(session, before=now - settings.job_days * DAY)
     with platform.database.read() as session:
-        tenants = [t.id for t in everything(lambda a: platform.tenants.list(session, after=a))]
+        tenants = platform.tenants.identifiers(session)
     for tenant_id in tenants:
         kept = platform.uploads.jobs(tenant_id)
         if not kept:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from auth.scope import Scope
@@ -42,10 +41,9 @@ def execute(
 
 
 def _ask(platform: Platform, version: Version, method: str, features: Features) -> NDArray[Any]:
-    with np.errstate(all="ignore"):  # what is not finite is seen in the answers
-        return platform.executor.answer(
-            version, method, features, seconds=platform.settings.predict_seconds
-        )
+    return platform.executor.answer(
+        version, method, features, seconds=platform.settings.predict_seconds
+    )
 
 
 def _ask_observed(

@@ -63,11 +63,24 @@ def test_flushing_twice_counts_once(
     ledger: UsageLedger, database: Database, counters: EmbeddedCounters
 ) -> None:
     counters.add_usage(used(5))
-    assert [flush(ledger, database, counters) for _ in range(2)] == [1, 1]
+    assert [flush(ledger, database, counters) for _ in range(2)] == [1, 0]
+    assert flush(UsageLedger(), database, counters) == 1, "another process knows of no flush"
     counters.add_usage(used(2))
     flush(ledger, database, counters)
 
     assert rows(ledger, database) == 7
+
+
+def test_of_many_totals_those_are_written_again_that_have_grown(
+    ledger: UsageLedger, database: Database, counters: EmbeddedCounters
+) -> None:
+    for user in ("ada", "ben", "rob"):
+        counters.add_usage(used(5, user=user))
+    assert flush(ledger, database, counters) == 3
+    counters.add_usage(used(2, user="ben"))
+
+    assert flush(ledger, database, counters) == 1
+    assert rows(ledger, database) == 17
 
 
 def test_a_flush_that_rolls_back_is_made_up_by_the_next(
@@ -91,10 +104,10 @@ def test_a_store_made_anew_adds_to_what_the_lost_one_counted(
     flush(ledger, database, counters)
     shutil.rmtree(path)
     counters.close()
-    counters.add_usage(used(3))
+    counters.add_usage(used(5))  # what looks the same is another's all the same
     flush(ledger, database, counters)
 
-    assert rows(ledger, database) == 8
+    assert rows(ledger, database) == 10
 
 
 def test_flushes_at_once_end_at_the_newest_totals(

@@ -19,6 +19,10 @@ telemetry = Telemetry()
 telemetry.logins.labels("admitted").inc(2)
 telemetry.wait_seconds.labels("web", "quick").observe(0.05)
 telemetry.processes.labels("web").set(1)
+tally = telemetry.predictions(
+    endpoint="predict.predict", method="POST", status="200", dialect="native", engine="linear"
+)
+tally.add(rows=5, total=0.5, spent=[0.25] * 6)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 SHOW = """
@@ -61,6 +65,8 @@ def assert_exact(shown: str) -> None:
     assert 'sallyport_queue_wait_seconds_count{lane="quick",program="web"} 3.0' in shown
     assert 'le="0.01",program="web"} 0.0' in shown
     assert 'le="0.1",program="web"} 3.0' in shown
+    assert 'sallyport_predicted_rows_total{dialect="native",engine="linear"} 15.0' in shown
+    assert 'sallyport_stage_seconds_sum{dialect="native",stage="encode"} 0.75' in shown
 
 
 def test_what_killed_processes_counted_still_counts_and_what_they_were_does_not(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -11,12 +12,23 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from models.errors import InputRefused, InputTooLarge
+from models.requests import pieces, tensors
 from models.requests.binding import Named, Positional, Records
 from models.requests.bounds import Bounds
 from models.requests.tensors import PredictionRequest, read_prediction_request
 from models.signature import Output, Signature
 from models.tables import Matrix, Table
 from tests.models import reference
+
+
+@pytest.fixture(autouse=True, scope="module", params=["whole", "in pieces"])
+def way(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Every body is read in one piece, and in pieces of a few numbers: nobody can tell."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tensors, "LONG_BYTES", 0 if request.param == "in pieces" else 1 << 30)
+        patch.setattr(pieces, "PIECE_BYTES", 12)
+        yield str(request.param)
+
 
 BOUNDS = Bounds(max_bytes=1 << 20, max_rows=1000, max_columns=200, max_depth=8)
 ROW = b'{"features":[1,2]'

@@ -17,9 +17,10 @@ from sklearn.linear_model import LinearRegression
 
 from models.arrays import pack_arrays
 from models.compilation import Unsuitable
-from models.compilation.trees import TreesEngine, runtime
+from models.compilation.trees import runtime
 from models.compilation.trees.checks import checked_ensemble
 from models.compilation.trees.ensemble import divided
+from models.engines import FOR_WORKERS
 from models.errors import MethodUnknown, RowsRefused
 from models.tables import Table
 from tests.models.tree_models import (
@@ -41,7 +42,7 @@ from tests.models.tree_models import (
     thresholds_of,
 )
 
-ENGINE = TreesEngine()
+ENGINE = FOR_WORKERS["trees"]
 NO_GAPS = (
     ensemble.AdaBoostRegressor,
     ensemble.GradientBoostingClassifier,

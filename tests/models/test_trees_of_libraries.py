@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.compilation import Unsuitable
-from models.compilation.trees import TreesEngine
+from models.engines import FOR_WORKERS
 from models.errors import RowsRefused
 from tests.models.tree_models import (
     AMOUNTS,
@@ -28,7 +28,7 @@ xgboost = pytest.importorskip("xgboost")
 lightgbm = pytest.importorskip("lightgbm")
 
 TWO = (NUMBERS > 2).astype(int)
-ENGINE = TreesEngine()
+ENGINE = FOR_WORKERS["trees"]
 ROUNDING = 1e-12  # of the exponential function in float64
 CATEGORIES = (0.0, 1.0, 2.0, 3.0, 4.0, 7.0, 40.0, 1.5, -0.5, -1.0, 1e30, 2.0**32 + 1, np.nan)
 

@@ -306,6 +306,100 @@ def test_answers_that_nobody_fetches_are_bounded_for_each_and_given_back() -> No
     assert asyncio.run(crowd()) == [200, 503, 200, 200]
 
 
+class Connections:
+    """Connections of HTTP/1.1 to a gateway that gives answers in one piece; each may be ended."""
+
+    def __init__(self) -> None:
+        self.whole = bodies.InOnePiece()
+        self._ended: dict[int, asyncio.Event] = {}
+        self._ours = Gateway(
+            sized, threads=1, max_body_bytes=1, sort=by_signature, in_one_piece=self.whole
+        )
+
+    async def ask(self, port: int, size: int, asked: Request | None = None) -> bool:
+        """Whether an answer of that size comes in one piece."""
+        asked = asked or known(1)
+        request = replace(asked, path=f"/{size}", client=(asked.client[0], str(port)))
+        gone = self._ended.setdefault(port, asyncio.Event()).wait
+        answer = await self._ours.answer(request, pieces(), gone)
+        if isinstance(answer.body, bytes):
+            return True
+        answer.body.close()
+        return False
+
+    async def end(self, port: int) -> None:
+        """End a connection, and let whoever waits for that know."""
+        self._ended[port].set()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+
+def test_a_known_callers_answer_of_some_size_comes_in_one_piece() -> None:
+    async def ask() -> list[bool]:
+        ours, size = Connections(), 3 * bodies.SMALL_BYTES
+        return [
+            await ours.ask(1, size),
+            await ours.ask(1, bodies.ONE_PIECE_BYTES + 1),
+            await ours.ask(1, size, replace(known(1), version="2")),
+            await ours.ask(1, size, REQUEST),
+        ]
+
+    assert asyncio.run(ask()) == [True, False, False, False]
+
+
+def test_answers_in_one_piece_are_bounded_for_each_caller_until_connections_end() -> None:
+    async def crowd() -> tuple[list[bool], int, list[bool], int]:
+        ours, size = Connections(), bodies.ONE_PIECE_BYTES
+        most = bodies.WHOLE_EACH * bodies.LEAST_ROOM // size
+        mine = [await ours.ask(port, size) for port in range(most + 2)]
+        held, other = ours.whole.held, await ours.ask(99, size, known(2))
+        await ours.end(0)
+        again = [other, await ours.ask(100, size), await ours.ask(101, size)]
+        for port in (*range(1, most + 2), 99, 100, 101):
+            await ours.end(port)
+        return mine, held, again, ours.whole.held
+
+    mine, held, again, left = asyncio.run(crowd())
+    assert (mine[-3:], mine.count(False)) == ([True, False, False], 2)
+    assert held == bodies.WHOLE_EACH * bodies.LEAST_ROOM
+    assert again == [True, True, False]
+    assert left == 0
+
+
+def test_an_answer_in_one_piece_is_held_until_the_request_after_the_next() -> None:
+    """A request that was sent ahead comes while the answer before it may still be on its way."""
+
+    async def converse() -> list[int]:
+        ours, held = Connections(), []
+        for size in (100_000, 200_000, 0, 0, 300_000, 0, 0, 0):
+            await ours.ask(1, size)
+            held.append(ours.whole.held)
+        return held
+
+    expected = [100_000, 300_000, 200_000, 0, 300_000, 300_000, 0, 0]
+    assert asyncio.run(converse()) == expected
+
+
+def test_an_upload_learns_that_its_client_is_gone_after_an_answer_in_one_piece() -> None:
+    async def told() -> bool:
+        whole, ended = bodies.InOnePiece(), asyncio.Event()
+        waiting: list[int] = []
+
+        async def gone() -> None:
+            waiting.append(1)
+            await ended.wait()
+
+        answer = Answer(200, [], b"x" * 100_000)
+        assert whole.takes(REQUEST, Caller("quick", "mine", is_known=True), answer, gone)
+        watched = asyncio.ensure_future(whole.gone(REQUEST.client, gone)())
+        await asyncio.sleep(0)
+        ended.set()
+        await asyncio.wait_for(watched, 10)
+        return len(waiting) == 1
+
+    assert asyncio.run(told())
+
+
 def test_calls_that_wait_for_a_thread_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gateway, "WAITING_CALLS", 1)
     release = threading.Event()

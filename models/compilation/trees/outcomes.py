@@ -155,8 +155,7 @@ class Exponential(Outcome):
 
     def predict(self, sums: Sums) -> Sums:
         """One number for each row."""
-        with np.errstate(over="ignore", under="ignore"):
-            return flat(np.exp(sums))
+        return flat(np.exp(sums))
 
 
 class MeanClasses(Classes):

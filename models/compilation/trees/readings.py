@@ -62,11 +62,10 @@ class AsSingle:
     def read(self, features: Features) -> Numbers:
         """Return the rounded matrix; raises RowsRefused for a number beyond float32."""
         rows = matrix(features)
-        if np.abs(rows).max() <= LARGEST:  # not so if a number is missing
-            return rows.astype(np.float32, order="C").astype(self.dtype, copy=False)
-        with np.errstate(over="ignore"):
-            rounded = rows.astype(np.float32, order="C")
-        if self.bounded and np.isinf(rounded).any():
+        rounded = rows.astype(np.float32, order="C")
+        # No number of a sum of squares this small is larger; one that is missing makes it unknown.
+        small = np.vdot(rows, rows) <= LARGEST
+        if self.bounded and not small and np.isinf(rounded).any():
             raise RowsRefused("a number is beyond the range of float32")
         return rounded.astype(self.dtype, copy=False)
 
