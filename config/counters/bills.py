@@ -111,8 +111,7 @@ class Bill:
 
     def statistics_of(self, call: Answered) -> VersionStatistics:
         """What a call did for its version."""
-        total_ns, *others = call
-        return VersionStatistics(*self.version, 1, total_ns, 0, 0, *others)
+        return VersionStatistics(*self.version, 1, call.total_ns, 0, 0, *call[1:])
 
     def on(self, number: int) -> Today:
         """Where what is kept by day stands on a day since 1970."""
@@ -139,7 +138,7 @@ def settle(
     frees: list[int] = []
     begun = False
     for key, wide, most, most_rows in bill.lines:
-        record, total, free, of_rows, rows_free = spend(get(key), micros // wide, wide, rows)
+        record, (total, free), (of_rows, rows_free) = spend(get(key), micros // wide, wide, 1, rows)
         if total > most or of_rows > most_rows or not rows:
             return None
         put(key, record)

@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final, NamedTuple, Protocol
 
-from config.counters import DAY_SECONDS, Charge, Key, Marks, Usage, UsageTotals, Verdict
+from config.counters import (
+    DAY_SECONDS,
+    REQUESTS,
+    ROWS,
+    Charge,
+    Key,
+    Marks,
+    Usage,
+    UsageTotals,
+    Verdict,
+)
 from config.counters.keys import DAILY, FORMER, SLIDING, USAGE, encode, join, split
 from config.counters.windows import (
     Window,
-    add,
+    add_at,
     freed_at,
     frees,
     over_by,
     read,
     slide,
+    spend,
     take_back,
     width,
     write,
@@ -104,21 +115,20 @@ def decide(
 ) -> Verdict:
     """Charge one after the other; the caller rolls the records back if it is not allowed."""
     remaining, reset, waits = [], [], []
-    pages = _Pages(records)
     micros = int(moment.at * MICRO)
     for charge in charges:
         if charge.calendar:
             outcome = _daily(records, charge, moment, seeds, write=charging)
+        elif charging and charge.amount:
+            outcome = _sliding(records, charge, micros)
         else:
-            outcome = _sliding(pages, charge, micros, write=charging)
+            outcome = _look(records, charge, micros)
         remaining.append(outcome[0])
         reset.append(outcome[1])
         waits.append(outcome[2])
     longest = max(waits, default=0.0)
     if charging and longest:
         remaining = _uncharged(charges, remaining, waits)
-    elif charging:
-        pages.keep()
     violated = charges[waits.index(longest)] if longest else None
     return Verdict(tuple(charges), violated, tuple(remaining), tuple(reset), longest, moment.at)
 
@@ -148,47 +158,30 @@ def place_of(key: Key, window: float) -> tuple[bytes, int]:
     return encode(SLIDING, key, wide), wide
 
 
-class _Pages:
-    """The records of sliding windows that one call reads, each once, and writes, each once."""
-
-    def __init__(self, records: Records) -> None:
-        self._records = records
-        self._open: dict[bytes, tuple[list[Window], int]] = {}
-
-    def of(self, charge: Charge) -> tuple[list[Window], int]:
-        """The windows of requests and of rows under a charge's key; the width of a bucket."""
-        key, wide = place_of(charge.key, charge.window)
-        page = self._open.get(key)
-        if page is None:
-            page = self._open[key] = (list(read(self._records.get(key))), wide)
-        return page
-
-    def keep(self) -> None:
-        """Write what the windows have become."""
-        for key, (windows, wide) in self._open.items():
-            if windows[0].total or windows[1].total:
-                self._records.put(key, write((windows[0], windows[1]), wide))
-            else:
-                self._records.delete(key)
+def _sliding(records: Records, charge: Charge, micros: int) -> _Outcome:
+    key, wide = place_of(charge.key, charge.window)
+    known = records.get(key)
+    amount, unit = charge.amount, charge.unit
+    amounts = (amount, 0) if unit == REQUESTS else (0, amount)
+    record, *used = spend(known, micros // wide, wide, *amounts)
+    total, free = used[unit]
+    if total > charge.limit:
+        return _look(records, charge, micros)
+    records.put(key, record)
+    return charge.limit - total, (free - micros) / MICRO, 0.0
 
 
-def _sliding(pages: _Pages, charge: Charge, micros: int, *, write: bool) -> _Outcome:
-    windows, wide = pages.of(charge)
-    amount, limit = charge.amount, charge.limit
-    window = slide(windows[charge.unit], micros // wide)
-    over = window.total + amount - limit
-    if amount and over > 0:
+def _look(records: Records, charge: Charge, micros: int) -> _Outcome:
+    key, wide = place_of(charge.key, charge.window)
+    window = slide(read(records.get(key))[charge.unit], micros // wide)
+    reset = frees(window, wide) - micros if window.total else 0
+    over = window.total + charge.amount - charge.limit
+    wait: float = 0
+    if charge.amount > charge.limit:
         wait = math.inf
-        if amount <= limit:
-            wait = freed_at(window, over) * wide - micros + 1  # what is rounded is never early
-        return max(0, limit - window.total), _reset(window, wide, micros), wait / MICRO
-    if write:
-        window = windows[charge.unit] = add(window, amount)
-    return max(0, limit - window.total), _reset(window, wide, micros), 0.0
-
-
-def _reset(window: Window, wide: int, micros: int) -> float:
-    return (frees(window, wide) - micros) / MICRO if window.total else 0.0
+    elif charge.amount and over > 0:
+        wait = freed_at(window, over) * wide - micros + 1  # what is rounded is never early
+    return max(0, charge.limit - window.total), reset / MICRO, wait / MICRO
 
 
 def _daily(
@@ -233,15 +226,22 @@ def day_key(key: Key, day: str) -> bytes:
 
 def give_back(records: Records, charges: Sequence[Charge], moment: Moment) -> None:
     """Undo charges that were made at that moment."""
-    pages = _Pages(records)
     for charge in charges:
         if charge.calendar:
             _lower(records, day_key(charge.key, moment.day), charge.amount)
             continue
-        windows, wide = pages.of(charge)
-        bucket = int(moment.at * MICRO) // wide
-        windows[charge.unit] = take_back(windows[charge.unit], bucket, charge.amount)
-    pages.keep()
+        bucket = int(moment.at * MICRO) // width(charge.window)
+        _change(records, charge, partial(take_back, bucket=bucket, amount=charge.amount))
+
+
+def _change(records: Records, charge: Charge, change: Callable[[Window], Window]) -> None:
+    key, wide = place_of(charge.key, charge.window)
+    windows = list(read(records.get(key)))
+    windows[charge.unit] = change(windows[charge.unit])
+    if windows[REQUESTS].total or windows[ROWS].total:
+        records.put(key, write((windows[REQUESTS], windows[ROWS]), wide))
+    else:
+        records.delete(key)
 
 
 def _lower(records: Records, key: bytes, amount: int) -> None:
@@ -262,17 +262,14 @@ def is_spent(key: bytes, record: bytes, moment: Moment) -> bool:
 
 def force(records: Records, charges: Sequence[Charge], moment: Moment, seeds: Seeds | None) -> None:
     """Count charges whatever their limits."""
-    pages = _Pages(records)
     for charge in charges:
         if charge.calendar:
             key = day_key(charge.key, moment.day)
             used = used_of_day(records.get(key), charge, moment.day, seeds) + charge.amount
             records.put(key, QUOTA.pack(used, moment.ordinal))
             continue
-        windows, wide = pages.of(charge)
-        window = slide(windows[charge.unit], int(moment.at * MICRO) // wide)
-        windows[charge.unit] = add(window, charge.amount)
-    pages.keep()
+        bucket = int(moment.at * MICRO) // width(charge.window)
+        _change(records, charge, partial(add_at, bucket=bucket, amount=charge.amount))
 
 
 def add_usage(records: Records, usage: Usage, today: str) -> None:

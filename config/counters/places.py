@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -43,11 +44,17 @@ def taken_in(record: bytes | None) -> int:
 
 def changed(places: list[Place], holder: str, by: int) -> list[Place]:
     """The places after this process's holder took or gave back one."""
-    mine = (os.getpid(), started(os.getpid()), blake2b(holder.encode(), digest_size=16).digest())
+    pid = os.getpid()
+    mine = (pid, started(pid), _digest(holder))
     for index, place in enumerate(places):
         if place[:3] == mine:
             return [*places[:index], place._replace(held=place.held + by), *places[index + 1 :]]
     return [*places, Place(*mine, by)] if by > 0 else places
+
+
+@lru_cache(maxsize=1024)
+def _digest(holder: str) -> bytes:
+    return blake2b(holder.encode(), digest_size=16).digest()
 
 
 def dead(places: list[Place]) -> set[tuple[int, int]]:
@@ -61,7 +68,7 @@ _own: dict[int, int] = {}
 
 def started(pid: int) -> int:
     """When a process was started, in ticks since boot; 0 if it does not run."""
-    if pid == os.getpid() and pid in _own:
+    if pid in _own and pid == os.getpid():
         return _own[pid]
     ticks = _read_started(pid)
     if pid == os.getpid():

@@ -34,8 +34,7 @@ class Window(NamedTuple):
     parts: bytes
 
 
-# A record after a call; then the total of its requests and when their oldest frees; of its rows.
-Spent = tuple[bytes, int, int, int, int]
+Used = tuple[int, int]  # the total of a window, and when its oldest part frees
 Pair = tuple[Window, Window]  # of requests, and of rows
 EMPTY: Final = Window(0, 0, 0, 0, b"")
 
@@ -72,19 +71,21 @@ def write(windows: Pair, wide: int) -> bytes:
     return _TOTALS.pack(one.total, other.total) + rest + one.parts + other.parts
 
 
-def spend(record: bytes | None, bucket: int, wide: int, rows: int) -> Spent:
-    """What one request of some rows comes to, whatever the limits."""
+def spend(
+    record: bytes | None, bucket: int, wide: int, requests: int, rows: int
+) -> tuple[bytes, Used, Used]:
+    """The record after requests of some rows, whatever the limits, and what is used then."""
     if record is not None:
         total, of_rows, newest, free, rows_free = _HOT.unpack_from(record)
         if newest == bucket:  # nothing has left since then, and nothing else changes
-            total += 1
+            total += requests
             of_rows += rows
-            head = _TOTALS.pack(total, of_rows)
-            return head + record[_TOTALS.size :], total, free, of_rows, rows_free
-    one, other = (slide(window, bucket) for window in read(record))
-    one, other = add(one, 1), add(other, rows)
-    record = write((one, other), wide)
-    return record, one.total, frees(one, wide), other.total, frees(other, wide)
+            spent = _TOTALS.pack(total, of_rows) + record[_TOTALS.size :]
+            return spent, (total, free), (of_rows, rows_free)
+    one, other = read(record)
+    one, other = add_at(one, bucket, requests), add_at(other, bucket, rows)
+    used = (one.total, frees(one, wide)), (other.total, frees(other, wide))
+    return write((one, other), wide), *used
 
 
 def slide(window: Window, bucket: int) -> Window:
@@ -106,9 +107,9 @@ def slide(window: Window, bucket: int) -> Window:
     return Window(total, bucket, 0, oldest, parts[start:])
 
 
-def add(window: Window, amount: int) -> Window:
-    """The window after an amount was charged to its newest bucket."""
-    total, newest, last, oldest, parts = window
+def add_at(window: Window, bucket: int, amount: int) -> Window:
+    """The window after an amount was charged in a bucket, or in a newer one if there is one."""
+    total, newest, last, oldest, parts = slide(window, bucket)
     return Window(total + amount, newest, last + amount, oldest if total else newest, parts)
 
 

@@ -7,7 +7,8 @@ from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
-from config.counters import Charge, Counters, VersionStatistics
+from config.counters import ROWS, Answered, Charge, Counters, VersionStatistics
+from config.counters.bills import Bill
 from config.counters.embedded import EmbeddedCounters
 from config.counters.shared import SharedCounters
 
@@ -37,6 +38,25 @@ def answer_often(where: str, times: int, told: Connection) -> None:
         counters.enter(("tenant", "acme"), 2, "worker")
         counters.leave(("tenant", "acme"), "worker", statistics=answered)
     told.send(times)
+    counters.close()
+
+
+def settle_often(where: str, times: int, limit: int, told: Connection) -> None:
+    """Settle calls of one user and tell how many were released."""
+    counters = opened(where)
+    key = ("ten_acme", "usr_ada")
+    bill = Bill(
+        [
+            Charge(key, 1, limit, 3600.0, "requests"),
+            Charge(key, 1, 10**6, 3600.0, "rows", unit=ROWS),
+        ],
+        places=("tenant", "acme"),
+        most=1,
+        usage=(*key, "linear"),
+        version=("ten_acme", "linear", 1),
+    )
+    call = Answered(5, 1, 1, 2, 1, rows=1)
+    told.send(sum(counters.settle(bill, call) is not None for _ in range(times)))
     counters.close()
 
 
