@@ -17,8 +17,9 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Final, Generic, TypeVar
 
 import lmdb
 from sqlalchemy import BigInteger, String, case, func, select, update
@@ -33,6 +34,8 @@ CHANGES: Final = "*"  # the last change of all, whomever it concerns
 FIRST: Final = 0
 MAP_BYTES: Final = 16 * 1024 * 1024
 _NUMBER: Final = struct.Struct("<q")
+_LAST: Final = b"e" + CHANGES.encode()
+_unpack = _NUMBER.unpack
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -96,8 +99,12 @@ class Epoch:
 
     def current(self) -> int:
         """The last number published here, or if the copy cannot be read, the last committed."""
-        known = self._known(CHANGES)
-        return self.refresh() if known is None else known
+        try:
+            with self._store.env.begin() as txn:
+                record = txn.get(_LAST)
+        except (lmdb.Error, OSError):
+            record = None
+        return self.refresh() if record is None else _unpack(record)[0]
 
     def newest(self, tenant_id: str = EVERYONE) -> int:
         """The last published change that concerns the tenant or everyone."""
@@ -162,11 +169,13 @@ def _key(concerns: str) -> bytes:
     return b"e" + concerns.encode()
 
 
-class _Entry(NamedTuple, Generic[V]):
+@dataclass(slots=True)
+class _Entry(Generic[V]):
     value: V
     seen: int
     concerns: str
     expires: float
+    checked: int  # the last change of all when nothing was found that concerns it
 
 
 class EpochCache(Generic[K, V]):
@@ -203,7 +212,7 @@ class EpochCache(Generic[K, V]):
         if entry is not None and entry.expires <= self._clock():
             self._drop(key, entry)
             entry = None
-        if entry is None or self._epoch.newest(entry.concerns) > entry.seen:
+        if entry is None or not self._stands(entry):
             with self._lock:
                 self.misses += 1
             return None
@@ -216,6 +225,11 @@ class EpochCache(Generic[K, V]):
     def remembers(self, key: K) -> bool:
         """Say whether the key had a value, be it before the last change that concerns it."""
         return key in self._entries
+
+    def last(self, key: K) -> V | None:
+        """The last value that the key had, be it before the last change that concerns it."""
+        entry = self._entries.get(key)
+        return None if entry is None else entry.value
 
     def forget(self, key: K) -> None:
         """Drop the value of a key that has none any more."""
@@ -233,8 +247,18 @@ class EpochCache(Generic[K, V]):
         value = load()
         until = math.inf if expires is None else expires(value)
         concerns = EVERYONE if self._concerns is None else self._concerns(value)
-        self._keep(key, _Entry(value, seen, concerns, until))
+        self._keep(key, _Entry(value, seen, concerns, until, seen))
         return value
+
+    def _stands(self, entry: _Entry[V]) -> bool:
+        # Mostly nothing at all has changed, which one number tells. It is read before what
+        # changed for whom: a change between the two is looked at by the next call.
+        current = self._epoch.current()
+        if current != entry.checked:
+            if self._epoch.newest(entry.concerns) > entry.seen:
+                return False
+            entry.checked = current
+        return True
 
     def _keep(self, key: K, entry: _Entry[V]) -> None:
         with self._lock:

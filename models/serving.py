@@ -8,7 +8,9 @@ from typing import Any, Final
 from numpy.typing import NDArray
 
 from models.execution import Executor
+from models.execution.in_process import InProcessExecutor
 from models.manifest import IN_HOSTS
+from models.portions import Portioned
 from models.tables import Features
 from models.versions import Version
 
@@ -21,7 +23,7 @@ class ServingExecutor:
     It remembers for a minute which tenants have called the other: their calls may wait long.
     """
 
-    def __init__(self, compiled: Executor, native: Executor) -> None:
+    def __init__(self, compiled: InProcessExecutor, native: Executor) -> None:
         self._compiled = compiled
         self._native = native
         self._natively: dict[str, float] = {}
@@ -34,6 +36,10 @@ class ServingExecutor:
             return self._compiled.answer(version, method, features, seconds=seconds)
         self._natively[version.tenant_id] = time.monotonic()
         return self._native.answer(version, method, features, seconds=seconds)
+
+    def at_hand(self, version: Version, method: str) -> Portioned | None:
+        """What answers a method in this process at once, if it is open; opens nothing."""
+        return self._compiled.at_hand(version) if method in _answered_here(version) else None
 
     def keeps_waiting(self, tenant_id: str) -> bool:
         """Whether the tenant has lately called what a host answers."""
@@ -61,7 +67,7 @@ class ServingExecutor:
 
     def _executors_of(self, version: Version) -> list[Executor]:
         here = set(_answered_here(version))
-        needed = [self._compiled] if here else []
+        needed: list[Executor] = [self._compiled] if here else []
         return needed if here >= set(version.signature.methods) else [*needed, self._native]
 
 

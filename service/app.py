@@ -20,6 +20,7 @@ from service import (
     bulk,
     conditional,
     faults,
+    hardening,
     idempotency,
     limits,
     observing,
@@ -29,6 +30,7 @@ from service import (
 from service.bootstrap import Platform, assemble
 from service.columnar.forms import is_columnar
 from service.description.api import DescribedApi
+from service.express.answering import Express
 from service.intake_runner import IntakeRunner
 from service.lanes import Caller, Pace
 from service.monitoring import Monitor
@@ -52,6 +54,7 @@ from service.routes import (
 from service.spools import CONTINUE
 from service.upkeep import Upkeep
 from service.visits import NATIVE
+from service.watching import watch_cache
 from service.wording import Wordings
 from service.wsgi import Kind, Request
 
@@ -106,6 +109,7 @@ class Served:
     platform: Platform
     upkeep: Upkeep
     intakes: IntakeRunner
+    express: Express
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
@@ -171,7 +175,9 @@ def create_application(settings: Settings) -> Served:
     upkeep.start()
     intakes = IntakeRunner(platform)
     intakes.start()
-    return Served(create_app(settings, platform), platform, upkeep, intakes)
+    express = Express(platform)
+    watch_cache(platform.telemetry, "passes", express.passes.known)
+    return Served(create_app(settings, platform), platform, upkeep, intakes, express)
 
 
 def create_app(settings: Settings, platform: Platform | None = None) -> flask.Flask:
@@ -235,10 +241,7 @@ def harden(response: flask.Response) -> flask.Response:
     """Set the headers that every answer has (OWASP secure headers)."""
     headers = response.headers
     headers["X-Request-Id"] = g.request_id
-    headers["Strict-Transport-Security"] = "max-age=63072000"
-    headers["X-Content-Type-Options"] = "nosniff"
-    headers["Referrer-Policy"] = "no-referrer"
-    headers["Cross-Origin-Resource-Policy"] = "same-origin"
-    headers.setdefault("Cache-Control", "no-store")
-    headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+    headers.update(hardening.ALWAYS)
+    for name, value in hardening.UNLESS_SET:
+        headers.setdefault(name, value)
     return response

@@ -41,7 +41,6 @@ from config.sealing import Sealer
 from config.settings import Settings
 from config.telemetry import Telemetry
 from config.tracing import Tracing
-from models.execution import Executor
 from models.job_queue import Jobs
 from models.names import Reference
 from models.prediction_log.logs import PredictionLogs
@@ -54,6 +53,7 @@ from models.routing.plans import Plan, Routing
 from models.routing.shadows import Shadows
 from models.routing.succession import Succession
 from models.routing.traffic import Traffic
+from models.serving import ServingExecutor
 from models.uploads import Uploads
 from service.execution import Hosting, assemble_hosting
 from service.watching import watch_caches, watch_database, watch_shadows
@@ -130,7 +130,7 @@ class Platform:
     uploads: Uploads
     jobs: Jobs
     hosting: Hosting
-    executor: Executor
+    executor: ServingExecutor
     bounds: Bounds
     routing: Routing
     succession: Succession

@@ -55,9 +55,12 @@ async def keeping_pace(least: int) -> AsyncIterator[BodyPace]:
         async with asyncio.timeout(FIRST_BODY_SECONDS) as limit:
             yield BodyPace(limit, least)
     except TimeoutError:
-        raise RequestRefused(
-            BY_STATUS[408], "the body did not arrive in time; send it again"
-        ) from None
+        raise too_late() from None
+
+
+def too_late() -> RequestRefused:
+    """The refusal of a body that does not come, or too slowly."""
+    return RequestRefused(BY_STATUS[408], "the body did not arrive in time; send it again")
 
 
 class Lines:

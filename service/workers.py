@@ -17,15 +17,13 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 from wsgiref.types import WSGIApplication
 
-from granian import _futures, _granian
+from granian import _granian
 from granian.http import HTTP1Settings, HTTP2Settings
 
 from auth.errors import AuthError
@@ -43,12 +41,11 @@ from service.gateway import (
     Uploads,
     by_address,
 )
-from service.pipes import Pipe
 from service.processes import REFUSED, Child, Post, Signals, fork, reap, still_open
+from service.rsgi import Front, Loop
 from service.spools import Spools
 from service.wsgi import Kind, Request
 
-UNREADABLE: Final = "\xff"  # no header that is heeded here may hold it
 BACKLOG: Final = 4096
 MOST_CONNECTIONS: Final = 8192
 DESCRIPTORS_KEPT: Final = 512
@@ -61,7 +58,6 @@ SETTLING_SECONDS: Final = 1.0
 
 # granian's type stub lags behind its constructors' arguments.
 engine: Any = _granian
-futures: Any = _futures
 
 Factory = Callable[[Settings], WSGIApplication]
 # What an operator must mend before a worker can serve.
@@ -166,15 +162,15 @@ def _work(settings: Settings, inherited: Inherited, factory: Factory, ready: int
     """
     application = factory(settings)
     gateway = gateway_to(application, settings, program="web", in_one_piece=InOnePiece())
-    loop = asyncio.new_event_loop()
+    loop = Loop()
     asyncio.set_event_loop(loop)
     drained = asyncio.Event()
     stop = engine.WorkerSignal()
     stop.add_cb(lambda: loop.call_soon_threadsafe(drained.set))
-    calls = futures._future_watcher_wrapper(partial(_answer, gateway, settings.state / "pipes"))
-    scheduler = futures._new_cbscheduler(loop, calls, impl_asyncio=True)
+    express = getattr(application, "express", None)
+    front = Front(loop, gateway, settings.state / "pipes", express)
     tune(inherited.listener)
-    _worker(settings, inherited.listener).serve_str(scheduler, loop, stop)
+    _worker(settings, inherited.listener).serve_str(front.scheduler(), loop, stop)
 
     def retire(_number: int, _frame: object) -> None:
         _stop_accepting(inherited.listener)
@@ -224,71 +220,6 @@ def _uploads(takes: Callable[[Request], Kind | None], settings: Settings) -> Upl
             "bulk": spools(most=BULKS, most_each=BULKS_EACH),
         },
     )
-
-
-def _headers(given: Any) -> list[tuple[str, str]]:
-    """The headers of a request; granian leaves out those that are not ASCII.
-
-    An unreadable Idempotency-Key or If-Match must not be taken for none at all.
-    """
-    headers: list[tuple[str, str]] = given.items()
-    names = {name for name, _ in headers}
-    if len(names) < len(given):
-        headers += [(name, UNREADABLE) for name in given.keys() if name not in names]  # noqa: SIM118
-    return headers
-
-
-async def _answer(gateway: Gateway, folder: Path, scope: Any, protocol: Any) -> None:
-    request = Request(
-        method=scope.method,
-        path=scope.path,
-        query=scope.query_string,
-        version=scope.http_version,
-        client=_address(scope.client),
-        server=_address(scope.server),
-        host=scope.authority,
-        headers=_headers(scope.headers),
-    )
-    body = read_body(protocol, version=scope.http_version)
-    whole = partial(read_whole, protocol)
-    answer = await gateway.answer(request, body, protocol.client_disconnect, whole)
-    if isinstance(answer.body, bytes):
-        protocol.response_bytes(answer.status, answer.headers, answer.body)
-        return
-    # Who has gone, or fetches nothing: what is missing of the declared length says that it failed.
-    with closing(answer.body), suppress(TimeoutError, BrokenPipeError), Pipe(folder) as pipe:
-        protocol.response_file(answer.status, answer.headers, str(pipe.path))
-        await gateway.send(answer.body, pipe.write)
-
-
-async def read_body(protocol: Any, *, version: str) -> AsyncIterator[bytes]:
-    """The body in chunks; raises ConnectionAbortedError where the client broke it off.
-
-    granian gives an empty chunk for the end of a body, for an empty frame of HTTP/2 such as many
-    clients end with, and for an error: once over HTTP/1, over HTTP/2 again and again without end.
-    """
-    most_empty = 2 if version.startswith("2") else 1
-    empty = 0
-    async for chunk in protocol:
-        empty = 0 if chunk else empty + 1
-        if empty > most_empty:
-            raise ConnectionAbortedError
-        if chunk:
-            yield chunk
-
-
-async def read_whole(protocol: Any) -> bytes:
-    """The body when all of it is here; raises ConnectionAbortedError where it is cut off."""
-    try:
-        body: bytes = await protocol()
-    except (engine.RSGIProtocolClosed, engine.RSGIProtocolError):
-        raise ConnectionAbortedError from None
-    return body
-
-
-def _address(text: str) -> tuple[str, str]:
-    host, _, port = text.rpartition(":")
-    return host.strip("[]"), port
 
 
 def tune(listener: int) -> None:

@@ -29,6 +29,7 @@ from service.app import create_app
 from service.bootstrap import Platform, assemble
 from service.operations import accounts, tenants
 from service.operations.registration import register
+from tests.both_ways import BothWays
 
 UNHURRIED: Final = {
     "address_requests_per_minute": 1_000_000,
@@ -190,6 +191,7 @@ def opened(settings: Settings, clock: Callable[[], float] = time.time) -> Iterat
     platform = assemble(settings, clock)
     app = create_app(settings, platform)
     app.testing = False  # an unforeseen error must become a 500, as it does in production
+    app.wsgi_app = BothWays(app.wsgi_app, platform)  # type: ignore[method-assign]
     try:
         yield House(settings.instance, platform, app, _actors(settings.instance, app))
     finally:

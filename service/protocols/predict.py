@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import flask
-import numpy as np
-import orjson
 from flask import request
-from numpy.typing import NDArray
 
 from auth.permissions import Permission
-from models.errors import InputRefused
 from models.requests.tensors import PredictionRequest, read_prediction_request
-from service import visiting
+from service import native, visiting
 from service.errors import MediaTypeRefused
 from service.limits import charges_itself
 from service.parsing import Blueprint, may_be_json, read_body
@@ -38,12 +32,7 @@ bp = Blueprint("predict", __name__, description="Predictions.")
 def predict() -> flask.Response:
     """Predict one row or many with a model of the caller's tenant."""
     answer = visiting.predict(NATIVE, _decode)
-    body = {
-        "prediction": _plain(answer.prediction),
-        "model": answer.version.model,
-        "version": answer.version.number,
-    }
-    encoded = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
+    encoded = native.encode(answer.version, answer.prediction)
     return flask.Response(encoded, mimetype="application/json")
 
 
@@ -54,20 +43,3 @@ def _decode() -> PredictionRequest:
     platform = current_platform()
     body = read_body(request, platform.settings.max_body_bytes)
     return read_prediction_request(body, platform.bounds)
-
-
-def _plain(prediction: NDArray[Any]) -> NDArray[Any] | list[Any]:
-    """The answers as orjson takes them; raises InputRefused at one that JSON cannot hold."""
-    if prediction.dtype.kind == "f":
-        _refuse_infinite(prediction)
-        if prediction.dtype == np.float64 and prediction.flags.c_contiguous:
-            return prediction
-    answers: list[Any] = prediction.tolist()
-    return answers
-
-
-def _refuse_infinite(prediction: NDArray[Any]) -> None:
-    finite = np.isfinite(prediction)
-    if not finite.all():
-        row = int(np.argwhere(~finite)[0][0])
-        raise InputRefused(f"/features/{row}", "the model's answer to it is not a finite number")

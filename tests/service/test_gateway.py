@@ -21,8 +21,8 @@ from service import bodies, gateway, pacing
 from service.errors import RateLimited
 from service.gateway import Gateway, Uploads, by_address
 from service.lanes import Caller
+from service.rsgi import read_body
 from service.spools import UPLOAD, Admission, Spool, Spools
-from service.workers import read_body
 from service.wsgi import Answer, Request, environ_of
 from tests.service.uploading import REQUEST
 

@@ -117,7 +117,8 @@ def test_what_is_kept_anyway_is_seen_by_looking(house: House) -> None:
     assert value_of(house, "sallyport_engines_opened_total") == 1
     hits = value_of(house, "sallyport_cache_lookups_total", cache="plans", outcome="hit")
     misses = value_of(house, "sallyport_cache_lookups_total", cache="plans", outcome="miss")
-    assert (hits, misses) == (2, 1)
+    assert misses == 1
+    assert hits >= 2  # the express learns from it, too
     assert value_of(house, "sallyport_cache_entries", cache="plans") == 1
     assert value_of(house, "sallyport_database_connections") >= 1
 

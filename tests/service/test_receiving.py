@@ -13,7 +13,7 @@ from granian import _granian
 from service import bodies, pacing
 from service.gateway import Gateway, by_address
 from service.lanes import Caller
-from service.workers import read_whole
+from service.rsgi import read_whole
 from service.wsgi import Answer, Request
 from tests.service.uploading import REQUEST
 

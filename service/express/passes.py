@@ -1,0 +1,93 @@
+"""What a caller may ask of a model without anybody being asked again, while the epoch stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from config.epoch import EpochCache
+from models.names import Reference
+from models.routing.plans import Plan
+from models.signature import Signature
+from models.versions import Version
+from service import charging, observing
+from service.bootstrap import Caller, Platform
+from service.charging import Tariff
+from service.observing import Outcome, Recurring
+from service.operations import resolution
+from service.visits import NATIVE
+
+CAPACITY: Final = 10_000
+ANSWERED: Final = Outcome(status=200, endpoint="predict.predict", method="POST", route="/predict")
+
+# An access token, and what is asked with it: model, version or alias, and method.
+Key = tuple[str, str | None, Reference, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """All that is decided about a call before its rows are looked at."""
+
+    version: Version
+    signature: Signature
+    method: str
+    tariff: Tariff
+    recurring: Recurring
+    until: float
+
+    @property
+    def tenant_id(self) -> str:
+        """Whose it is."""
+        return self.version.tenant_id
+
+
+@dataclass(frozen=True, slots=True)
+class Detour:
+    """That such calls go the long way: they are watched or divided, or a host answers them."""
+
+    tenant_id: str
+    until: float
+
+
+class Passes:
+    """Remembers passes until something changes for their tenant."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self.known: EpochCache[Key, Pass | Detour] = EpochCache(
+            platform.epoch, CAPACITY, concerns=lambda made: made.tenant_id, clock=platform.clock
+        )
+
+    def find(self, key: Key) -> Pass | Detour | None:
+        """What was issued, if nothing that concerns it has changed since."""
+        return self.known.get(key)
+
+    def issue(self, key: Key) -> None:
+        """Decide about calls like one that was answered; raises what keeps them from an answer."""
+        caller = self._platform.caches.callers.get(key[0])
+        if caller is not None:
+            self.known.fetch(key, lambda: self._decide(key, caller), expires=lambda m: m.until)
+
+    def _decide(self, key: Key, caller: Caller) -> Pass | Detour:
+        _, model, reference, asked = key
+        platform, scope = self._platform, caller.scope
+        plan = resolution.plan(platform, scope, model, reference)
+        version, until = plan.versions[0], min(caller.until, plan.until)
+        method = version.signature.check_method(asked)
+        if not _is_plain(plan) or platform.executor.at_hand(version, method) is None:
+            return Detour(scope.tenant_id, until)
+        recurring = Recurring(
+            platform=platform,
+            scope=scope,
+            version=version,
+            dialect=NATIVE,
+            outcome=ANSWERED,
+            tally=observing.tally_of(platform, version, NATIVE, ANSWERED),
+        )
+        tariff = charging.tariff(platform, scope, version)
+        return Pass(version, version.signature, method, tariff, recurring, until)
+
+
+def _is_plain(plan: Plan) -> bool:
+    """Whether there is one version, and nobody watches it or keeps what it says."""
+    return plan.route is None and plan.log is None and plan.shadow is None

@@ -1,0 +1,309 @@
+"""How granian hands requests over (RSGI), and which way each of them goes.
+
+granian runs one thread that hands over every request, and every body that was asked for. Plain
+predictions are answered right there: the change to the event loop's thread and back costs more
+than most of them. Everything else goes to the gateway, on the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import closing, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from granian import _granian
+
+from config.logging import frames_of
+from service.gateway import Gateway
+from service.pacing import FIRST_BODY_SECONDS, too_late
+from service.pipes import Pipe
+from service.wsgi import Answer, Request
+
+UNREADABLE: Final = "\xff"  # no header that is heeded here may hold it
+# What may be on its way to the express at once: of all callers, and of one tenant's. A call is
+# counted as more than its body, for each keeps the others waiting.
+MOST_COMING: Final = 32 * 1024 * 1024
+MOST_COMING_EACH: Final = 8 * 1024 * 1024
+CALL_BYTES: Final = 16 * 1024
+SWEEP_SECONDS: Final = 1.0
+ANSWERED: Final = 200
+
+log = logging.getLogger(__name__)
+
+# granian's type stub lags behind.
+Watcher = Any
+engine: Any = _granian
+
+
+# To be called when the application has answered a call that was new.
+Lesson = Callable[[], None]
+
+
+class Express(Protocol):
+    """Answers plain requests at one address, in microseconds, or leaves them alone."""
+
+    path: str
+
+    def recognise(self, headers: Mapping[str, str]) -> tuple[str, str, int] | None:
+        """The token, the tenant and the size of a call that may be plain, judged by its head."""
+
+    def answer(self, token: str, body: bytes) -> Answer | Lesson | None:
+        """The answer to a call, which is charged and recorded by then; else it is left alone."""
+
+
+class Loop(asyncio.SelectorEventLoop):
+    """An event loop that does not take over what granian's thread brings for the express."""
+
+    def call_soon_threadsafe(  # type: ignore[override]
+        self, callback: Any, *args: Any, context: Any = None
+    ) -> Any:
+        """Run a callback in the loop's thread, but the arrival of an express body here and now."""
+        if type(callback) is Arrival:
+            return callback(*args)
+        return super().call_soon_threadsafe(callback, *args, context=context)
+
+
+class Arrival:
+    """A call whose body is on its way, to be called when it has come, or will not come."""
+
+    __slots__ = ("front", "future", "since", "size", "tenant", "token", "watcher")
+
+    def __init__(self, front: Front, watcher: Watcher, token: str, tenant: str, size: int) -> None:
+        self.front, self.watcher = front, watcher
+        self.token, self.tenant, self.size = token, tenant, size
+        self.since = time.monotonic()
+        self.future: Any = None
+
+    def __call__(self, future: Any) -> None:
+        """Answer it, or pass it on."""
+        self.front.arrived(self, future)
+
+
+class Coming:
+    """The calls for the express whose bodies are on their way."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._arrivals: set[Arrival] = set()
+        self._weights: Counter[str] = Counter()
+        self._weight = 0
+
+    def add(self, arrival: Arrival) -> bool:
+        """Expect one more, unless that are too many, or too many of its tenant's."""
+        weight = arrival.size + CALL_BYTES
+        with self._lock:
+            each = self._weights[arrival.tenant] + weight
+            if each > MOST_COMING_EACH or self._weight + weight > MOST_COMING:
+                return False
+            self._weights[arrival.tenant] = each
+            self._weight += weight
+            self._arrivals.add(arrival)
+        return True
+
+    def remove(self, arrival: Arrival) -> None:
+        """Expect one no longer."""
+        weight = arrival.size + CALL_BYTES
+        with self._lock:
+            self._arrivals.remove(arrival)
+            self._weight -= weight
+            self._weights[arrival.tenant] -= weight
+            if not self._weights[arrival.tenant]:
+                del self._weights[arrival.tenant]
+
+    def late(self) -> list[Arrival]:
+        """Those that were given time enough: a whole one is small."""
+        latest = time.monotonic() - FIRST_BODY_SECONDS
+        with self._lock:
+            return [arrival for arrival in self._arrivals if arrival.since < latest]
+
+
+class Front:
+    """Divides requests between the express and the gateway, which answers most kinds."""
+
+    def __init__(
+        self, loop: Loop, gateway: Gateway, folder: Path, express: Express | None = None
+    ) -> None:
+        self._loop = loop
+        self._gateway = gateway
+        self._folder = folder
+        self._express = express
+        self._coming = Coming()
+
+    def scheduler(self) -> Any:
+        """What granian's server is to be given, which calls `schedule` in a thread of its own."""
+        made = engine.CallbackScheduler(self._loop, None, None, None, None)
+        made._schedule_fn = self.schedule
+        self._loop.call_later(SWEEP_SECONDS, self._sweep)
+        return made
+
+    def schedule(self, watcher: Watcher) -> None:
+        """Take a request over."""
+        try:
+            arrival = self._recognise(watcher)
+        except Exception as error:  # noqa: BLE001 - the gateway can do without the express
+            log.error("a request was not recognised\n%s", frames_of(error))  # noqa: TRY400
+            arrival = None
+        if arrival is None:
+            self._pass_on(watcher)
+        else:
+            arrival.future = watcher.proto()
+            arrival.future.add_done_callback(arrival)
+
+    def arrived(self, arrival: Arrival, future: Any) -> None:
+        """Answer a call whose body has come, or pass it on."""
+        self._coming.remove(arrival)
+        assert self._express is not None, "it has recognised the call"
+        try:
+            body = future.result()
+        except asyncio.CancelledError:
+            self._pass_on(arrival.watcher, _late())
+            return
+        except Exception:  # noqa: BLE001 - whatever it is, the rest does not come
+            self._pass_on(arrival.watcher, _cut_off())
+            return
+        said = self._express.answer(arrival.token, body)
+        if isinstance(said, Answer):
+            arrival.watcher.proto.response_bytes(said.status, said.headers, said.body)
+            arrival.watcher.done()
+        else:
+            self._pass_on(arrival.watcher, _whole(body), said)
+
+    def _recognise(self, watcher: Watcher) -> Arrival | None:
+        """The call as one that the express may answer, if it is."""
+        scope, express = watcher.scope, self._express
+        if express is None or scope.path != express.path or scope.method != "POST":
+            return None
+        given = scope.headers
+        headers = dict(given.items())
+        # One that is repeated, or unreadable and so left out, is for the application to judge.
+        if len(headers) != len(given) or scope.query_string:
+            return None
+        known = express.recognise(headers)
+        if known is None:
+            return None
+        arrival = Arrival(self, watcher, *known)
+        return arrival if self._coming.add(arrival) else None
+
+    def _pass_on(
+        self,
+        watcher: Watcher,
+        chunks: AsyncIterator[bytes] | None = None,
+        lesson: Lesson | None = None,
+    ) -> None:
+        self._loop.call_soon_threadsafe(self._begin, watcher, chunks, lesson)
+
+    def _begin(
+        self, watcher: Watcher, chunks: AsyncIterator[bytes] | None, lesson: Lesson | None
+    ) -> None:
+        watcher.taskref(self._loop.create_task(self._serve(watcher, chunks, lesson)))
+
+    async def _serve(
+        self, watcher: Watcher, chunks: AsyncIterator[bytes] | None, lesson: Lesson | None
+    ) -> None:
+        try:
+            status = await self._answer(watcher.scope, watcher.proto, chunks)
+        except BaseException as error:  # noqa: BLE001 - as granian's own watchers do
+            watcher.err(error)
+            return
+        watcher.done()
+        if lesson is not None and status == ANSWERED:
+            await self._loop.run_in_executor(None, lesson)
+
+    async def _answer(self, scope: Any, protocol: Any, chunks: AsyncIterator[bytes] | None) -> int:
+        request = request_of(scope)
+        body = read_body(protocol, version=scope.http_version) if chunks is None else chunks
+        whole = partial(read_whole, protocol) if chunks is None else None
+        answer = await self._gateway.answer(request, body, protocol.client_disconnect, whole)
+        if isinstance(answer.body, bytes):
+            protocol.response_bytes(answer.status, answer.headers, answer.body)
+            return answer.status
+        # Who has gone, or fetches nothing: what is missing of the declared length tells of it.
+        gone = suppress(TimeoutError, BrokenPipeError)
+        with closing(answer.body), gone, Pipe(self._folder) as pipe:
+            protocol.response_file(answer.status, answer.headers, str(pipe.path))
+            await self._gateway.send(answer.body, pipe.write)
+        return answer.status
+
+    def _sweep(self) -> None:
+        """Give up on bodies that do not come."""
+        self._loop.call_later(SWEEP_SECONDS, self._sweep)
+        for arrival in self._coming.late():
+            if arrival.future is not None:
+                arrival.future.cancel()
+
+
+def request_of(scope: Any) -> Request:
+    """The head of a request."""
+    return Request(
+        method=scope.method,
+        path=scope.path,
+        query=scope.query_string,
+        version=scope.http_version,
+        client=_address(scope.client),
+        server=_address(scope.server),
+        host=scope.authority,
+        headers=_headers(scope.headers),
+    )
+
+
+async def read_body(protocol: Any, *, version: str) -> AsyncIterator[bytes]:
+    """The body in chunks; raises ConnectionAbortedError where the client broke it off.
+
+    granian gives an empty chunk for the end of a body, for an empty frame of HTTP/2 such as many
+    clients end with, and for an error: once over HTTP/1, over HTTP/2 again and again without end.
+    """
+    most_empty = 2 if version.startswith("2") else 1
+    empty = 0
+    async for chunk in protocol:
+        empty = 0 if chunk else empty + 1
+        if empty > most_empty:
+            raise ConnectionAbortedError
+        if chunk:
+            yield chunk
+
+
+async def read_whole(protocol: Any) -> bytes:
+    """The body when all of it is here; raises ConnectionAbortedError where it is cut off."""
+    try:
+        body: bytes = await protocol()
+    except (engine.RSGIProtocolClosed, engine.RSGIProtocolError):
+        raise ConnectionAbortedError from None
+    return body
+
+
+async def _whole(body: bytes) -> AsyncIterator[bytes]:
+    yield body
+
+
+async def _late() -> AsyncIterator[bytes]:
+    raise too_late()
+    yield b""
+
+
+async def _cut_off() -> AsyncIterator[bytes]:
+    raise ConnectionAbortedError
+    yield b""
+
+
+def _address(text: str) -> tuple[str, str]:
+    host, _, port = text.rpartition(":")
+    return host.strip("[]"), port
+
+
+def _headers(given: Any) -> list[tuple[str, str]]:
+    """The headers of a request; granian leaves out those that are not ASCII.
+
+    An unreadable Idempotency-Key or If-Match must not be taken for none at all.
+    """
+    headers: list[tuple[str, str]] = given.items()
+    names = {name for name, _ in headers}
+    if len(names) < len(given):
+        headers += [(name, UNREADABLE) for name in given.keys() if name not in names]  # noqa: SIM118
+    return headers

@@ -1,0 +1,138 @@
+"""Every prediction of the tests is sent both ways: the express may only say what Flask says.
+
+Each request that Flask answers here was shown to the express first, with counters that keep
+nothing. Where the express says yes, the two answers must be alike; whatever was refused it must
+have left alone.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+from wsgiref.types import WSGIApplication
+
+from config.counters import Answered, Receipt
+from config.counters.bills import Bill
+from config.counters.embedded import EmbeddedCounters
+from config.errors import CounterStoreDown
+from service.bootstrap import Platform
+from service.express.answering import PATH, Express
+from service.wsgi import Answer, run_wsgi
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+VOLATILE: Final = frozenset({"x-request-id", "server-timing", "content-length", "traceresponse"})
+COUNTED: Final = "ratelimit"
+
+_trial = threading.local()
+
+
+class TrialCounters:
+    """Say what the counters of a platform would say, and keep nothing."""
+
+    def __init__(self, platform: Platform) -> None:
+        store: Any = platform.counters._store
+        self._store, self._is_tried = store, isinstance(store, EmbeddedCounters)
+        if self._is_tried:
+            seeded = store._write_seeded
+            store._write_seeded = lambda work, seeds, *, keep: seeded(
+                work, seeds, keep=lambda made: keep(made) and not getattr(_trial, "on", False)
+            )
+
+    def settle(self, bill: Bill, call: Answered) -> Receipt | None:
+        """What settling would say."""
+        if not self._is_tried:
+            raise CounterStoreDown("the store of this test", "not one that can be tried")
+        _trial.on = True
+        try:
+            receipt: Receipt | None = self._store.settle(bill, call)
+            return receipt
+        finally:
+            _trial.on = False
+
+
+class Uncounted:
+    """Telemetry and tracing of calls that nobody made."""
+
+    is_on = False
+
+    def predictions(self, **_labels: str) -> Uncounted:
+        """What counts nothing."""
+        return self
+
+    def add(self, **_numbers: Any) -> None:
+        """Count nothing."""
+
+
+@dataclass
+class BothWays:
+    """A WSGI application whose plain predictions are compared with what the express says."""
+
+    application: WSGIApplication
+    platform: Platform
+    agreed: int = 0  # how often the express has said yes, and the application the same
+    express: Express = field(init=False)
+
+    def __post_init__(self) -> None:
+        nobody: Any = Uncounted()
+        counters: Any = TrialCounters(self.platform)
+        self.express = Express(
+            replace(self.platform, counters=counters, telemetry=nobody, tracing=nobody)
+        )
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer as the application does, once it is seen that the express agrees."""
+        if environ["PATH_INFO"] != PATH or environ["REQUEST_METHOD"] != "POST":
+            return self.application(environ, start_response)
+        body = environ["wsgi.input"].read()
+        said = self._ask(environ, body)
+        answer = self._answer(environ, body)
+        if isinstance(said, Answer):
+            self._compare(said, answer)
+        elif said is not None and answer.status == 200:
+            said()
+        status = f"{answer.status} {'OK' if answer.status < 400 else 'REFUSED'}"
+        start_response(status, answer.headers)
+        assert isinstance(answer.body, bytes)
+        return [answer.body]
+
+    def _ask(self, environ: WSGIEnvironment, body: bytes) -> Answer | Callable[[], None] | None:
+        if environ.get("QUERY_STRING"):
+            return None
+        known = self.express.recognise(headers_of(environ))
+        return None if known is None else self.express.answer(known[0], body)
+
+    def _answer(self, environ: WSGIEnvironment, body: bytes) -> Answer:
+        return run_wsgi(self.application, environ | {"wsgi.input": io.BytesIO(body)})
+
+    def _compare(self, said: Answer, answer: Answer) -> None:
+        assert (said.status, said.body) == (answer.status, answer.body)
+        assert comparable(said) == comparable(answer)
+        self.agreed += 1
+
+
+def headers_of(environ: Mapping[str, Any]) -> dict[str, str]:
+    """The headers of a request as a server hands them over."""
+    headers = {
+        name[5:].lower().replace("_", "-"): value
+        for name, value in environ.items()
+        if name.startswith("HTTP_")
+    }
+    for name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+        if environ.get(name):
+            headers[name.lower().replace("_", "-")] = environ[name]
+    return headers
+
+
+def comparable(answer: Answer) -> dict[str, str]:
+    """The headers of an answer, without what differs from one moment to the next."""
+    headers = {name.lower(): value for name, value in answer.headers}
+    kept = {name: value for name, value in headers.items() if name not in VOLATILE}
+    if COUNTED in kept:  # `t` are seconds, from now
+        parts = kept[COUNTED].replace(", ", ";").split(";")
+        kept[COUNTED] = ";".join(part for part in parts if not part.startswith("t="))
+    return kept
