@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from config.counters import Charge, Counters, Usage, VersionStatistics
+from config.counters import ROWS, Answered, Charge, Counters, Usage, VersionStatistics
+from config.counters.bills import Bill
 from config.counters.embedded import EmbeddedCounters
 from config.counters.guarded import GuardedCounters
 from config.counters.local import LocalCounters
@@ -20,6 +21,7 @@ from config.epoch import Epoch
 LIMIT = 10**9
 ROUNDS = 20_000
 USAGE = Usage("ten_1", "usr_1", "linear", 1, 1, 20)
+ANSWERED = Answered(9, 1, 2, 3, 3, rows=5)
 CALL = VersionStatistics("ten_1", "linear", 1, 1, 9, 0, 0, 1, 2, 3, 3, 5, 1)
 
 
@@ -29,6 +31,23 @@ def charges() -> list[Charge]:
         Charge(("user", "ten_1", "usr_1", "requests"), 1, LIMIT, 60.0, "user"),
         Charge(("model", "ten_1", "linear", "rows"), 5, LIMIT, 60.0, "rows"),
     ]
+
+
+def bill() -> Bill:
+    """What a prediction is charged: seven limits."""
+    keys = [("ten_1",), ("ten_1", "user", "usr_1"), ("ten_1", "model", "linear")]
+    both = [
+        (Charge(key, 1, LIMIT, 60.0, "requests"), Charge(key, 1, LIMIT, 60.0, "rows", unit=ROWS))
+        for key in keys
+    ]
+    day = Charge(("day", "ten_1"), 1, LIMIT, 86_400.0, "day", calendar=True, unit=ROWS)
+    return Bill(
+        [*(charge for pair in both for charge in pair), day],
+        places=("tenant", "ten_1"),
+        most=64,
+        usage=("ten_1", "usr_1", "linear"),
+        version=("ten_1", "linear", 1),
+    )
 
 
 def micros(work: Callable[[], object], rounds: int = ROUNDS) -> float:
@@ -58,6 +77,17 @@ def measure(name: str, counters: Counters, rounds: int = ROUNDS) -> None:
         counters.leave(("tenant", "ten_1"), "holder", usage=USAGE, statistics=CALL)
 
     show(f"{name}: ... and statistics", micros(hold_and_tell, rounds))
+
+    seven = bill()
+    amounts = seven.charges(5)
+
+    def one_by_one() -> None:
+        counters.enter(("tenant", "ten_1"), 64, "holder")
+        counters.charge(amounts)
+        counters.leave(("tenant", "ten_1"), "holder", usage=USAGE, statistics=CALL)
+
+    show(f"{name}: enter, 7 charges, leave", micros(one_by_one, rounds))
+    show(f"{name}: the same, settled", micros(lambda: counters.settle(seven, ANSWERED), rounds))
 
 
 def show(what: str, took: float) -> None:
