@@ -135,10 +135,16 @@ class GuardedCounters:
 
     def settle(self, bill: Bill, call: Answered, *, now: float | None = None) -> Receipt | None:
         """Charge and record a call that is answered already, in the store or on this share."""
-        return self._try(
-            lambda: self._store.settle(bill, call, now=now),
-            lambda: self._settle_share(bill, call),
-        )
+        if self._down:
+            return self._try(
+                lambda: self._store.settle(bill, call, now=now),
+                lambda: self._settle_share(bill, call),
+            )
+        try:  # without closures, since this stands in every prediction
+            return self._store.settle(bill, call, now=now)
+        except CounterStoreDown:
+            self._note(down=True)
+            return self._settle_share(bill, call)
 
     def add_usage(self, usage: Usage) -> None:
         """Add to the running totals, once the store answers."""
