@@ -8,7 +8,6 @@ have left alone.
 from __future__ import annotations
 
 import io
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -16,7 +15,8 @@ from wsgiref.types import WSGIApplication
 
 from config.counters import Answered, Receipt
 from config.counters.bills import Bill
-from config.counters.embedded import EmbeddedCounters
+from config.counters.embedded import NO_SEEDS, EmbeddedCounters
+from config.counters.ledger import SeedMissing
 from config.errors import CounterStoreDown
 from service.bootstrap import Platform
 from service.express.answering import PATH, Express
@@ -28,31 +28,26 @@ if TYPE_CHECKING:
 VOLATILE: Final = frozenset({"x-request-id", "server-timing", "content-length", "traceresponse"})
 COUNTED: Final = "ratelimit"
 
-_trial = threading.local()
-
 
 class TrialCounters:
     """Say what the counters of a platform would say, and keep nothing."""
 
     def __init__(self, platform: Platform) -> None:
-        store: Any = platform.counters._store
-        self._store, self._is_tried = store, isinstance(store, EmbeddedCounters)
-        if self._is_tried:
-            seeded = store._write_seeded
-            store._write_seeded = lambda work, seeds, *, keep: seeded(
-                work, seeds, keep=lambda made: keep(made) and not getattr(_trial, "on", False)
-            )
+        self._store: Any = platform.counters._store
 
     def settle(self, bill: Bill, call: Answered) -> Receipt | None:
         """What settling would say."""
-        if not self._is_tried:
+        if not isinstance(self._store, EmbeddedCounters):
             raise CounterStoreDown("the store of this test", "not one that can be tried")
-        _trial.on = True
+        store: Any = self._store
+        txn = store._store.env.begin(write=True)
         try:
-            receipt: Receipt | None = self._store.settle(bill, call)
-            return receipt
+            receipt: Receipt | None = store._settled(txn, bill, call, None, NO_SEEDS)
+        except SeedMissing as missing:
+            raise CounterStoreDown("the store of this test", str(missing)) from missing
         finally:
-            _trial.on = False
+            txn.abort()
+        return receipt
 
 
 class Uncounted:
