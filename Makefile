@@ -10,23 +10,32 @@ EXTRAS ?=
 # environment forbids to keep that, every start would compile anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: serve test coverage check owasp format lock clean
+.PHONY: serve test coverage check bench bench-smoke owasp format lock clean
 
 serve: $(VENV)/.runtime $(EXTRAS:%=$(VENV)/.extra-%)  ## serve https://localhost:8443; the first call prepares instance/
 	@$(BIN)/python manage.py init --demo --if-absent
 	@exec $(BIN)/python manage.py serve
 
 test: $(VENV)/.development  ## every test, the drills included
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 coverage: $(VENV)/.development  ## every test, and which branches of the product they miss
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
 
 check: $(VENV)/.development  ## lint, format, types, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	PYTHONPATH=. $(BIN)/lint-imports
+
+# Options of the comparison: --only LOAD,... --peers NAME,... --rounds N --seconds S --quick
+ARGS   ?=
+
+bench: $(VENV)/.development  ## Sallyport against other servers, in environments of their own
+	@$(BIN)/python -m benchmarks.comparison $(ARGS)
+
+bench-smoke: $(VENV)/.development  ## a minute of it, with nothing to install: ratios only
+	@$(BIN)/python -m benchmarks.comparison.smoke
 
 owasp: $(VENV)/.development  ## the rules for the API's description by their own tool; needs npm
 	cd tests/owasp && npm ci --ignore-scripts --no-audit --no-fund

@@ -5,35 +5,66 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
+from benchmarks.comparison.contenders import Plan, contenders
+from benchmarks.comparison.environments import HOME
 from benchmarks.comparison.loads import LOADS
+from benchmarks.comparison.machine import about
 from benchmarks.comparison.peers import PEERS
-from benchmarks.comparison.rounds import Plan, measure
+from benchmarks.comparison.report import HERE, write
+from benchmarks.comparison.results import Results, opened, say
+from benchmarks.comparison.rounds import run
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Measure and write RESULTS.md, results.json and results.svg, or only the first anew."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that servers are ended
     options = parsed()
+    raw = options.out / "results.json"
+    if options.report:
+        write(opened(raw), options.out)
+        return
+    results = Results(about=about(options))
+    try:
+        measure(options, results)
+    finally:
+        if results.records or results.starts:
+            results.save(raw)
+            write(results, options.out)
+            say(f"the results are in {options.out}")
+
+
+def measure(options: argparse.Namespace, results: Results) -> None:
+    """Fill the results in."""
     loads = [load for load in LOADS if load.name in options.only]
     chosen = [peer for peer in PEERS if peer.name in options.peers]
     plan = Plan(loads, options.rounds, options.seconds, options.workers)
-    results = measure(plan, chosen)
-    for record in results.records:
-        print(record)
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        run(plan, list(contenders(plan, chosen, Path(name), results)), results)
 
 
 def parsed() -> argparse.Namespace:
     """The options, whose names are known ones."""
     loads, peers = [load.name for load in LOADS], [peer.name for peer in PEERS]
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", type=names_of(loads), default=loads)
-    parser.add_argument("--peers", type=names_of(peers), default=peers)
+    parser = argparse.ArgumentParser(prog="benchmarks.comparison", description=__doc__)
+    parser.add_argument("--only", type=names_of(loads), default=loads, metavar="LOAD,...")
+    parser.add_argument("--peers", type=names_of(peers), default=peers, metavar="NAME,...")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=5.0)
-    parser.add_argument("--workers", type=int, default=1)
-    return parser.parse_args()
+    parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement")
+    parser.add_argument("--workers", type=int, default=1, help="of every server")
+    parser.add_argument("--quick", action="store_true", help="one round of one second each")
+    parser.add_argument("--report", action="store_true", help="write the report anew")
+    parser.add_argument("--out", type=Path, help="folder of the results")
+    options = parser.parse_args()
+    if options.out is None:  # a part of it is not to be taken for the whole
+        whole = (options.only, options.peers, options.quick) == (loads, peers, False)
+        options.out = HERE if whole or options.report else HOME
+    if options.quick:
+        options.rounds, options.seconds = 1, 1.0
+    return options
 
 
 def names_of(known: Sequence[str]) -> Callable[[str], list[str]]:

@@ -12,12 +12,16 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from benchmarks.comparison.loads import Load, rows_of
 
 JSON = {"Content-Type": "application/json"}
 NPY = {"Content-Type": "application/x-npy"}
 ARROW = {"Content-Type": "application/vnd.apache.arrow.stream"}
+PARQUET = {"Content-Type": "application/vnd.apache.parquet"}
+BOUNDARY = "a-line-that-no-file-has"
+FORM = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
 OCTETS = {"Content-Type": "application/octet-stream"}
 
 
@@ -85,11 +89,23 @@ def open_inference(load: Load) -> Ask | None:
 
 
 def mlflow(load: Load) -> Ask | None:
-    """MLflow's scoring protocol, where a server has one model."""
-    if load.form != "json":
+    """MLflow's scoring protocol, where a server has one model; its binary form is Parquet."""
+    if load.form == "arrow":
         return None
+    if load.form == "binary":
+        return Ask("/invocations", PARQUET, as_parquet(load.rows), member("predictions"))
     body = {"inputs": rows_of(load.rows).tolist()}
     return Ask("/invocations", JSON, as_json(body), member("predictions"))
+
+
+def bentoml(load: Load) -> Ask | None:
+    """One endpoint for JSON, and one for a file in a form."""
+    if load.form == "arrow":
+        return None
+    if load.form == "binary":
+        return Ask("/predict/npy", FORM, as_form(load), _read_list)
+    body = {"features": rows_of(load.rows).tolist(), "model": load.model}
+    return Ask("/predict", JSON, as_json(body), _read_list)
 
 
 def open_inference_binary(load: Load) -> Ask:
@@ -128,6 +144,23 @@ def as_arrow(count: int) -> bytes:
     return bytes(sink.getvalue())
 
 
+@cache
+def as_parquet(count: int) -> bytes:
+    """Rows as a Parquet file, as pandas writes it."""
+    out = io.BytesIO()
+    columns = {f"x{number}": column for number, column in enumerate(rows_of(count).T)}
+    pq.write_table(pa.table(columns), out)
+    return out.getvalue()
+
+
+def as_form(load: Load) -> bytes:
+    """A form with the model's name, and the rows as an npy file."""
+    part = f"--{BOUNDARY}\r\nContent-Disposition: form-data; name="
+    name = f'{part}"model"\r\n\r\n{load.model}\r\n'
+    file = f'{part}"rows"; filename="rows.npy"\r\nContent-Type: application/x-npy\r\n\r\n'
+    return f"{name}{file}".encode() + as_npy(load.rows) + f"\r\n--{BOUNDARY}--\r\n".encode()
+
+
 def member(name: str) -> Callable[[bytes], Any]:
     """Read one member of a JSON object."""
     return lambda body: np.asarray(json.loads(body)[name])
@@ -141,6 +174,10 @@ def read_npy(body: bytes) -> Any:
 def read_arrow(body: bytes) -> Any:
     """Read the one column of an Arrow stream."""
     return pa.ipc.open_stream(body).read_all().column(0).to_numpy()
+
+
+def _read_list(body: bytes) -> Any:
+    return np.asarray(json.loads(body))
 
 
 def _read_tensor(body: bytes) -> Any:

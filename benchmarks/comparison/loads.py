@@ -13,19 +13,30 @@ from sklearn.datasets import load_breast_cancer
 from benchmarks.peers.models import fitted
 
 Form = Literal["json", "binary", "arrow"]
+Kind = Literal["steady", "half", "mixed", "cold"]
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """So many rows for a model in a form, over so many connections."""
+    """So many rows for a model in a form, over so many connections.
+
+    `steady` asks as fast as it is answered, `half` half as often; `mixed` is steady beside slow
+    work, and of `cold` only the start is measured. `among` are the servers that take part, if not
+    Sallyport and every peer.
+    """
 
     name: str
     model: str
     rows: int = 1
     form: Form = "json"
     connections: tuple[int, ...] = (16,)
+    kind: Kind = "steady"
+    among: frozenset[str] = frozenset()
 
 
+SALLYPORT: Final = "sallyport"
+TWICE: Final = "sallyport, 2 workers"
+BARE: Final = "bare"
 LOADS: Final = (
     Load("linear", "linear", connections=(1, 16, 256)),
     Load("pipeline", "pipeline"),
@@ -36,6 +47,11 @@ LOADS: Final = (
     Load("bulk-json", "linear", 10_000, connections=(4,)),
     Load("bulk-binary", "linear", 10_000, "binary", connections=(4,)),
     Load("bulk-arrow", "linear", 10_000, "arrow", connections=(4,)),
+    Load("half", "linear", kind="half"),
+    Load("gates", "linear", among=frozenset({SALLYPORT, BARE})),
+    Load("workers", "linear", among=frozenset({SALLYPORT, TWICE})),
+    Load("mixed", "linear", kind="mixed", among=frozenset({SALLYPORT})),
+    Load("cold", "linear", kind="cold"),
 )
 
 

@@ -84,10 +84,6 @@ def _script(place: Place) -> Sequence[str]:
     return [place.program("python"), str(place.source / "server.py")]
 
 
-def _mlserver(place: Place) -> Sequence[str]:
-    return [place.program("mlserver"), "start", str(place.models / "mlserver")]
-
-
 def _mlflow(place: Place) -> Sequence[str]:
     return [
         *(place.program("mlflow"), "models", "serve", "--env-manager", "local"),
@@ -99,7 +95,7 @@ def _mlflow(place: Place) -> Sequence[str]:
 def _bentoml(place: Place) -> Sequence[str]:
     return [
         *(place.program("bentoml"), "serve", "server:Models", "--working-dir", str(place.source)),
-        *("--host", LOOPBACK, "--port", str(place.port), "--api-workers", str(place.workers)),
+        *("--host", LOOPBACK, "--port", str(place.port)),
     ]
 
 
@@ -113,9 +109,9 @@ PEERS: Final = (
         dialects.features_in_json,
         secured=True,
     ),
-    Peer("mlserver", "MLServer", _mlserver, dialects.open_inference),
+    Peer("mlserver", "MLServer", _script, dialects.open_inference),
     Peer("litserve", "LitServe", _script, dialects.named_features),
-    Peer("bentoml", "BentoML", _bentoml, dialects.named_features),
+    Peer("bentoml", "BentoML", _bentoml, dialects.bentoml),
     Peer("mlflow", "MLflow", _mlflow, dialects.mlflow, single=True),
     Peer("ray", "Ray Serve", _script, dialects.features),
 )
@@ -132,6 +128,7 @@ def serving(
         BENCH_MODELS=models, BENCH_PORT=place.port, BENCH_WORKERS=workers, BENCH_MODEL=first.model
     )
     given |= {"BENCH_PASSWORD": password, "BENCH_SECRET": secret}
+    given["PATH"] = f"{programs}:{given.get('PATH', '')}"
     expected(first)  # now, and not while the start is timed
     began = time.perf_counter()
     with process_of(peer.words(place), given, log) as process:

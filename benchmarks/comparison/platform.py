@@ -17,7 +17,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from benchmarks.comparison.dialects import Ask, sallyport
-from benchmarks.comparison.loads import LOADS, estimator, expected
+from benchmarks.comparison.loads import LOADS, SALLYPORT, estimator, expected
 from benchmarks.comparison.servers import (
     ROOT,
     START_SECONDS,
@@ -29,9 +29,7 @@ from benchmarks.comparison.servers import (
 )
 from models.handlers.skops_file import write_skops
 
-NAME: Final = "sallyport"
 TENANT: Final = "bench"
-NEIGHBOUR: Final = "neighbour"
 # Logins by strangers count by their address, and all of these come from one.
 SETTINGS: Final = {
     "SALLYPORT_LOG_LEVEL": "error",
@@ -100,7 +98,9 @@ def serving(installation: Installation, *, workers: int, log: Path) -> Iterator[
     began = time.perf_counter()
     with process_of(words, environment(**SETTINGS), log) as process:
         url = _address(process, log)
-        server = Server(NAME, process, url, sallyport, installation.instance / "certs" / "ca.pem")
+        server = Server(
+            SALLYPORT, process, url, sallyport, installation.instance / "certs" / "ca.pem"
+        )
         server = replace(server, proofs=partial(bearer, server, installation.client))
         first_answer(server, LOADS[0], log)
         yield replace(server, cold_seconds=time.perf_counter() - began)
@@ -124,4 +124,4 @@ def _address(process: subprocess.Popen[bytes], log: Path) -> str:
         if found:
             return found[0].replace("localhost", "127.0.0.1")
         time.sleep(0.01)
-    raise ServerEnded(NAME, log)
+    raise ServerEnded(SALLYPORT, log)

@@ -28,6 +28,7 @@ STOP_SECONDS: Final = 20.0
 ASK_SECONDS: Final = 60.0
 LARGEST_ERROR: Final = 1e-9
 OK: Final = 200
+WORKERS: Final = "service.workers"
 
 
 class ServerEnded(Exception):
@@ -36,7 +37,7 @@ class ServerEnded(Exception):
     def __init__(self, name: str, log: Path) -> None:
         lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
         last = lines[-1].strip()[:160] if lines else "it says nothing"
-        super().__init__(f"{name} does not serve: {last}")
+        super().__init__(f"{name} does not serve: {last}; more is in {log}")
 
 
 class AnswerRefused(Exception):
@@ -80,11 +81,12 @@ class Server:
             raise AnswerWrong(f"{self.name}, {load.name}: {found[:3]} instead of {right[:3]}")
 
     def memory(self) -> dict[str, float]:
-        """Megabytes: of all processes with what they share divided, and the largest resident."""
-        found = [_memory(process) for process in family(self.process.pid)]
+        """Megabytes: of all processes with what they share divided; resident of a web worker."""
+        members = family(self.process.pid)
+        workers = [process for process in members if _is_worker(process)]
         return {
-            "pss": sum(pss for pss, _ in found) / 1e6,
-            "largest": max((rss for _, rss in found), default=0) / 1e6,
+            "pss": sum(_memory(process)[0] for process in members) / 1e6,
+            "worker": max((_memory(process)[1] for process in workers), default=0) / 1e6,
         }
 
     @contextmanager
@@ -178,6 +180,15 @@ def environment(**more: object) -> dict[str, str]:
     known = {k: v for k, v in os.environ.items() if not k.startswith(other)}
     threads = {f"{pool}_NUM_THREADS": "1" for pool in ("OMP", "OPENBLAS", "MKL")}
     return known | threads | {name: str(value) for name, value in more.items()}
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    """Whether a process is Sallyport's and answers requests: a fork of its web program."""
+    with suppress(psutil.Error):
+        parent = process.parent()
+        words = process.cmdline()
+        return WORKERS in words and parent is not None and parent.cmdline() == words
+    return False
 
 
 def _memory(process: psutil.Process) -> tuple[int, int]:
