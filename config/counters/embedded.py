@@ -38,7 +38,6 @@ from config.counters.ledger import (
     force,
     give_back,
     has_begun,
-    is_spent,
     seed_name,
     usage_of,
 )
@@ -50,11 +49,10 @@ from config.counters.statistics import (
     read_statistics,
 )
 from config.counters.store import MachineStore, drop, under
+from config.counters.sweeping import RECORDS, Sweeper
 from config.errors import CounterStoreDown
 
 MAP_BYTES: Final = 64 * 1024 * 1024
-SWEEP_EVERY: Final = 16  # calls that begin a window; each adds at most a few counters
-SWEEP_RECORDS: Final = 96
 SWEEP_WHEN_FULL: Final = 4_096
 DROPPED_AT_ONCE: Final = 1_024
 LOOK_FOR_DEAD_SECONDS: Final = 0.1
@@ -84,8 +82,7 @@ class EmbeddedCounters:
         self._seed = seed
         self._clock = clock
         self._wall = wall
-        self._calls = 0
-        self._sweep_from = b""
+        self._sweeper = Sweeper()
         self._looked = 0.0
         self._looking = threading.Lock()
 
@@ -106,7 +103,7 @@ class EmbeddedCounters:
                 if usage is not None:
                     add_usage(txn, usage, moment.day)
                 if has_begun(verdict):
-                    self._sweep_a_little(txn, moment)
+                    self._sweeper.after_begun(txn, moment)
             return verdict
 
         seeds = self._seeds()
@@ -258,7 +255,7 @@ class EmbeddedCounters:
         at = clock if now is None else now
         receipt = settle(txn, bill, call, at, wall - clock + at, seeds)
         if receipt is not None and receipt.begun:
-            self._sweep_a_little(txn, Moment(at, wall - clock + at))
+            self._sweeper.after_begun(txn, Moment(at, wall - clock + at))
         return receipt
 
     def _seeds(self) -> dict[tuple[bytes, str], int] | None:
@@ -326,32 +323,12 @@ class EmbeddedCounters:
             txn.abort()
         return result
 
-    def _sweep_a_little(self, txn: lmdb.Transaction[bytes], moment: Moment) -> None:
-        self._calls += 1
-        if self._calls % SWEEP_EVERY == 0:
-            self._sweep(txn, moment, SWEEP_RECORDS)
-
-    def _sweep(self, txn: lmdb.Transaction[bytes], moment: Moment, records: int) -> None:
-        """Go on where the last sweep stopped, and drop counters that say nothing any more."""
-        cursor = txn.cursor()
-        found = cursor.set_range(self._sweep_from) if self._sweep_from else cursor.first()
-        for _ in range(records):
-            if not found:
-                break
-            key, value = cursor.item()
-            found = (
-                cursor.delete() and bool(cursor.key())
-                if is_spent(key, value, moment)
-                else (cursor.next())
-            )
-        self._sweep_from = cursor.key() if found else b""
-
     def _make_room(self) -> None:
         # In small steps: each needs a little room of its own.
         with suppress(lmdb.MapFullError):
-            for _ in range(SWEEP_WHEN_FULL // SWEEP_RECORDS):
+            for _ in range(SWEEP_WHEN_FULL // RECORDS):
                 with self._store.env.begin(write=True) as txn:
-                    self._sweep(txn, self._moment(None), SWEEP_RECORDS)
+                    self._sweeper.sweep(txn, self._moment(None))
 
     def _look_for_dead(self, record: bytes | None) -> set[tuple[int, int]]:
         """Find dead holders, at most ten times a second: a full tenant asks all the time."""
