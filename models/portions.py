@@ -37,7 +37,8 @@ TRIAL_ROWS: Final = 8
 class Meter:
     """Adds up what one row needs; raises ArraysMalformed when that is too much.
 
-    `steps` are nodes of trees, which an engine bounds itself, and `parts` those that were asked.
+    `steps` are nodes of trees, as many as take as long as those that a row passes at most: their
+    engine bounds them itself. `parts` are those that were asked.
     """
 
     def __init__(self) -> None:

@@ -51,7 +51,7 @@ class TreePredictor:
         sums = Sums(trees)
         self._ask = sums.each if outcome.EACH else sums.sums
         self.methods = outcome.methods
-        self.size, self.steps = sums.size, trees.steps
+        self.size, self.steps = sums.size, sums.steps
 
     def answer(self, method: str, features: Features) -> NDArray[Any]:
         """Answer each row; raises RowsRefused for a row that the model's own library refuses."""
