@@ -12,26 +12,27 @@ import click
 
 from service.commands.operator import Operator
 
-# Loaded when named, so that `manage.py users list` does not import what only `serve` needs.
+# Where each is, and what it is for, as far as a line has room. Loaded when named, so that
+# `manage.py users list` does not import what only `serve` needs, and `--help` imports nothing.
 COMMANDS: Final = {
-    "init": "installation:init",
-    "serve": "serving:serve",
-    "doctor": "installation:doctor",
-    "tenants": "tenants:tenants",
-    "users": "users:users",
-    "clients": "clients:clients",
-    "keys": "keys:keys",
-    "certs": "certs:certs",
-    "limits": "limits:limits",
-    "usage": "usage:usage",
-    "models": "models:models",
-    "predict": "predictions:predict",
-    "jobs": "jobs:jobs",
-    "routes": "routes:routes",
-    "audit": "audit:audit",
-    "backup": "backups:backup",
-    "restore": "backups:restore",
-    "database": "database:database",
+    "init": ("installation:init", "Make an installation."),
+    "serve": ("serving:serve", "Serve HTTPS until stopped."),
+    "doctor": ("installation:doctor", "Check the installation; say what is wrong and what to do."),
+    "tenants": ("tenants:tenants", "Customers of the platform, each walled off from the others."),
+    "users": ("users:users", "People of a tenant, who log in with a password."),
+    "clients": ("clients:clients", "Service accounts of a tenant."),
+    "keys": ("keys:keys", "Keys that sign access tokens."),
+    "certs": ("certs:certs", "The server's certificate and the local authority."),
+    "limits": ("limits:limits", "How much a tenant may use."),
+    "usage": ("usage:usage", "Show requests, rows and compute time."),
+    "models": ("models:models", "Models of a tenant."),
+    "predict": ("predictions:predict", "Predict every row of FILE."),
+    "jobs": ("jobs:jobs", "Intakes of models that were uploaded over HTTPS."),
+    "routes": ("routes:routes", "Routes: calls of a model divided between its versions."),
+    "audit": ("audit:audit", "The record of every change."),
+    "backup": ("backups:backup", "Write everything but the master key to FILE, encrypted."),
+    "restore": ("backups:restore", "Build an installation from a backup FILE."),
+    "database": ("database:database", "The database's schema."),
 }
 
 
@@ -46,9 +47,14 @@ class LazyGroup(click.Group):
         """The command of this name."""
         if name not in COMMANDS:
             return None
-        module, attribute = COMMANDS[name].split(":")
+        module, attribute = COMMANDS[name][0].split(":")
         loaded = importlib.import_module(f"service.commands.{module}")
         return cast(click.Command, getattr(loaded, attribute))
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List what each command is for, without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, told) for name, (_, told) in COMMANDS.items()])
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the root's own options; names and paths are text, so every word must be."""
