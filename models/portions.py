@@ -148,12 +148,14 @@ class Portioned:
         finally:
             METER.reset(token)
         call, row = self._clocked(method, first)
+        bound = STEP * meter.steps + NUMBER * (meter.work + meter.cells)
         need = Need(
             columns=column_count(features),
             cells=meter.cells,
             width=answers.size,
             call=max(call, CALL * meter.parts),
-            row=max(row, STEP * meter.steps + NUMBER * (meter.work + meter.cells)),
+            # Another row may go farther through trees than the first did, and sooner among many.
+            row=bound if meter.steps else max(row, bound),
         )
         self._needs[method] = need
         return need
