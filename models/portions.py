@@ -26,9 +26,10 @@ MOST_CELLS_PER_ROW: Final = 200_000  # numbers that lie in between
 MOST_WORK_PER_ROW: Final = 20_000_000  # numbers that are multiplied: some milliseconds
 CELLS_AT_ONCE: Final = 1 << 23  # 64 MiB of float64
 MOST_ANSWERS: Final = 1 << 25  # numbers in all answers of one call
-# Microseconds: of a part that is asked, and of a node that a row passes.
+# Microseconds: of a part that is asked, of a node that a row passes, of a number that it meets.
 CALL: Final = 3.0
 STEP: Final = 0.02
+NUMBER: Final = 0.0005
 LONG: Final = 1_000.0  # a call of one row that is not tried with several
 TRIAL_ROWS: Final = 8
 TRIALS: Final = 3
@@ -154,7 +155,7 @@ class Portioned:
             width=answers.size,
             call=max(call, CALL * meter.parts),
             # Another row may go farther through trees than the first did.
-            row=STEP * meter.steps or row,
+            row=STEP * meter.steps or max(row, NUMBER * (meter.work + meter.cells)),
         )
         self._needs[method] = need
         return need
