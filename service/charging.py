@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import truediv
 from typing import Final
 
 from limits import parse
@@ -63,7 +64,7 @@ class Tariff:
     def fields(self, receipt: Receipt) -> tuple[str, str]:
         """The values of RateLimit-Policy and RateLimit after a call, as `fields_of` has them."""
         left, frees, at, _ = receipt
-        used = [amount / quota for amount, quota in zip(left, self.quotas, strict=True)]
+        used = list(map(truediv, left, self.quotas))
         one = min(self.requests, key=used.__getitem__)
         other = min(self.rows, key=used.__getitem__)
         return (

@@ -114,6 +114,29 @@ def recorded(counters: Counters, user: str) -> tuple[Sequence[object], Sequence[
     return usage, [version[2:] for version in counters.statistics("ten_acme", user)]
 
 
+@settings(
+    max_examples=15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(calls=CALLS)
+def test_a_receipt_says_when_the_oldest_part_of_each_window_frees(
+    counters: Counters, calls: list[tuple[float, int, int, tuple[str, ...]]]
+) -> None:
+    now, one = NOW, bill(f"user-{next(fresh)}", requests=5, rows=14)
+    for wait, rows, _, _ in calls:
+        now += max(0.0, wait)
+        receipt = counters.settle(one, ONE._replace(rows=rows), now=now)
+        if receipt is None:
+            continue
+        for unit in (0, 1):
+            freed = now + (receipt.frees[unit] - receipt.at) / 1e6
+            windows = one.charges(0)[unit : unit + 1]
+            before, after = (counters.peek(windows, now=freed + by) for by in (-1e-4, 1e-4))
+            assert before.remaining == (receipt.remaining[unit],)
+            assert after.remaining > before.remaining
+
+
 @pytest.mark.parametrize("limit", ["requests", "rows", "quota"])
 def test_what_a_limit_does_not_admit_leaves_nothing(counters: Counters, limit: str) -> None:
     narrow = bill(**{limit: 1})
