@@ -26,6 +26,7 @@ PLAIN: Final = "alone"
 LOGINS: Final = "beside logins and a slow model"
 ALL: Final = "beside logins, a slow model, pages and uploads"
 LEAD_SECONDS: Final = 1.0
+SLOW_ROWS: Final = 48  # of 4 ms each
 FILE: Final = {"Content-Type": "application/octet-stream", "X-Model-Format": "skops"}
 
 
@@ -65,7 +66,7 @@ def move_in(installation: Installation) -> Neighbour:
 
 def noises(neighbour: Neighbour, *, everything: bool) -> Sequence[Noise]:
     """What runs beside."""
-    rows = {"features": rows_of(1).tolist(), "model": "slow"}
+    rows = {"features": rows_of(SLOW_ROWS).tolist(), "model": "slow"}
     found = [
         Noise("logins", Ask("/auth/login", JSON, as_json(neighbour.login), json.loads), 2, False),
         Noise("slow predictions", Ask("/predict", JSON, as_json(rows), member("prediction")), 1),

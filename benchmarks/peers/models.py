@@ -8,15 +8,20 @@ from pathlib import Path
 from typing import Any, Final
 
 import joblib
+import numpy as np
 from sklearn.datasets import load_breast_cancer
-from sklearn.ensemble import (
-    HistGradientBoostingClassifier,
-    RandomForestClassifier,
-    RandomTreesEmbedding,
-)
+from sklearn.decomposition import SparseCoder
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import SplineTransformer, StandardScaler
+
+
+def _atoms(count: int) -> Any:
+    """Directions in the space of 30 numbers, drawn alike everywhere."""
+    found = np.random.default_rng(0).normal(size=(count, 30))
+    return found / np.linalg.norm(found, axis=1, keepdims=True)
+
 
 MODELS: Final[Mapping[str, Callable[[], Any]]] = {
     "linear": LinearRegression,
@@ -26,9 +31,11 @@ MODELS: Final[Mapping[str, Callable[[], Any]]] = {
     "native": lambda: make_pipeline(
         StandardScaler(), SplineTransformer(), LogisticRegression(max_iter=1000)
     ),
-    # One row takes it a fifth of a second: what a tenant may do to the others.
+    # A row takes it 4 ms: what a tenant may do to the others.
     "slow": lambda: make_pipeline(
-        RandomTreesEmbedding(2000, max_depth=3, random_state=0), LogisticRegression()
+        StandardScaler(),
+        SparseCoder(_atoms(60), transform_algorithm="lasso_lars", transform_alpha=0.01),
+        LogisticRegression(max_iter=1000),
     ),
 }
 
