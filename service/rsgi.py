@@ -159,21 +159,23 @@ class Front:
     def arrived(self, arrival: Arrival, future: Any) -> None:
         """Answer a call whose body has come, or pass it on."""
         self._coming.remove(arrival)
+        # The three hold each other, partly where no collector sees: 9 KB that would stay for ever.
+        watcher, arrival.watcher, arrival.future = arrival.watcher, None, None
         assert self._express is not None, "it has recognised the call"
         try:
             body = future.result()
         except asyncio.CancelledError:
-            self._pass_on(arrival.watcher, _late())
+            self._pass_on(watcher, _late())
             return
         except Exception:  # noqa: BLE001 - whatever it is, the rest does not come
-            self._pass_on(arrival.watcher, _cut_off())
+            self._pass_on(watcher, _cut_off())
             return
         said = self._express.answer(arrival.token, body)
         if isinstance(said, Answer):
-            arrival.watcher.proto.response_bytes(said.status, said.headers, said.body)
-            arrival.watcher.done()
+            watcher.proto.response_bytes(said.status, said.headers, said.body)
+            watcher.done()
         else:
-            self._pass_on(arrival.watcher, _whole(body), said)
+            self._pass_on(watcher, _whole(body), said)
 
     def _recognise(self, watcher: Watcher) -> Arrival | None:
         """The call as one that the express may answer, if it is."""
@@ -235,8 +237,9 @@ class Front:
         """Give up on bodies that do not come."""
         self._loop.call_later(SWEEP_SECONDS, self._sweep)
         for arrival in self._coming.late():
-            if arrival.future is not None:
-                arrival.future.cancel()
+            future = arrival.future  # it may come just now
+            if future is not None:
+                future.cancel()
 
 
 def request_of(scope: Any) -> Request:

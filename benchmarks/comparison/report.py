@@ -23,8 +23,8 @@ HEAD: Final = """# Results
 
 Sallyport answers over HTTPS with tokens, limits, validation, metering and audit on; the others over
 HTTP without any of it, but for the textbook, which has its tokens, limits and schemas. Each server
-has as many worker processes ({workers}) and runs alone; numbers are medians of {rounds} alternating rounds
-of {seconds:g} s, loaded from outside over loopback. How it is measured, and how to repeat it:
+has as many worker processes ({workers}) and runs alone; numbers are medians of {rounds} alternating
+rounds of {seconds:g} s, loaded from outside over loopback. How it is measured and repeated:
 [README](README.md).
 
 ![Answers a second, by load and server](results.svg)
@@ -35,10 +35,11 @@ def write(results: Results, folder: Path) -> None:
     """Write the report and its plot."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "results.svg").write_text(drawn(results, COMPARED))
-    (folder / "RESULTS.md").write_text("\n".join(_lines(results)) + "\n")
+    (folder / "RESULTS.md").write_text("\n".join(lines(results)) + "\n")
 
 
-def _lines(results: Results) -> Iterator[str]:
+def lines(results: Results) -> Iterator[str]:
+    """The report, line by line."""
     about = results.about
     yield HEAD.format(**about)
     peers = _peers(results)
@@ -144,14 +145,14 @@ def _starts(results: Results) -> Iterator[list[str]]:
 
 
 def _not_measured(results: Results) -> Iterator[str]:
-    lines = [
+    found = [
         f"- {server}, {'every load' if load == '*' else load}: {reason}"
         for server, reasons in results.reasons.items()
         for load, reason in reasons.items()
     ]
-    if lines:
+    if found:
         yield "## Not measured\n"
-        yield from (*lines, "")
+        yield from (*found, "")
 
 
 def _machine(results: Results) -> Iterator[str]:
@@ -168,12 +169,12 @@ def _machine(results: Results) -> Iterator[str]:
 
 def _section(title: str, header: Sequence[str], rows: Iterator[list[str]]) -> Iterator[str]:
     """A table under its title, where it has a row."""
-    lines = [f"| {' | '.join(row)} |" for row in rows]
-    if lines:
+    found = [f"| {' | '.join(row)} |" for row in rows]
+    if found:
         yield f"## {title}\n"
         yield f"| {' | '.join(header)} |"
         yield "|---" * len(header) + "|"
-        yield from (*lines, "")
+        yield from (*found, "")
 
 
 def _versions(found: dict[str, str]) -> str:

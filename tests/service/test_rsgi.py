@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -49,20 +50,20 @@ class Body:
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
-        self._arrival: Any = None
+        self.arrival: Any = None
         self._outcome: bytes | BaseException | None = None
 
     def add_done_callback(self, callback: Any, context: Any = None) -> None:
-        self._arrival = callback
+        self.arrival = callback
 
     def come(self, outcome: bytes | BaseException) -> None:
         """Have it come, or not, as granian does in its thread."""
         self._outcome = outcome
-        self._loop.call_soon_threadsafe(self._arrival, self, context=None)
+        self._loop.call_soon_threadsafe(self.arrival, self, context=None)
 
     def cancel(self) -> None:
         self._outcome = asyncio.CancelledError()
-        self._loop.call_soon(self._arrival, self)
+        self._loop.call_soon(self.arrival, self)
 
     def result(self) -> bytes:
         assert self._outcome is not None
@@ -174,6 +175,17 @@ def test_what_the_express_answers_never_enters_the_event_loop(loop: Loop, tmp_pa
 
     assert (watcher.proto.answer, watcher.ended) == (SAID, 1)
     assert express.asked == [("token", b"body")]
+
+
+def test_a_call_that_is_over_holds_nothing_of_granians(loop: Loop, tmp_path: Path) -> None:
+    watcher = Watcher(loop, plain())
+    front(loop, tmp_path, Short(SAID)).schedule(watcher)
+    watcher.proto.body.come(b"body")
+
+    # granian's future keeps what it called, and no collector sees a circle through it.
+    kept = gc.get_referents(watcher.proto.body.arrival)
+    assert watcher not in kept
+    assert watcher.proto.body not in kept
 
 
 def test_what_it_leaves_alone_is_answered_by_the_application(loop: Loop, tmp_path: Path) -> None:

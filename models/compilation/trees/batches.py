@@ -1,8 +1,9 @@
 """Takes many rows through trees with ONNX Runtime, which is three times as fast at it as treelite.
 
 It is given a graph of one operator, TreeEnsemble, written here from an ensemble that was checked;
-nothing that a tenant wrote is in it but numbers. It says which leaf a row reaches in each tree, and
-the leaves' numbers are added here, in the order of the trees, as any other order rounds otherwise.
+nothing that a tenant wrote is in it but numbers. In one thread it adds leaves in the order of the
+trees, as any other order rounds otherwise. Its leaves have one number each: where an ensemble's
+have several, it says which leaf a row reaches in each tree, and they are added here.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from numpy.typing import NDArray
 from models.compilation.trees.ensemble import BELOW, DOUBLE, IDENTITY, LARGEST, Ensemble
 from models.errors import ArraysMalformed
 
-Indices = NDArray[np.intp]
 Floats = NDArray[np.float64]
 
 MOST_DEPTH: Final = 256  # the library lays a tree out by calling itself for each node of a way
@@ -44,8 +44,7 @@ class Batches:
         self._trees: Ensemble | None = trees
         self._session: Any = None
         self._lock = Lock()
-        self._leaves = trees.leaves
-        self._columns = _columns(trees)
+        self._vectors = trees.leaves if _has_vectors(trees) else None
         self.size = NODE_BYTES * len(trees.left) + trees.leaves.nbytes
 
     def add(self, rows: Floats, answers: Floats) -> None:
@@ -54,17 +53,12 @@ class Batches:
         blocks = -(-len(rows) // BLOCK)
         ends = [len(rows) * block // blocks for block in range(blocks + 1)]
         for start, stop in pairwise(ends):
-            (reached,) = session.run(["leaves"], {"rows": rows[start:stop]})
-            self._sum(reached.T.astype(np.intp), answers[start:stop])
-
-    def _sum(self, reached: Indices, answers: Floats) -> None:
-        """Add what lies in the first axis, which numpy does one after the other."""
-        if self._columns is None:
-            np.add.reduce(self._leaves.take(reached, axis=0), axis=0, out=answers)
-            return
-        values = self._leaves[:, 0].take(reached)
-        for column, own in enumerate(self._columns):
-            answers[:, column] = np.add.reduce(values[own], axis=0)
+            (found,) = session.run(["sums"], {"rows": rows[start:stop]})
+            if self._vectors is None:
+                answers[start:stop] = found
+            else:  # numpy adds what lies in the first axis one after the other
+                leaves = self._vectors.take(found.T.astype(np.intp), axis=0)
+                np.add.reduce(leaves, axis=0, out=answers[start:stop])
 
     def _built(self) -> Any:
         with self._lock:
@@ -75,11 +69,8 @@ class Batches:
             return self._session
 
 
-def _columns(trees: Ensemble) -> list[Indices] | None:
-    """Of each sum the trees that add to it; None if each tree adds to all."""
-    if trees.column is None:
-        return None
-    return [np.flatnonzero(trees.column == column) for column in range(trees.width)]
+def _has_vectors(trees: Ensemble) -> bool:
+    return bool(trees.leaves.shape[1] > 1)
 
 
 def _session(model: bytes) -> Any:
@@ -102,7 +93,7 @@ def _model(trees: Ensemble) -> bytes:
     node = b"".join(
         (
             _part(1, b"rows"),
-            _part(2, b"leaves"),
+            _part(2, b"sums"),
             _part(4, b"TreeEnsemble"),
             *(_part(5, attribute) for attribute in _attributes(trees)),
             _part(7, b"ai.onnx.ml"),
@@ -113,13 +104,17 @@ def _model(trees: Ensemble) -> bytes:
             _part(1, node),
             _part(2, b"trees"),
             _part(11, _value(b"rows", trees.features)),
-            _part(12, _value(b"leaves", trees.trees)),
+            _part(12, _value(b"sums", _targets(trees))),
         )
     )
     opsets = _part(8, _number(2, OPSET)) + _part(
         8, _part(1, b"ai.onnx.ml") + _number(2, OPSET_OF_TREES)
     )
     return _number(1, IR) + _part(7, graph) + opsets
+
+
+def _targets(trees: Ensemble) -> int:
+    return trees.trees if _has_vectors(trees) else trees.width
 
 
 def _attributes(trees: Ensemble) -> list[bytes]:
@@ -135,7 +130,12 @@ def _attributes(trees: Ensemble) -> list[bytes]:
         "false": np.where(alone[tests], tests, starts + trees.right[tests]),
     }
     roots = np.cumsum(~leaf | alone)[trees.starts] - 1
-    own = np.repeat(np.arange(trees.trees), trees.sizes)[leaf]
+    tree = np.repeat(np.arange(trees.trees), trees.sizes)[leaf]
+    if _has_vectors(trees):
+        target, weight = tree, np.arange(len(tree), dtype=np.float64)
+    else:
+        column = np.zeros(trees.trees) if trees.column is None else trees.column
+        target, weight = column[tree], trees.leaves[:, 0]
     thresholds = trees.threshold[tests]
     thresholds = np.where(
         np.abs(thresholds) == LARGEST, np.copysign(np.inf, thresholds), thresholds
@@ -143,17 +143,17 @@ def _attributes(trees: Ensemble) -> list[bytes]:
     mode = BELOW_MODE if trees.test == BELOW else AT_MOST_MODE
     return [
         _whole("aggregate_function", 1),  # adds
-        _whole("n_targets", trees.trees),
+        _whole("n_targets", _targets(trees)),
         _whole("post_transform", 0),
         _list("tree_roots", roots),
         _list("nodes_featureids", trees.feature[tests]),
         _list("nodes_missing_value_tracks_true", trees.default_left[tests]),
         *(_list(f"nodes_{way}nodeids", place[to]) for way, to in ways.items()),
         *(_list(f"nodes_{way}leafs", leaf[to]) for way, to in ways.items()),
-        _list("leaf_targetids", own),
+        _list("leaf_targetids", target),
         _tensor("nodes_splits", NUMBERS, thresholds),
         _tensor("nodes_modes", BYTES, np.full(len(tests), mode, np.uint8)),
-        _tensor("leaf_weights", NUMBERS, np.arange(len(own), dtype=np.float64)),
+        _tensor("leaf_weights", NUMBERS, weight),
     ]
 
 
