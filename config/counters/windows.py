@@ -110,7 +110,7 @@ def slide(window: Window, bucket: int) -> Window:
 def add_at(window: Window, bucket: int, amount: int) -> Window:
     """The window after an amount was charged in a bucket, or in a newer one if there is one."""
     total, newest, last, oldest, parts = slide(window, bucket)
-    return Window(total + amount, newest, last + amount, oldest if total else newest, parts)
+    return Window(total + amount, newest, last + amount, oldest, parts)
 
 
 def take_back(window: Window, bucket: int, amount: int) -> Window:

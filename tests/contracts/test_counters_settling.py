@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from config.counters import ROWS, Answered, Charge, Counters, Key, Usage, Verdic
 from config.counters.bills import Bill
 from config.counters.embedded import EmbeddedCounters
 from config.counters.guarded import GuardedCounters
+from config.counters.windows import width
 from config.errors import CounterStoreDown
 from tests.auth.clock import Clock
 from tests.contracts import counter_processes as processes
@@ -137,6 +139,19 @@ def test_a_receipt_says_when_the_oldest_part_of_each_window_frees(
             assert after.remaining > before.remaining
 
 
+def test_a_call_counts_for_a_whole_window_though_one_just_before_has_left(
+    counters: Counters,
+) -> None:
+    one, bucket = bill(requests=2), width(60.0) / 1e6
+    start = math.ceil(NOW / bucket) * bucket
+    assert counters.settle(one, ONE, now=start + 0.1 * bucket)
+    assert counters.settle(one, ONE, now=start + 1.9 * bucket)
+
+    left = counters.peek(one.charges(0), now=start + 128.1 * bucket)
+
+    assert left.remaining[0] == 1
+
+
 @pytest.mark.parametrize("limit", ["requests", "rows", "quota"])
 def test_what_a_limit_does_not_admit_leaves_nothing(counters: Counters, limit: str) -> None:
     narrow = bill(**{limit: 1})
@@ -186,6 +201,14 @@ def test_a_settled_quota_begins_at_what_was_used_before_the_store(make: Make) ->
 
     assert [receipt and receipt.remaining[-1] for receipt in receipts] == [1, 0, None]
     assert asked == [(("day", "ten_acme"), "2027-01-15")]
+
+
+def test_a_settled_quota_ends_at_midnight_utc(counters: Counters) -> None:
+    one = bill(quota=1)
+    receipts = [counters.settle(one, ONE, now=NOW + day * DAY) for day in (0, 0, 1)]
+
+    assert [receipt is not None for receipt in receipts] == [True, False, True]
+    assert {usage.day for usage in counters.usage_totals().totals} == {"2027-01-15", "2027-01-16"}
 
 
 def test_processes_together_settle_exactly_the_limit(where: str) -> None:
