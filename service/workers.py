@@ -55,6 +55,7 @@ STREAMS: Final = 100
 SILENT_SECONDS: Final = 60.0
 # What a handshake and the first request may take when the worker that accepted it retires.
 SETTLING_SECONDS: Final = 1.0
+SWITCH_SECONDS: Final = 0.0005
 
 # granian's type stub lags behind its constructors' arguments.
 engine: Any = _granian
@@ -160,6 +161,8 @@ def _work(settings: Settings, inherited: Inherited, factory: Factory, ready: int
 
     An application with a `close` is told when the last request is answered.
     """
+    # Who waits for the interpreter's lock asks for it after so long: a prediction takes 0.05 ms.
+    sys.setswitchinterval(SWITCH_SECONDS)
     application = factory(settings)
     gateway = gateway_to(application, settings, program="web", in_one_piece=InOnePiece())
     loop = Loop()

@@ -17,7 +17,7 @@ from service.observing import Outcome, Recurring
 from service.operations import resolution
 from service.visits import NATIVE
 
-CAPACITY: Final = 10_000
+CAPACITY: Final = 5_000  # of 4 KB each
 ANSWERED: Final = Outcome(status=200, endpoint="predict.predict", method="POST", route="/predict")
 
 # An access token, and what is asked with it: model, version or alias, and method.
