@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from numpy.typing import NDArray
 
 from models.execution import Executor
-from models.execution.in_process import InProcessExecutor
 from models.manifest import IN_HOSTS
 from models.portions import Portioned
 from models.tables import Features
@@ -17,13 +16,21 @@ from models.versions import Version
 REMEMBERED_SECONDS: Final = 60.0
 
 
+class Compiled(Executor, Protocol):
+    """An executor within this process."""
+
+    def at_hand(self, version: Version) -> Portioned | None:
+        """What answers a version at once, if it is open; opens nothing."""
+        ...
+
+
 class ServingExecutor:
     """Answers compiled methods with one executor, and all others with another.
 
     It remembers for a minute which tenants have called the other: their calls may wait long.
     """
 
-    def __init__(self, compiled: InProcessExecutor, native: Executor) -> None:
+    def __init__(self, compiled: Compiled, native: Executor) -> None:
         self._compiled = compiled
         self._native = native
         self._natively: dict[str, float] = {}

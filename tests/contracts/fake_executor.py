@@ -8,6 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from models.errors import PredictionFailed
+from models.portions import Portioned
 from models.tables import Features
 from models.versions import Version
 
@@ -39,6 +40,10 @@ class FakeExecutor:
     def is_warm(self, version: Version) -> bool:
         """Say whether it is open."""
         return _key(version) in self._answers
+
+    def at_hand(self, _version: Version) -> Portioned | None:
+        """Nothing: what it opens cannot say how long it takes."""
+        return None
 
     def forget(self, tenant_id: str) -> None:
         """Close a tenant's."""

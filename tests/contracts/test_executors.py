@@ -17,6 +17,7 @@ from models.execution.hosts import HostExecutor
 from models.execution.in_process import InProcessExecutor
 from models.hosting.client import HostsClient
 from models.hosting.starting import HostLimits, Parentage, PrivateParent
+from models.portions import Portioned
 from models.serving import ServingExecutor
 from models.versions import Version
 from tests.contracts.fake_executor import FakeExecutor
@@ -43,7 +44,7 @@ def hosts(shelf: Shelf) -> Iterator[HostExecutor]:
 
 def in_process(shelf: Shelf) -> InProcessExecutor:
     return InProcessExecutor(
-        shelf.fetch, lambda _contents, data: Doing(data.decode()), budget_bytes=2**30
+        shelf.fetch, lambda _contents, data: Portioned(Doing(data.decode())), budget_bytes=2**30
     )
 
 

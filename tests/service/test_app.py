@@ -10,14 +10,13 @@ from typing import Any
 import pytest
 
 from config.settings import load_settings
-from service.app import HASHING_PATHS, Served
+from service.app import HASHING_PATHS
 from service.errors import RateLimited
-from service.intake_runner import IntakeRunner
 from service.lanes import Caller
-from service.upkeep import Upkeep
 from service.wsgi import Request
 from tests.house import UNHURRIED, House, opened
 from tests.service.problems import refused
+from tests.service.serving import served
 from tests.service.uploading import REQUEST
 
 HASHING = (
@@ -51,10 +50,6 @@ def test_doubled_slash_leads_nowhere(shared_house: House, path: str) -> None:
 
     refused(response, 404, "not-found")
     assert "Location" not in response.headers
-
-
-def served(house: House) -> Served:
-    return Served(house.app, house.platform, Upkeep(house.platform), IntakeRunner(house.platform))
 
 
 def asked(

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from service.app import Served
 from service.lanes import Caller
 from service.operations import clients, identity
 from tests.auth.clock import Clock
 from tests.house import House
 from tests.service.robots import ENDS, NAME, SECONDS, end, hurried, looks
+from tests.service.serving import served
 from tests.service.uploading import REQUEST
 
 ROWS = {"inputs": [[5, 10]]}
@@ -167,12 +167,11 @@ def test_users_do_not_log_in_with_every_call(robot: Robot) -> None:
 
 
 def test_waiting_calls_are_sorted_by_tenant_once_the_account_is_known(robot: Robot) -> None:
-    platform = robot.house.platform
-    served = Served(robot.house.app, platform, None, None)  # type: ignore[arg-type]
+    sort = served(robot.house).sort
     pair = base64.b64encode(f"{robot.identifier}:{robot.secret}".encode()).decode()
     header = f"Basic {pair}"
 
     asked = replace(REQUEST, path="/invocations", headers=[("authorization", header)])
-    assert served.sort(asked) == Caller("quick", "192.0.2.7")
+    assert sort(asked) == Caller("quick", "192.0.2.7")
     robot.ask()
-    assert served.sort(asked).lane == robot.house.operator("acme").tenant_id
+    assert sort(asked).lane == robot.house.operator("acme").tenant_id

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 
 from config.settings import Settings, load_settings
 from models.uploads import Uploads
-from service.app import Served
 from service.operations import models, plans
 from service.spools import UPLOAD, Upload
 from service.wsgi import BODY
 from tests.house import Actor, House
 from tests.service.problems import pointers, refused
+from tests.service.serving import served
 from tests.service.uploading import PATH, REQUEST, joblib_file, kept, skops_file, upload, work
 
 
@@ -376,20 +376,20 @@ def test_whoever_is_not_admitted_is_refused_at_the_head(house: House) -> None:
 
 
 def test_only_uploads_are_spooled(house: House) -> None:
-    served = Served(house.app, house.platform, None, None)  # type: ignore[arg-type]
+    application = served(house)
     for path in ("/models/fresh/versions", "//models/a%20b/versions"):
-        assert served.takes_upload(replace(REQUEST, path=path)) == "upload"
+        assert application.takes_upload(replace(REQUEST, path=path)) == "upload"
     for method, path in (
         ("GET", "/models/fresh/versions"),
         ("POST", "/models/a/b/versions"),
         ("POST", "/models/fresh/versions/1"),
         ("POST", "/predict"),
     ):
-        assert served.takes_upload(replace(REQUEST, method=method, path=path)) is None
+        assert application.takes_upload(replace(REQUEST, method=method, path=path)) is None
 
 
 def test_files_of_rows_are_spooled_and_other_rows_are_not(house: House) -> None:
-    served = Served(house.app, house.platform, None, None)  # type: ignore[arg-type]
+    application = served(house)
     asked = replace(REQUEST, path="/models/linear/predict")
     for media_type, kind in (
         ("text/csv; charset=utf-8", "bulk"),
@@ -398,5 +398,5 @@ def test_files_of_rows_are_spooled_and_other_rows_are_not(house: House) -> None:
         ("", None),
     ):
         headers = [("content-type", media_type)]
-        assert served.takes_upload(replace(asked, headers=headers)) == kind
-    assert served.takes_upload(asked) is None
+        assert application.takes_upload(replace(asked, headers=headers)) == kind
+    assert application.takes_upload(asked) is None
