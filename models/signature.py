@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any, Final, Literal, get_args
 
 import numpy as np
@@ -213,6 +214,9 @@ class Signature:
                 raise InputRefused(f"/features/{absent[0]}/{position}", "missing")
 
     def _check_finite(self, numbers: Matrix, *, first: int = 0) -> None:
+        # One pass tells of nearly all rows that nothing is wrong; numbers may also be too large.
+        if isfinite(np.vdot(numbers, numbers)):
+            return
         unfit = np.isinf(numbers) if self.missing else ~np.isfinite(numbers)
         if unfit.any():
             row, column = np.argwhere(unfit)[0].tolist()

@@ -14,22 +14,19 @@ from models.versions import Version
 
 def encode(version: Version, prediction: NDArray[Any]) -> bytes:
     """An answer in JSON; raises InputRefused at a number that JSON cannot hold."""
-    body = {
-        "prediction": _plain(prediction),
-        "model": version.model,
-        "version": version.number,
-    }
-    return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
-
-
-def _plain(prediction: NDArray[Any]) -> NDArray[Any] | list[Any]:
-    """The answers as orjson takes them."""
-    if prediction.dtype.kind == "f":
+    plain = prediction.dtype == np.float64 and prediction.flags.c_contiguous
+    body = orjson.dumps(
+        {
+            "prediction": prediction if plain else prediction.tolist(),
+            "model": version.model,
+            "version": version.number,
+        },
+        option=orjson.OPT_SERIALIZE_NUMPY,
+    )
+    # What is not finite is written so. To look at each number took as long as to write it.
+    if b"null" in body and prediction.dtype.kind == "f":
         _refuse_infinite(prediction)
-        if prediction.dtype == np.float64 and prediction.flags.c_contiguous:
-            return prediction
-    answers: list[Any] = prediction.tolist()
-    return answers
+    return body
 
 
 def _refuse_infinite(prediction: NDArray[Any]) -> None:

@@ -11,7 +11,6 @@ import asyncio
 import logging
 import threading
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import closing, suppress
 from functools import partial
@@ -92,14 +91,14 @@ class Coming:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._arrivals: set[Arrival] = set()
-        self._weights: Counter[str] = Counter()
+        self._weights: dict[str, int] = {}
         self._weight = 0
 
     def add(self, arrival: Arrival) -> bool:
         """Expect one more, unless that are too many, or too many of its tenant's."""
         weight = arrival.size + CALL_BYTES
         with self._lock:
-            each = self._weights[arrival.tenant] + weight
+            each = self._weights.get(arrival.tenant, 0) + weight
             if each > MOST_COMING_EACH or self._weight + weight > MOST_COMING:
                 return False
             self._weights[arrival.tenant] = each
@@ -113,8 +112,10 @@ class Coming:
         with self._lock:
             self._arrivals.remove(arrival)
             self._weight -= weight
-            self._weights[arrival.tenant] -= weight
-            if not self._weights[arrival.tenant]:
+            left = self._weights[arrival.tenant] - weight
+            if left:
+                self._weights[arrival.tenant] = left
+            else:
                 del self._weights[arrival.tenant]
 
     def late(self) -> list[Arrival]:

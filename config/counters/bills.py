@@ -138,7 +138,8 @@ def settle(
     frees: list[int] = []
     begun = False
     for key, wide, most, most_rows in bill.lines:
-        record, (total, free), (of_rows, rows_free) = spend(get(key), micros // wide, wide, 1, rows)
+        record, used = spend(get(key), micros // wide, wide, 1, rows)
+        total, free, of_rows, rows_free = used
         if total > most or of_rows > most_rows or not rows:
             return None
         put(key, record)
@@ -149,11 +150,11 @@ def settle(
     today = bill.on(int(wall // DAY_SECONDS))
     for key, charge in today.quotas:
         known = get(key)
-        used = rows + (QUOTA.unpack(known)[0] if known else seed_of(charge, today.day, seeds))
-        if used > charge.limit:
+        spent = rows + (QUOTA.unpack(known)[0] if known else seed_of(charge, today.day, seeds))
+        if spent > charge.limit:
             return None
-        put(key, QUOTA.pack(used, today.ordinal))
-        remaining.append(charge.limit - used)
+        put(key, QUOTA.pack(spent, today.ordinal))
+        remaining.append(charge.limit - spent)
         frees.append(today.ends - int(wall * MICRO) + micros)
     add_to_usage(records, today.usage, 1, rows, compute_us(call))
     add_success(records, bill.statistics, call, int(wall * 1000))

@@ -163,8 +163,8 @@ def _sliding(records: Records, charge: Charge, micros: int) -> _Outcome:
     known = records.get(key)
     amount, unit = charge.amount, charge.unit
     amounts = (amount, 0) if unit == REQUESTS else (0, amount)
-    record, *used = spend(known, micros // wide, wide, *amounts)
-    total, free = used[unit]
+    record, used = spend(known, micros // wide, wide, *amounts)
+    total, free = used[:2] if unit == REQUESTS else used[2:]
     if total > charge.limit:
         return _look(records, charge, micros)
     records.put(key, record)

@@ -22,6 +22,7 @@ _HOT: Final = struct.Struct("<qqqqq")  # all that is read to charge once more to
 _PART: Final = struct.Struct("<Bq")  # low byte of a bucket before the newest, amount
 _PARTS_AT: Final = _TOTALS.size + _REST.size
 _LOW: Final = 0xFF
+_read_hot, _write_totals, _REST_AT = _HOT.unpack_from, _TOTALS.pack, _TOTALS.size
 
 
 class Window(NamedTuple):
@@ -34,7 +35,8 @@ class Window(NamedTuple):
     parts: bytes
 
 
-Used = tuple[int, int]  # the total of a window, and when its oldest part frees
+# Of both windows: the total of requests, when its oldest part frees, and the same of rows.
+Used = tuple[int, int, int, int]
 Pair = tuple[Window, Window]  # of requests, and of rows
 EMPTY: Final = Window(0, 0, 0, 0, b"")
 
@@ -73,19 +75,19 @@ def write(windows: Pair, wide: int) -> bytes:
 
 def spend(
     record: bytes | None, bucket: int, wide: int, requests: int, rows: int
-) -> tuple[bytes, Used, Used]:
+) -> tuple[bytes, Used]:
     """The record after requests of some rows, whatever the limits, and what is used then."""
     if record is not None:
-        total, of_rows, newest, free, rows_free = _HOT.unpack_from(record)
+        total, of_rows, newest, free, rows_free = _read_hot(record)
         if newest == bucket:  # nothing has left since then, and nothing else changes
             total += requests
             of_rows += rows
-            spent = _TOTALS.pack(total, of_rows) + record[_TOTALS.size :]
-            return spent, (total, free), (of_rows, rows_free)
+            spent = _write_totals(total, of_rows) + record[_REST_AT:]
+            return spent, (total, free, of_rows, rows_free)
     one, other = read(record)
     one, other = add_at(one, bucket, requests), add_at(other, bucket, rows)
-    used = (one.total, frees(one, wide)), (other.total, frees(other, wide))
-    return write((one, other), wide), *used
+    used = one.total, frees(one, wide), other.total, frees(other, wide)
+    return write((one, other), wide), used
 
 
 def slide(window: Window, bucket: int) -> Window:

@@ -6,10 +6,12 @@ import math
 import re
 from typing import Any, Final, NoReturn
 
+import numpy as np
 import orjson
 
 from models.errors import InputRefused
 from models.requests.places import place_of
+from models.tables import Matrix
 
 FEATURES: Final = re.compile(r'"features"\s*:\s*\[')
 NOT_FINITE: Final = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
@@ -63,6 +65,16 @@ def _refuse_cell(row: list[Any], path: str) -> None:
     for index, value in enumerate(row):
         if type(value) not in CELLS:
             raise InputRefused(f"{path}/{index}", f"not a number but {kind_of(value)}")
+
+
+def may_be_inexact(matrix: Matrix) -> bool:
+    """Whether a number may be an integer that a float64 does not hold exactly.
+
+    The sum of all squares tells of nearly all rows, in an eighth of the time, that none is.
+    """
+    if np.vdot(matrix, matrix) < LARGEST_INTEGER**2:
+        return False
+    return bool(matrix.max() >= LARGEST_INTEGER or matrix.min() <= -LARGEST_INTEGER)
 
 
 def refuse_large_integer(body: bytes) -> None:

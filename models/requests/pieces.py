@@ -18,7 +18,7 @@ import numpy as np
 import orjson
 
 from models.requests.bounds import Bounds
-from models.requests.faults import LARGEST_INTEGER
+from models.requests.faults import may_be_inexact
 from models.tables import Matrix
 
 PIECE_BYTES: Final = 64 * 1024
@@ -77,7 +77,7 @@ def _read_rows(body: bytes, at: int, end: int, bounds: Bounds) -> Matrix:
         if comma is None:
             raise NotPlain
         at = comma.end()
-    if done < len(matrix) or matrix.max() >= LARGEST_INTEGER or matrix.min() <= -LARGEST_INTEGER:
+    if done < len(matrix) or may_be_inexact(matrix):
         raise NotPlain
     return matrix
 

@@ -24,7 +24,7 @@ from models.names import MODEL_NAME, Reference, read_reference
 from models.requests.binding import Named, Positional, Records, Rows, bind
 from models.requests.bounds import STRING, Bounds, bounded_outline
 from models.requests.faults import (
-    LARGEST_INTEGER,
+    may_be_inexact,
     refuse_fault,
     refuse_large_integer,
     refuse_unparsable,
@@ -195,11 +195,7 @@ def _read_features(
     # What is left of `true` and `false` without numerals, which struct would take for 1 and 0.
     if b"tru" in outline or b"fals" in outline:
         refuse_fault(features)
-    if flat:  # the built-ins beat numpy on one short row
-        large = max(features) >= LARGEST_INTEGER or min(features) <= -LARGEST_INTEGER
-    else:
-        large = matrix.max() >= LARGEST_INTEGER or matrix.min() <= -LARGEST_INTEGER
-    if large:
+    if may_be_inexact(matrix):
         refuse_large_integer(body)
     return matrix
 

@@ -118,11 +118,11 @@ class Express:
         receipt = self._platform.counters.settle(
             mine.tariff.bill,
             Answered(
-                total_ns=round((encoded - began) * 1e9),
-                queue_ns=round((known - decoded) * 1e9),
-                decode_ns=round((decoded - began + bound - known) * 1e9),
-                compute_ns=round((computed - bound) * 1e9),
-                encode_ns=round((encoded - computed) * 1e9),
+                total_ns=int((encoded - began) * 1e9),
+                queue_ns=int((known - decoded) * 1e9),
+                decode_ns=int((decoded - began + bound - known) * 1e9),
+                compute_ns=int((computed - bound) * 1e9),
+                encode_ns=int((encoded - computed) * 1e9),
                 rows=rows,
             ),
         )
