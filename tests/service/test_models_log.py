@@ -427,7 +427,7 @@ def test_terms_that_cannot_be_are_refused(acme: House) -> None:
 def test_an_export_is_one_file_or_one_of_each_kind(acme: House, tmp_path: Path) -> None:
     from sklearn.linear_model import LogisticRegression
 
-    install(acme, tmp_path, "sides", LogisticRegression().fit([[0.0], [1.0]], [0, 1]), promote=True)
+    install(acme, "sides", LogisticRegression().fit([[0.0], [1.0]], [0, 1]), promote=True)
     logged(acme, path="/models/sides/log")
     for method in ("predict", "predict_proba", "predict"):
         assert acme.rob.predict([[0.0], [1.0]], model="sides", method=method).status_code == 200

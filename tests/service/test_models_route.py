@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,11 +36,11 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def acme(house_settings: Settings, clock: Clock, tmp_path: Path) -> Iterator[House]:
+def acme(house_settings: Settings, clock: Clock) -> Iterator[House]:
     """Acme with two versions of a model, of which the second answers twice as much."""
     with opened(house_settings, clock) as house:
-        install(house, tmp_path, "sums", SUM, promote=False)
-        install(house, tmp_path, "sums", DOUBLE, promote=False)
+        install(house, "sums", SUM, promote=False)
+        install(house, "sums", DOUBLE, promote=False)
         yield house
 
 
@@ -141,8 +140,8 @@ def test_shadow_is_asked_and_compared_but_never_answers(acme: House) -> None:
     assert shadow["rows_compared"] >= 1
 
 
-def test_shadow_that_answers_alike_agrees(acme: House, tmp_path: Path) -> None:
-    install(acme, tmp_path, "sums", SUM, promote=False)
+def test_shadow_that_answers_alike_agrees(acme: House) -> None:
+    install(acme, "sums", SUM, promote=False)
     _route(acme, {"split": [{"version": "champion", "weight": 1}], "shadow": {"version": 3}})
     _answers(acme, 3)
 

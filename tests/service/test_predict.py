@@ -18,10 +18,10 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from werkzeug.test import TestResponse
 
 from config.settings import load_settings
-from service.operations.imports import import_model
+from models.stages import Prepared
 from service.operations.models import set_default
+from service.operations.registration import register
 from service.operations.repository import load, unload
-from service.operations.uploads import Wishes
 from tests.house import UNHURRIED, House, opened
 from tests.models.files import skops_bytes
 from tests.service.problems import pointers, refused
@@ -36,20 +36,23 @@ FOREST = RandomForestClassifier(n_estimators=3, random_state=0).fit(ROWS, LABELS
 PAIRS = LinearRegression().fit(ROWS, [[1, 2], [3, 4], [5, 7], [9, 9]])
 
 
-def install(house: House, folder: Path, name: str, estimator: object, *, promote: bool) -> None:
-    path = folder / f"{name}.skops"
-    path.write_bytes(skops_bytes(estimator))
-    import_model(house.platform, house.operator("acme"), name, path, Wishes(promote=promote))
+PREPARED: dict[bytes, Prepared] = {}  # by file: a sandbox takes longer than most of these tests
+
+
+def install(house: House, name: str, estimator: object, *, promote: bool) -> None:
+    file = skops_bytes(estimator)
+    if file not in PREPARED:
+        PREPARED[file] = house.platform.hosting.intake.run(file, formats={"skops"})
+    register(house.platform, house.operator("acme"), name, PREPARED[file], promote=promote)
 
 
 @pytest.fixture(scope="module")
-def kennel(shared_house: House, tmp_path_factory: pytest.TempPathFactory) -> House:
+def kennel(shared_house: House) -> House:
     """Acme with more models: two versions of `steep`, a classifier of each engine, and pairs."""
-    folder = tmp_path_factory.mktemp("models")
-    install(shared_house, folder, "steep", STEEP, promote=False)
-    install(shared_house, folder, "steep", LINEAR, promote=False)
+    install(shared_house, "steep", STEEP, promote=False)
+    install(shared_house, "steep", LINEAR, promote=False)
     for name, estimator in (("logistic", LOGISTIC), ("forest", FOREST), ("pairs", PAIRS)):
-        install(shared_house, folder, name, estimator, promote=False)
+        install(shared_house, name, estimator, promote=False)
     return shared_house
 
 
@@ -81,8 +84,8 @@ def test_model_and_version_are_the_callers_choice(kennel: House) -> None:
         assert chosen == first
 
 
-def test_moved_champion_answers_the_next_request(house: House, tmp_path: Path) -> None:
-    install(house, tmp_path, "linear", STEEP, promote=False)
+def test_moved_champion_answers_the_next_request(house: House) -> None:
+    install(house, "linear", STEEP, promote=False)
     assert house.rob.predict([5, 10]).get_json()["version"] == 1
 
     set_default(house.platform, house.operator("acme"), "linear", 2)
@@ -92,8 +95,8 @@ def test_moved_champion_answers_the_next_request(house: House, tmp_path: Path) -
     assert answer["prediction"] == STEEP.predict([[5, 10]]).tolist()
 
 
-def test_default_model_is_the_one_that_was_set(house: House, tmp_path: Path) -> None:
-    install(house, tmp_path, "other", STEEP, promote=False)
+def test_default_model_is_the_one_that_was_set(house: House) -> None:
+    install(house, "other", STEEP, promote=False)
     assert house.rob.predict([5, 10]).get_json()["model"] == "linear"
 
     set_default(house.platform, house.operator("acme"), "other")
