@@ -11,19 +11,24 @@ from sqlalchemy.exc import OperationalError
 
 from service.bootstrap import Platform
 from service.operations import intakes
+from service.operations.intakes import Errand
 
-POLL_SECONDS: Final = 0.25
+POLL_SECONDS: Final = 0.5
 RETRY_SECONDS: Final = 2.0
 
 log = structlog.get_logger("sallyport.intakes")
 
 
 class IntakeRunner:
-    """Daemon threads: every worker has a few, and whichever is free takes the next job."""
+    """Daemon threads: every worker has a few, and whichever is free takes the next job.
+
+    One of those that are free looks for it, for all: each look takes the interpreter from calls.
+    """
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
         self._stop = threading.Event()
+        self._looking = threading.Lock()
         self._threads = [
             threading.Thread(target=self._run, name=f"intakes-{number}", daemon=True)
             for number in range(intakes.RUNNERS)
@@ -42,16 +47,24 @@ class IntakeRunner:
             thread.join(max(0.0, until - time.monotonic()))
 
     def _run(self) -> None:
-        pause = POLL_SECONDS
-        while not self._stop.wait(pause):
-            pause = self._next()
+        while not self._stop.is_set():
+            try:
+                with self._looking:
+                    errand = self._next()
+                if errand is not None:
+                    errand.run()
+            except OperationalError as error:
+                log.info("intakes wait for the database", reason=str(error.orig))
+                self._stop.wait(RETRY_SECONDS)
+            except Exception:
+                log.exception("taking a job failed")
+                self._stop.wait(RETRY_SECONDS)
 
-    def _next(self) -> float:
-        """Work on a job, if there is one; how long to wait before the next."""
-        try:
-            return 0.0 if intakes.work_on_next(self._platform, self._stop) else POLL_SECONDS
-        except OperationalError as error:
-            log.info("intakes wait for the database", reason=str(error.orig))
-        except Exception:
-            log.exception("taking a job failed")
-        return RETRY_SECONDS
+    def _next(self) -> Errand | None:
+        """Wait for a job and take it; None if this is to end first."""
+        while not self._stop.is_set():
+            errand = intakes.next_errand(self._platform, self._stop)
+            if errand is not None:
+                return errand
+            self._stop.wait(POLL_SECONDS)
+        return None

@@ -76,18 +76,15 @@ def most_of_one_tenant(workers: int) -> int:
     return max(1, RUNNERS * workers - 1)
 
 
-def work_on_next(platform: Platform, stopping: threading.Event) -> bool:
-    """Take the next job and work on it until it ends; False if there is none."""
+def next_errand(platform: Platform, stopping: threading.Event) -> Errand | None:
+    """Take the next job, to be worked on until it ends; None if there is none."""
     most = most_of_one_tenant(platform.settings.workers)
     with platform.database.read() as session:
         if not platform.jobs.waits(session, most=most):
-            return False
+            return None
     with platform.database.write() as session:
         job = platform.jobs.claim(session, holder=this_process(), seconds=LEASE_SECONDS, most=most)
-    if job is None:
-        return False
-    Errand(platform, job, stopping).run()
-    return True
+    return None if job is None else Errand(platform, job, stopping)
 
 
 @dataclass(slots=True)

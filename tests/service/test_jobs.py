@@ -22,7 +22,7 @@ from service.operations import jobs as operations
 from tests.house import House, opened
 from tests.journeys.served import until
 from tests.service.problems import refused
-from tests.service.uploading import joblib_file, kept, skops_file, upload, work
+from tests.service.uploading import joblib_file, kept, skops_file, upload, work, work_on_next
 
 
 def posted(house: House, **options: Any) -> str:
@@ -39,10 +39,6 @@ def shown(house: House, job_id: str) -> dict[str, Any]:
 def audited(house: House) -> list[tuple[str, str, str]]:
     records = house.ada.get("/admin/audit?limit=1000").get_json()
     return [(record["action"], record["outcome"], record["actor"]) for record in records]
-
-
-def one_at_a_time(house: House) -> bool:
-    return intakes.work_on_next(house.platform, threading.Event())
 
 
 def test_log_tells_every_stage_and_the_upload_is_gone(house: House) -> None:
@@ -219,10 +215,10 @@ def test_model_that_ends_its_workshop_twice_has_failed(
     job_id = posted(house)
     failing(monkeypatch, IntakeFailed("its process was killed by SIGSEGV"))
 
-    assert one_at_a_time(house)
+    assert work_on_next(house)
     assert shown(house, job_id)["state"] == "received"
     later(house, monkeypatch, intakes.BACK_OFF_SECONDS + 1)
-    assert one_at_a_time(house)
+    assert work_on_next(house)
 
     job = shown(house, job_id)
     assert job["state"] == "failed"
@@ -237,8 +233,8 @@ def test_job_waits_while_no_workshop_can_be_had(
     failing(monkeypatch, HostsUnavailable("their parent is not there"))
     for turn in range(2 * intakes.MOST_ATTEMPTS):
         later(house, monkeypatch, (turn + 1) * (intakes.BACK_OFF_SECONDS + 1))
-        assert one_at_a_time(house)
-        assert not one_at_a_time(house)  # not at once
+        assert work_on_next(house)
+        assert not work_on_next(house)  # not at once
     monkeypatch.undo()
     assert shown(house, job_id)["state"] == "received"
     later(house, monkeypatch, 1000)
@@ -306,7 +302,7 @@ def test_registered_job_is_not_registered_again_by_whoever_takes_it_over(
 
     with monkeypatch.context() as patched:
         patched.setattr(intakes.Errand, "_promote", die)
-        one_at_a_time(house)
+        work_on_next(house)
     assert shown(house, second)["version"] == 2
     assert house.rob.predict([1.0], model="fresh").get_json()["version"] == 1
     later(house, monkeypatch, 31)
@@ -417,7 +413,7 @@ def test_progress_that_comes_from_a_lost_job_is_not_written(
         tell(Stage.INSPECTED, "from beyond")
 
     monkeypatch.setattr(intakes, "prepare", prepare)
-    one_at_a_time(house)
+    work_on_next(house)
 
     assert "from beyond" not in str(shown(house, job_id)["log"])
 

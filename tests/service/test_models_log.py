@@ -324,7 +324,7 @@ def test_a_day_holds_no_more_than_it_may(acme: House, clock: Clock) -> None:
     assert acme.ben.get(LOG).get_json()["rows"] == 4
 
 
-def test_shadows_are_logged_as_such(acme: House, tmp_path: Path) -> None:
+def test_shadows_are_logged_as_such(acme: House) -> None:
     acme.add_version()
     route = {"split": [{"version": 1, "weight": 1}], "shadow": {"version": 2}}
     assert acme.ben.call("PUT", "/models/linear/route", json=route).status_code == 200

@@ -58,9 +58,17 @@ def upload(
     return actor.post(path, data=data, headers=headers, **options)
 
 
+def work_on_next(house: House) -> bool:
+    """Work on the next job until it ends; False if there is none."""
+    errand = intakes.next_errand(house.platform, threading.Event())
+    if errand is not None:
+        errand.run()
+    return errand is not None
+
+
 def work(house: House) -> int:
     """Work on every job that waits; returns how many there were."""
-    return sum(iter(lambda: intakes.work_on_next(house.platform, threading.Event()), False))
+    return sum(iter(lambda: work_on_next(house), False))
 
 
 def kept(house: House, tenant: str = "acme") -> set[str]:
