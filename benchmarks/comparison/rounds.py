@@ -16,8 +16,9 @@ from benchmarks.comparison.results import Record, Results, say
 from benchmarks.comparison.servers import AnswerRefused, AnswerWrong, Server, ServerEnded
 
 # Long against an answer's time, so that the arrivals do not follow the answers.
-THOUGHT_SECONDS = 0.02
+THOUGHT_SECONDS = 0.01
 FEWEST, MOST = 16, 512
+HALF_SECONDS = 4.0  # at least: else p99 is what the first call of each connection takes
 
 
 def run(plan: Plan, chosen: Sequence[Contender], results: Results) -> None:
@@ -102,7 +103,7 @@ def _half(server: Server, ask: Ask, load: Load, seconds: float) -> Record:
     most = _steady(server, ask, load.connections[0], seconds)
     connections = min(MOST, max(FEWEST, math.ceil(most.rate / 2 * THOUGHT_SECONDS)))
     pause = max(0.0, connections / (most.rate / 2) * 1e3 - most.p50 / load.connections[0])
-    found = press(server, ask, Pressure(connections, seconds, pause))
+    found = press(server, ask, Pressure(connections, max(seconds, HALF_SECONDS), pause))
     return _told(load, connections, found) | {"most": most.rate}
 
 
