@@ -29,6 +29,7 @@ SHARE_OF_MEMORY: Final = 0.75
 MOST_DESCRIBED: Final = 256
 MOST_FATES: Final = 1024
 MOST_CONNECTIONS: Final = 512
+NICENESS: Final = 3  # what takes microseconds goes before what takes milliseconds
 # Not a counter: another parent's hosts have other numbers, so that no order reaches a stranger.
 NUMBER_BITS: Final = 63
 FAULTLESS: Final = frozenset({"evicted"})
@@ -280,6 +281,7 @@ class Population:
         return Confinement(
             memory_bytes=self._limits.host_memory_bytes,
             threads=self._threads,
+            niceness=NICENESS,
             most_descriptors=MOST_CONNECTIONS + DESCRIPTORS_OF_A_HOST,
             level=self._level,
         )

@@ -271,7 +271,7 @@ ANY_JSON: Final = st.recursive(
 )
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_no_json_at_all_is_a_fault(shared_house: House, data: st.DataObject) -> None:
     method, path = data.draw(st.sampled_from(JSON_ENDPOINTS))
@@ -282,7 +282,7 @@ def test_no_json_at_all_is_a_fault(shared_house: House, data: st.DataObject) -> 
     answered(send(shared_house, method, path, json.dumps(body).encode()))
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(endpoint=st.sampled_from(JSON_ENDPOINTS), body=st.binary(max_size=200))
 def test_no_bytes_at_all_are_a_fault(
     shared_house: House, endpoint: tuple[str, str], body: bytes
