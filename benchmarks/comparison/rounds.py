@@ -47,6 +47,7 @@ def _turn(
     try:
         with contender.start(loads[0]) as server:
             cold = {"cold_seconds": server.cold_seconds, "idle_pss": server.memory()["pss"]}
+            server.settle()
             for load in loads:
                 _load(contender, server, load, seconds, about, results)
             results.starts.append(about | cold | server.memory())

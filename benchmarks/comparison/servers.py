@@ -26,6 +26,9 @@ ROOT: Final = Path(__file__).resolve().parent.parent.parent
 START_SECONDS: Final = 120.0
 STOP_SECONDS: Final = 20.0
 ASK_SECONDS: Final = 60.0
+SETTLING_SECONDS: Final = 15.0
+CALM_SECONDS: Final = 0.5
+CALM_SHARE: Final = 0.2  # of one core
 LARGEST_ERROR: Final = 1e-9
 OK: Final = 200
 WORKERS: Final = "service.workers"
@@ -88,6 +91,23 @@ class Server:
             "pss": sum(_memory(process)[0] for process in members) / 1e6,
             "worker": max((_memory(process)[1] for process in workers), default=0) / 1e6,
         }
+
+    def settle(self) -> None:
+        """Wait until it has nothing more to do of its own, as what it imports beside serving."""
+        until = time.monotonic() + SETTLING_SECONDS
+        while time.monotonic() < until:
+            before = self._processor_seconds()
+            time.sleep(CALM_SECONDS)
+            if self._processor_seconds() - before < CALM_SHARE * CALM_SECONDS:
+                return
+
+    def _processor_seconds(self) -> float:
+        spent = 0.0
+        for member in family(self.process.pid):
+            with suppress(psutil.Error):
+                times = member.cpu_times()
+                spent += times.user + times.system
+        return spent
 
     @contextmanager
     def _connected(self) -> Iterator[http.client.HTTPConnection]:

@@ -24,7 +24,7 @@ LOADED: Final = (
 )
 PRESENT: Final = ("flask", "textbook")
 BEATEN: Final = "textbook"
-ROUNDS: Final = 2
+ROUNDS: Final = 1
 SECONDS: Final = 1.0
 
 
