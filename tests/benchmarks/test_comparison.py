@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.comparison.bars import bars
+from benchmarks.comparison.bars import WHY, bars
 from benchmarks.comparison.client import length_of, percentile
 from benchmarks.comparison.generators import NoResult, parse
 from benchmarks.comparison.report import lines
@@ -104,6 +104,6 @@ def test_the_report_says_what_was_missed_refused_and_not_measured() -> None:
     found.miss("ray", "*", "cannot be installed: no disk")
     text = "\n".join(lines(found))
     assert "| forest | 16 | 10.0 | - |" in text
-    assert "at least 50 x | 10 x | **missed** |" in text
+    assert f"at least 50 x | 10 x | **missed**: {WHY['forest of 100 trees, one row']} |" in text
     assert "50 % failed" in text
     assert "- ray, every load: cannot be installed: no disk" in text
