@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from time import perf_counter
 from typing import Final
 
 from auth.errors import AuthError
-from config.counters import Answered
+from config.counters import Answered, Receipt
 from config.errors import CounterStoreDown
 from config.logging import frames_of
 from models.errors import ModelsError
@@ -129,29 +129,34 @@ class Express:
         if receipt is None:
             return None
         settled = perf_counter()
-        request_id = request_ids.next()
-        timing, response = observing.tell(
-            mine.recurring,
-            request_id,
-            rows=rows,
-            total=settled - began,
-            spent=(
-                known - decoded,
-                decoded - began,
-                settled - encoded,
-                bound - known,
-                computed - bound,
-                encoded - computed,
-            ),
+        spent = (
+            known - decoded,
+            decoded - began,
+            settled - encoded,
+            bound - known,
+            computed - bound,
+            encoded - computed,
         )
-        policies, limits = mine.tariff.fields(receipt)
-        headers: Headers = [
-            *ALWAYS,
-            ("x-request-id", request_id),
-            ("ratelimit-policy", policies),
-            ("ratelimit", limits),
-            ("server-timing", timing),
-        ]
-        if response is not None:
-            headers.append(("traceresponse", response))
+        headers = _told(mine, receipt, rows=rows, total=settled - began, spent=spent)
         return Answer(200, headers, body)
+
+
+def _told(
+    mine: Pass, receipt: Receipt, *, rows: int, total: float, spent: Sequence[float]
+) -> Headers:
+    """The headers of an answer that is charged; it is counted, and traced, here."""
+    request_id = request_ids.next()
+    timing, response = observing.tell(
+        mine.recurring, request_id, rows=rows, total=total, spent=spent
+    )
+    policies, limits = mine.tariff.fields(receipt)
+    headers: Headers = [
+        *ALWAYS,
+        ("x-request-id", request_id),
+        ("ratelimit-policy", policies),
+        ("ratelimit", limits),
+        ("server-timing", timing),
+    ]
+    if response is not None:
+        headers.append(("traceresponse", response))
+    return headers
