@@ -45,7 +45,7 @@ WHY: Final[Mapping[str, str]] = {
     "10,000 x 30 in binary": "both copy the same bytes, and only ours are encrypted",
     "every gate on": f"{GATES}, and a body comes by a second change of threads",
     "does not compile, one row": "in some runs it is met: a host answers, as quick as its library",
-    "p99 at half of the maximum throughput": "the handshakes of new connections, for the most part",
+    "p99 at half of the maximum throughput": "performance.md says what is known of it",
     "2 workers": "one worker and the load generator keep both cores busy",
     "resident memory of a worker": "after bodies of 6 MB; 120 MB after single rows alone",
     f"throughput {BESIDE}": "two cores for five busy processes",
