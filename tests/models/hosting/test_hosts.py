@@ -78,6 +78,14 @@ def test_many_threads_open_a_version_once(hosts: Hosts) -> None:
     assert hosts.shelf.fetched == [version.id]
 
 
+def test_hosts_yield_to_who_called_them(hosts: Hosts) -> None:
+    hosts.executor.answer(hosts.doing("add"), "predict", GOOD, seconds=SECONDS)
+
+    host = hosts.host_of("tnt_acme")
+    assert host is not None
+    assert psutil.Process(host["pid"]).nice() > psutil.Process().nice()
+
+
 def test_tenants_never_share_a_host(hosts: Hosts) -> None:
     tenants = ("tnt_acme", "tnt_globex", "tnt_initech")
     for tenant in tenants:
