@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Iterator
 from typing import Final
 
@@ -25,6 +26,10 @@ __all__ = [
 
 # Modules that take long come first: whoever is done last then has but a short one left.
 FIRST: Final = ("journeys", "docs", "service", "models", "owasp", "attacks", "contracts")
+
+# gRPC gives each child forked beside one of its channels threads again, and a
+# process that has threads cannot be confined.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
 
 @pytest.hookimpl(trylast=True)
