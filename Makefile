@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
-# Of a server: any of boosting, tensorflow, s3, grpc, otel.
+# Of a server: any of boosting, tensorflow, s3, grpc, otel, ray, dask.
 EXTRAS ?=
 
 # Packages are compiled when they are first imported: most of what they hold never is. Where the

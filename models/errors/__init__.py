@@ -54,6 +54,7 @@ from models.errors.registry import (
     VersionRetired,
 )
 from models.errors.root import ModelsError
+from models.errors.training import DataRefused, SpecRefused, TrainingFailed
 
 __all__ = [
     "AliasNotFound",
@@ -61,6 +62,7 @@ __all__ = [
     "ArtefactBroken",
     "ArtefactMissing",
     "ChampionFixed",
+    "DataRefused",
     "DeadlineExceeded",
     "EstimatorNotHeld",
     "EstimatorRefused",
@@ -93,8 +95,10 @@ __all__ = [
     "SandboxTooWeak",
     "SegmentLost",
     "SignatureRefused",
+    "SpecRefused",
     "StoreExtraMissing",
     "StoreUnavailable",
+    "TrainingFailed",
     "UploadLost",
     "VersionBroken",
     "VersionDeleted",

@@ -1,0 +1,1 @@
+"""How far what a model is asked today is from what it was trained on."""

@@ -1,0 +1,33 @@
+"""Errors of trainings."""
+
+from __future__ import annotations
+
+from models.errors.root import ModelsError
+
+
+class SpecRefused(ModelsError):
+    """Raised when a training spec says what none may; `where` is the path of the member."""
+
+    def __init__(self, where: str, problem: str, remedy: str = "") -> None:
+        self.where = where
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(f"the spec's {where}: {problem}" + (f"; {remedy}" if remedy else ""))
+
+
+class DataRefused(ModelsError):
+    """Raised when a table cannot be trained on; `report` says what is wrong, and where."""
+
+    def __init__(self, problem: str, remedy: str = "", *, report: tuple[str, ...] = ()) -> None:
+        self.problem = problem
+        self.remedy = remedy
+        self.report = report
+        super().__init__(f"the data: {problem}" + (f"; {remedy}" if remedy else ""))
+
+
+class TrainingFailed(ModelsError):
+    """Raised when a training ended without a model."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"the training failed: {reason}")
