@@ -88,7 +88,10 @@ class AliasMoveRow(Base):
 
 
 class JobRow(Base):
-    """One upload: what was asked for, how far it has come, and who works on it until when."""
+    """One upload: what was asked for, how far it has come, and who works on it until when.
+
+    Every change that is told of has the next `revision`.
+    """
 
     __tablename__ = "model_jobs"
     __table_args__ = (
@@ -115,6 +118,22 @@ class JobRow(Base):
     version_number: Mapped[int | None] = mapped_column(BigInteger)
     problem: Mapped[str] = mapped_column(Text)
     cancel: Mapped[bool]
+    kind: Mapped[str] = mapped_column(String(16), server_default="intake")  # who works on it
+    progress: Mapped[str] = mapped_column(Text, server_default="")  # JSON, of a training
+    revision: Mapped[int] = mapped_column(BigInteger, server_default="0")
+
+
+class TrainingResultRow(Base):
+    """One result that a training has won, kept until its job ends: the next attempt goes on."""
+
+    __tablename__ = "training_results"
+
+    job_id: Mapped[str] = mapped_column(
+        ForeignKey("model_jobs.id", ondelete="CASCADE"), primary_key=True
+    )
+    key_digest: Mapped[str] = mapped_column(String(64), primary_key=True)  # SHA-256 of its key
+    tenant_id: Mapped[str] = mapped_column(String(40))
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)  # under the tenant's data key
 
 
 class IncidentRow(Base):
