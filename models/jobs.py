@@ -1,4 +1,7 @@
-"""An intake job: what was uploaded, what was asked for, how far it has come and how it ended."""
+"""A job: what was uploaded, what was asked for, how far it has come and how it ended.
+
+An intake makes a version of a model file, a training of a table. Each kind has its own queue.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Literal, cast
 
 import orjson
 
@@ -18,6 +21,10 @@ MOST_NOTE: Final = 2000
 PREFIX: Final = "job_"
 TIME_DIGITS: Final = 12
 FILE: Final = "file"  # the part of an upload that is the model itself
+DATA: Final = "data"  # the part that is the table to train on
+
+# A local training is one of the operator's command: no worker takes it.
+Kind = Literal["intake", "training", "local"]
 
 
 class State(StrEnum):
@@ -28,13 +35,24 @@ class State(StrEnum):
     INSPECTED = "inspected"
     COMPILED = "compiled"
     COMPARED = "compared"
+    TRAINING = "training"
+    REGISTERING = "registering"
     READY = "ready"
     REFUSED = "refused"
     FAILED = "failed"
     CANCELLED = "cancelled"
 
 
-OPEN: Final = (State.RECEIVED, State.VERIFIED, State.INSPECTED, State.COMPILED, State.COMPARED)
+ENDED: Final = (State.READY, State.REFUSED, State.FAILED, State.CANCELLED)
+OPEN_INTAKES: Final = (
+    State.RECEIVED,
+    State.VERIFIED,
+    State.INSPECTED,
+    State.COMPILED,
+    State.COMPARED,
+)
+OPEN_TRAININGS: Final = (State.RECEIVED, State.TRAINING, State.REGISTERING)
+OPEN: Final = (*OPEN_INTAKES, State.TRAINING, State.REGISTERING)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,25 +82,69 @@ class Order:
         parts = {name: StoredPart(**part) for name, part in value["parts"].items()}
         return cls(**{**value, "parts": parts})
 
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the model file."""
+        return self.parts[FILE].digest
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingOrder:
+    """What is to be trained on the uploaded table called `name`, by which spec.
+
+    It may take so many `seconds` in all. Of one that is not to `register`, only its report is
+    wanted.
+    """
+
+    model: str
+    spec: Mapping[str, Any]
+    parts: Mapping[str, StoredPart]
+    name: str
+    grants: str
+    seconds: float
+    promote: bool = False
+    register: bool = True
+    format: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """The order as plain JSON types."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> TrainingOrder:
+        """Read what `as_json` wrote."""
+        parts = {name: StoredPart(**part) for name, part in value["parts"].items()}
+        return cls(**{**value, "parts": parts})
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the table."""
+        return self.parts[DATA].digest
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of a job's log."""
+    """One line of a job's log; its `number` is that of the change which wrote it."""
 
     at: float
     stage: str
     note: str
+    number: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """One intake of an uploaded file."""
+    """One intake of an uploaded file, or one training; `options` are its order as JSON has it.
+
+    `progress` is what a training says of itself, with the number of the change that wrote it.
+    """
 
     id: str
     tenant_id: str
     model: str
+    kind: Kind
     state: State
-    order: Order
+    options: Mapping[str, Any]
     log: tuple[Entry, ...]
     digest: str
     size: int
@@ -94,6 +156,18 @@ class Job:
     version: int | None
     problem: str
     cancelling: bool
+    revision: int
+    progress: Mapping[str, Any]
+
+    @property
+    def order(self) -> Order:
+        """What is asked of an intake."""
+        return Order.from_json(self.options)
+
+    @property
+    def training(self) -> TrainingOrder:
+        """What is asked of a training."""
+        return TrainingOrder.from_json(self.options)
 
     @property
     def place(self) -> UploadPlace:
@@ -129,9 +203,17 @@ def made_at(job_id: str) -> float:
 
 def write_log(row: JobRow, at: float, stage: State, note: str) -> None:
     """Add a line to a job's log; the oldest make room."""
+    row.revision = (row.revision or 0) + 1
     entries = orjson.loads(row.log)
-    entries.append(asdict(Entry(at, stage, note[:MOST_NOTE])))
+    entries.append(asdict(Entry(at, stage, note[:MOST_NOTE], row.revision)))
     row.log = orjson.dumps(entries[-MOST_ENTRIES:]).decode()
+    row.updated_at = at
+
+
+def write_progress(row: JobRow, at: float, said: Mapping[str, Any]) -> None:
+    """Write down how far a training is, in place of what was said before."""
+    row.revision += 1
+    row.progress = orjson.dumps({**said, "number": row.revision}).decode()
     row.updated_at = at
 
 
@@ -150,8 +232,9 @@ def read_job(row: JobRow) -> Job:
         id=row.id,
         tenant_id=row.tenant_id,
         model=row.model,
+        kind=cast(Kind, row.kind),
         state=State(row.state),
-        order=Order.from_json(orjson.loads(row.options)),
+        options=orjson.loads(row.options),
         log=tuple(Entry(**entry) for entry in orjson.loads(row.log)),
         digest=row.source_digest,
         size=row.size,
@@ -163,4 +246,6 @@ def read_job(row: JobRow) -> Job:
         version=row.version_number,
         problem=row.problem,
         cancelling=row.cancel,
+        revision=row.revision,
+        progress=orjson.loads(row.progress or "{}"),
     )
