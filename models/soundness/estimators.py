@@ -15,6 +15,7 @@ import numpy as np
 
 from models.errors import FormatRefused
 from models.estimators import parts_of
+from models.soundness.date_parts import check_date_parts
 from models.soundness.trees import check_histogram_model, check_neighbours, check_owner, check_tree
 
 MT19937_WORDS: Final = 624
@@ -197,6 +198,7 @@ CHECKS: Final[dict[str, Check]] = {
     "RandomState": _check_random_state,
     "Generator": _check_generator,
     "BSpline": _check_spline,
+    "DateParts": check_date_parts,
     "HashingVectorizer": _check_hashing,
     "FeatureHasher": _check_hashing,
     "OneHotEncoder": _check_one_hot,
