@@ -235,3 +235,43 @@ class LogSegmentRow(Base):
     last_at: Mapped[float] = mapped_column(Double)
     created_at: Mapped[float] = mapped_column(Double)
     expires_at: Mapped[float] = mapped_column(Double, index=True)
+
+
+class GateRow(Base):
+    """What a version of a model has to be before it may answer calls that name no version.
+
+    By the model's name, for it outlives the model: whoever deletes one and registers another under
+    its name meets the same gate.
+    """
+
+    __tablename__ = "model_gates"
+
+    tenant_id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    model: Mapped[str] = mapped_column(String(64), primary_key=True)
+    rules: Mapped[str] = mapped_column(Text)  # JSON
+    revision: Mapped[int] = mapped_column(BigInteger)  # Unix milliseconds
+    created_by: Mapped[str] = mapped_column(String(160))
+    created_at: Mapped[float] = mapped_column(Double)
+
+
+class ScheduleRow(Base):
+    """A training that is run again and again: when, of what, and how the last ones ended."""
+
+    __tablename__ = "training_schedules"
+
+    tenant_id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    model: Mapped[str] = mapped_column(String(64), primary_key=True)
+    spec: Mapped[str] = mapped_column(Text)  # JSON
+    folder: Mapped[str] = mapped_column(Text)  # what the paths of the spec are relative to
+    every_seconds: Mapped[float] = mapped_column(Double)
+    when_drift: Mapped[str] = mapped_column(String(16))  # moderate | severe, or nothing
+    next_at: Mapped[float] = mapped_column(Double, index=True)
+    last_at: Mapped[float | None] = mapped_column(Double)
+    last_outcome: Mapped[str] = mapped_column(String(16))  # trained | skipped | failed, or nothing
+    last_note: Mapped[str] = mapped_column(Text)
+    last_version: Mapped[int | None] = mapped_column(BigInteger)
+    failures: Mapped[int] = mapped_column(BigInteger)  # since it last ended well
+    holder: Mapped[str] = mapped_column(String(160))  # whose the lease is
+    lease_until: Mapped[float] = mapped_column(Double)
+    created_by: Mapped[str] = mapped_column(String(160))
+    created_at: Mapped[float] = mapped_column(Double)

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from models.errors.gates import (
+    DriftUnknown,
+    GateNotFound,
+    GateRefused,
+    RulesRefused,
+    ScheduleNotFound,
+    ScheduleRefused,
+)
 from models.errors.intakes import (
     EstimatorNotHeld,
     EstimatorRefused,
@@ -64,12 +72,15 @@ __all__ = [
     "ChampionFixed",
     "DataRefused",
     "DeadlineExceeded",
+    "DriftUnknown",
     "EstimatorNotHeld",
     "EstimatorRefused",
     "ExportRefused",
     "ExtraMissing",
     "FormatRefused",
     "FrameMalformed",
+    "GateNotFound",
+    "GateRefused",
     "GivenRowsRefused",
     "HostCrashed",
     "HostsUnavailable",
@@ -92,7 +103,10 @@ __all__ = [
     "RouteNotFound",
     "RouteRefused",
     "RowsRefused",
+    "RulesRefused",
     "SandboxTooWeak",
+    "ScheduleNotFound",
+    "ScheduleRefused",
     "SegmentLost",
     "SignatureRefused",
     "SpecRefused",
