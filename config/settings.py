@@ -113,6 +113,8 @@ class Settings:
     host_idle_seconds: float = setting(300.0, "how long a process of models may idle")
     hosts_socket_folder: str = setting("", "folder of the sockets to them; empty is the instance's")
     workshop_memory_bytes: int = setting(4 * 1024**3, "what opening one uploaded model may take")
+    training_memory_bytes: int = setting(4 * 1024**3, "what one training may take")
+    training_seconds: int = setting(3600, "how long one training may take")
     sandbox_level: Literal["full", "reduced"] = setting(
         "reduced", "least level of the sandbox at which models are opened and run"
     )
@@ -375,4 +377,6 @@ _RANGES: Final[dict[str, tuple[float, float]]] = {
     "host_idle_seconds": (1, 7 * 86_400),
     "otel_sample_ratio": (0, 1),
     "workshop_memory_bytes": (256 * 1024**2, 1024**4),
+    "training_memory_bytes": (256 * 1024**2, 1024**4),
+    "training_seconds": (5, 7 * 86_400),
 }

@@ -8,8 +8,12 @@ from typing import Final
 
 from config.settings import Settings
 from models.formats import Flavour
-from models.hosting.starting import HostLimits, Parentage
+from models.hosting.starting import HostLimits, Parentage, PrivateParent
+from models.trainers.confined import ConfinedTrainers
 
+TRAINING: Final = "models.training.parent"
+# How long the parent of trainings is kept for a further one: it has 300 MB of libraries.
+TRAINING_IDLE_SECONDS: Final = 120.0
 # What has to be installed for each flavour.
 PACKAGES: Final[tuple[tuple[Flavour, str], ...]] = (
     ("sklearn", "sklearn"),
@@ -41,3 +45,20 @@ def parentage_of(settings: Settings, flavour: Flavour) -> Parentage:
         log_level=settings.log_level,
         log_format=settings.log_format,
     )
+
+
+def training_parentage(settings: Settings) -> Parentage:
+    """How the parent of processes that train is to be; it is started when somebody trains."""
+    return Parentage(
+        level=settings.sandbox_level,
+        log_level=settings.log_level,
+        log_format=settings.log_format,
+        module=TRAINING,
+        idle_seconds=TRAINING_IDLE_SECONDS,
+    )
+
+
+def confined_trainers(settings: Settings) -> ConfinedTrainers:
+    """What trains for tenants, with a parent of this process's own once the first one does."""
+    parent = PrivateParent(training_parentage(settings))
+    return ConfinedTrainers(parent, memory_bytes=settings.training_memory_bytes)

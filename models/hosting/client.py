@@ -129,6 +129,18 @@ class HostsClient:
         reply, descriptors = self._order_patiently(order, patience)
         return Workshop(reply["pid"], socket.socket(fileno=descriptors[0]))
 
+    def fate_of(self, workshop: Workshop) -> str:
+        """How a workshop ended that has closed its connection; empty if that is not known."""
+        if not self._link.is_there:
+            return ""
+        order = {"do": "workshop fate", "pid": workshop.pid}
+        try:
+            reply, _ = self._link.order(order, deadline=time.monotonic() + FATE_SECONDS)
+        except HostsUnavailable:
+            return ""
+        fate: str = reply["fate"]
+        return fate
+
     def status(self, *, seconds: float = IMPORT_SECONDS) -> dict[str, Any]:
         """What the parent tells of itself, its sandbox and its hosts; raises HostsUnavailable."""
         self._renew_after_fork()

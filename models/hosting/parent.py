@@ -33,7 +33,7 @@ from models.hosting.offspring import Offspring
 from models.hosting.population import AllBusy, Hosted, Population
 from models.hosting.probe import probe
 from models.hosting.starting import HostLimits
-from models.hosting.workshops import MOST_READERS, READERS_NICENESS, Workshop, Workshops
+from models.hosting.workshops import MOST_READERS, NICENESS, READERS_NICENESS, Workshop, Workshops
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +63,8 @@ class Parent:
         readers: Workshops,
         report: SandboxReport,
         flavour: str,
+        *,
+        idle_seconds: float = 0.0,
     ) -> None:
         self._nursery = nursery
         self._population = population
@@ -75,6 +77,8 @@ class Parent:
         self._listener: socket.socket | None = None
         self._wake = -1
         self._hand_over_at: float | None = None
+        self._idle_seconds = idle_seconds
+        self._worked_at = time.monotonic()
         self._orders: dict[str, Callable[[orders.Order], Reply]] = {
             "host": self._host,
             "workshop": partial(self._workshop, workshops),
@@ -82,6 +86,7 @@ class Parent:
             "kill": self._kill,
             "forget": self._forget,
             "fate": self._fate,
+            "workshop fate": self._workshop_fate,
             "status": self._status,
         }
 
@@ -109,12 +114,22 @@ class Parent:
                 next_look = time.monotonic() + LOOK_SECONDS
 
     def _is_done(self) -> bool:
+        if self._idle_seconds and self._is_idle():
+            return True
         if self._hand_over_at is None:
             return False
         if self._listener is not None:
             return not self._customers
+        return not self._has_children()
+
+    def _is_idle(self) -> bool:
+        if self._has_children():
+            self._worked_at = time.monotonic()
+        return time.monotonic() - self._worked_at >= self._idle_seconds
+
+    def _has_children(self) -> bool:
         living = self._population.hosts, self._workshops.living, self._readers.living
-        return not any(living)
+        return any(living)
 
     def _watch(self, source: Any, react: Callable[[], object]) -> None:
         self._selector.register(source, selectors.EVENT_READ, react)
@@ -161,6 +176,7 @@ class Parent:
             order = orders.receive(customer)
             if order is None:
                 raise ConnectionResetError
+            self._worked_at = time.monotonic()
             content, handed, kept = self._orders[order["do"]](order)
             descriptors = (*(sock.fileno() for sock in handed), *kept)
             orders.reply(customer, content, descriptors)
@@ -237,6 +253,10 @@ class Parent:
         fate = workshops.ended(workshop)
         log.info("workshop %d has ended: %s", workshop.process.pid, fate)
 
+    def _workshop_fate(self, order: orders.Order) -> Reply:
+        """How a workshop ended that has closed its connection."""
+        return {"fate": self._workshops.fates.get(int(order["pid"]), "")}, [], ()
+
     def _kill(self, order: orders.Order) -> Reply:
         host = self._population.numbered(int(order["host"]))
         if host is not None:
@@ -301,13 +321,14 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--flavour", choices=("sklearn", "tensorflow"), default="sklearn")
     parser.add_argument("--level", choices=("full", "reduced", "none"), required=True)
     parser.add_argument("--limits", required=True, help="the limits of hosts, as JSON")
+    parser.add_argument("--idle-seconds", type=float, default=0.0)
     parser.add_argument("--log-level", default="warning")
     parser.add_argument("--log-format", default="json")
     return parser.parse_args(arguments)
 
 
-def main(arguments: Sequence[str], craft: Craft) -> None:
-    """Serve until told to stop."""
+def main(arguments: Sequence[str], craft: Craft, *, niceness: int = NICENESS) -> None:
+    """Serve until told to stop; `niceness` is that of workshops."""
     options = _parse(arguments)
     configure_logging(options.log_level, options.log_format)
     limits = HostLimits(**orjson.loads(options.limits))
@@ -322,7 +343,7 @@ def main(arguments: Sequence[str], craft: Craft) -> None:
     parent = Parent(
         nursery,
         Population(limits, nursery, level=options.level, threads=threads),
-        Workshops(nursery, level=options.level, threads=threads),
+        Workshops(nursery, level=options.level, threads=threads, niceness=niceness),
         Workshops(
             nursery,
             level=options.level,
@@ -332,6 +353,7 @@ def main(arguments: Sequence[str], craft: Craft) -> None:
         ),
         report,
         options.flavour,
+        idle_seconds=options.idle_seconds,
     )
     listener = socket.socket(fileno=options.listener)
     listener.setblocking(False)

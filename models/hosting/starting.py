@@ -47,7 +47,10 @@ class HostLimits:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Parentage:
-    """How a parent of hosts is to be: its flavour, its limits, and the sandbox it must have."""
+    """How a parent of hosts is to be: its flavour, its limits, and the sandbox it must have.
+
+    One that has nobody to work for ends after `idle_seconds`, unless these are 0.
+    """
 
     flavour: Literal["sklearn", "tensorflow"] = "sklearn"
     limits: HostLimits = HostLimits()
@@ -55,6 +58,7 @@ class Parentage:
     log_level: str = "warning"
     log_format: str = "json"
     module: str = MODULE
+    idle_seconds: float = 0.0
 
     @property
     def argv(self) -> tuple[str, ...]:
@@ -63,6 +67,7 @@ class Parentage:
             "--flavour": self.flavour,
             "--limits": orjson.dumps(asdict(self.limits)).decode(),
             "--level": self.level,
+            "--idle-seconds": str(self.idle_seconds),
             "--log-level": self.log_level,
             "--log-format": self.log_format,
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import socket
 import time
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from models.hosting.offspring import Offspring
 
 MOST_WORKSHOPS: Final = 16
 MOST_READERS: Final = 32
+MOST_FATES: Final = 64
 NICENESS: Final = 10  # predictions go before intakes
 READERS_NICENESS: Final = 5  # of a few rows before those of many
 
@@ -51,6 +53,7 @@ class Workshops:
         self._most = most
         self._niceness = niceness
         self.living: list[Workshop] = []
+        self.fates: OrderedDict[int, str] = OrderedDict()  # of the last that ended, by their pids
 
     @property
     def is_full(self) -> bool:
@@ -81,7 +84,11 @@ class Workshops:
         """Collect a workshop whose process has ended; its customer sees the connection end."""
         self.living.remove(workshop)
         fate = workshop.process.bury()
-        workshop.bench.close()
+        self.fates.pop(workshop.process.pid, None)
+        self.fates[workshop.process.pid] = fate
+        if len(self.fates) > MOST_FATES:
+            self.fates.popitem(last=False)
+        workshop.bench.close()  # only now: who sees the connection end may ask for the fate
         return fate
 
     def look_after(self) -> None:
