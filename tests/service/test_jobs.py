@@ -109,7 +109,7 @@ def test_waiting_job_is_cancelled_at_once(house: House) -> None:
 def test_job_that_is_worked_on_is_cancelled_soon(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intakes, "RENEW_SECONDS", 0.02)
+    monkeypatch.setattr(intakes.Errand, "renew_seconds", 0.02)
     job_id = posted(house)
     cancelled: list[dict[str, Any]] = []
 
