@@ -25,6 +25,7 @@ class Permission(StrEnum):
     MODELS_READ = "models.read"
     MODELS_WRITE = "models.write"
     MODELS_PICKLE = "models.pickle"  # formats whose opening runs what their author put in
+    TRAINING = "training"  # have models trained on tables of one's own
     USERS = "users"
     CLIENTS = "clients"
     LIMITS_READ = "limits.read"
@@ -59,6 +60,7 @@ PERMISSIONS: Final = MappingProxyType(
                 P.MODELS_READ,
                 P.MODELS_WRITE,
                 P.MODELS_PICKLE,
+                P.TRAINING,
                 P.USERS,
                 P.CLIENTS,
                 P.LIMITS_READ,
@@ -67,14 +69,29 @@ PERMISSIONS: Final = MappingProxyType(
             }
         ),
         Role.DEVELOPER: frozenset(
-            {P.ACCOUNT, P.PREDICT, P.MODELS_READ, P.MODELS_WRITE, P.LIMITS_READ, P.USAGE}
+            {
+                P.ACCOUNT,
+                P.PREDICT,
+                P.MODELS_READ,
+                P.MODELS_WRITE,
+                P.TRAINING,
+                P.LIMITS_READ,
+                P.USAGE,
+            }
         ),
         Role.CALLER: frozenset({P.ACCOUNT, P.PREDICT, P.MODELS_READ}),
         Role.AUDITOR: frozenset({P.ACCOUNT, P.MODELS_READ, P.LIMITS_READ, P.USAGE, P.AUDIT}),
     }
 )
 PER_MODEL: Final = frozenset(
-    {P.PREDICT, P.PREDICTIONS_READ, P.MODELS_READ, P.MODELS_WRITE, P.MODELS_PICKLE}
+    {
+        P.PREDICT,
+        P.PREDICTIONS_READ,
+        P.MODELS_READ,
+        P.MODELS_WRITE,
+        P.MODELS_PICKLE,
+        P.TRAINING,
+    }
 )
 MODEL_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 

@@ -65,6 +65,12 @@ LIMITS: Final[Mapping[str, Limit]] = MappingProxyType(
         "kept_versions": _limit(
             "versions", "versions that are not deleted", free=20, standard=10_000, unlimited=10**9
         ),
+        "training_jobs": _limit(
+            "jobs", "trainings that have not ended", free=1, standard=16, unlimited=1_000
+        ),
+        "training_seconds": _limit(
+            "seconds", "time of one training", free=600, standard=14_400, unlimited=604_800
+        ),
     }
 )
 PLANS: Final = ("free", "standard", "unlimited")
