@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from models.errors import FrameMalformed, TrainingFailed
+from models.errors import FrameMalformed, TrainerEnded, TrainingFailed
 from models.hosting.messages import Bounds, Message, MessagesEnded, receive, send
 from models.trainers import Trainer, Trainers
 from models.training.messages import MOST_RESULTS
@@ -41,7 +41,7 @@ def opened(trainers: Trainers, *, seconds: float) -> Iterator[Trainer]:
         yield trainer
     except MessagesEnded as error:
         fate = trainer.fate()
-        raise TrainingFailed(f"{ENDED}: {fate}" if fate else ENDED) from error
+        raise TrainerEnded(f"{ENDED}: {fate}" if fate else ENDED) from error
     except FrameMalformed as error:
         reason = f"the process that trained says what cannot be: {error.problem}"
         raise TrainingFailed(reason) from error

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, NoReturn
 
+import orjson
+
 from config.prose import one_line
 from models.errors import DataRefused, FrameMalformed, SpecRefused, TrainingFailed
 from models.hosting.messages import Message
@@ -51,7 +53,8 @@ class Hearing:
         if type(value) is not dict or not is_shallow(value, MOST_RESULT_DEPTH):
             raise FrameMalformed("a result that is none")
         self._results += 1
-        if self._results > words.MOST_RESULTS:
+        self._bytes += len(orjson.dumps(value))
+        if self._results > words.MOST_RESULTS or self._bytes > words.MOST_KNOWN_BYTES:
             raise FrameMalformed("more results than are kept")
         self._keep(Result(key, value))
 

@@ -74,12 +74,15 @@ class LocalTrainer:
 
 
 class LocalTrainers:
-    """Starts a process for every training."""
+    """Starts a process for every training, which runs a module."""
+
+    def __init__(self, module: str = MODULE) -> None:
+        self._module = module
 
     def open(self, *, seconds: float) -> LocalTrainer:
         """Start one."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        argv = (sys.executable, "-P", "-m", MODULE, "--connection", str(theirs.fileno()))
+        argv = (sys.executable, "-P", "-m", self._module, "--connection", str(theirs.fileno()))
         with theirs:
             process = subprocess.Popen(  # noqa: S603 - no word of it comes from outside
                 argv,

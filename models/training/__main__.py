@@ -13,20 +13,19 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import NoReturn
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Carry out the order that comes over the connection."""
+def main(arguments: Sequence[str], serve: Callable[[socket.socket], object]) -> None:
+    """Have the order served that comes over the connection, for as long as somebody waits."""
     parser = argparse.ArgumentParser(prog="models.training")
     parser.add_argument("--connection", type=int, required=True)
     connection = socket.socket(fileno=parser.parse_args(arguments).connection)
     signal.signal(signal.SIGTERM, lambda *_: _end_all())
     threading.Thread(target=_end_with, args=(connection.fileno(),), daemon=True).start()
-    # They bring scikit-learn and more: not before it can be ended.
-    import_module("models.training.orders").serve_orders(connection)
+    serve(connection)
 
 
 def _end_with(connection: int) -> None:
@@ -45,5 +44,10 @@ def _end_all() -> NoReturn:
     os._exit(1)
 
 
+def _serve(connection: socket.socket) -> None:
+    # They bring scikit-learn and more: not before this process can be ended.
+    import_module("models.training.orders").serve_orders(connection)
+
+
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(sys.argv[1:], _serve)

@@ -14,15 +14,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import orjson
 
 from models.errors import DataRefused, FormatRefused, SpecRefused, TrainingFailed
 from models.hosting.births import Craft
-from models.hosting.messages import Message, send
+from models.hosting.messages import Message
 from models.hosting.parent import main
 from models.training import messages as words
+from models.training.__main__ import main as main_alone
 from models.training.orders import Telling, _read, serve_orders
 from models.training.progress import Phase, Progress, Result
 
@@ -77,6 +79,15 @@ def _invade() -> None:
     ctypes.string_at(0)
 
 
+def _read_a_file() -> None:
+    Path("/etc/passwd").read_bytes()
+
+
+def _connect() -> None:
+    with socket.socket() as caller:
+        caller.connect(("127.0.0.1", 1))
+
+
 def _raise(error: Exception) -> Callable[[], None]:
     def act() -> None:
         raise error
@@ -102,22 +113,17 @@ ACTS: Mapping[str, Callable[[], None]] = {
     "invade": _invade,
     "exit": lambda: os._exit(3),
     "start another": _start_another,
-    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "read": _read_a_file,
+    "connect": _connect,
+    "fork": lambda: os._exit(os.fork() and 0),
+    "execute": lambda: os.execv("/bin/true", ["/bin/true"]),  # noqa: S606
+    "kill": lambda: os.kill(os.getppid(), signal.SIGKILL),
     "refuse spec": _raise(SpecRefused("target", "there is no such column", "name another")),
     "refuse data": _raise(DataRefused("it has no rows", report=("line 1: nothing",))),
     "fail": _raise(TrainingFailed("no candidate could be fitted")),
     "break": _raise(ZeroDivisionError("division by zero\x1b[2J")),
 }
 ORDERS = {words.TRAIN: _train}
-
-
-def say(connection: socket.socket, *said: Message | bytes) -> None:
-    """Say anything, well formed or not."""
-    for each in said:
-        if isinstance(each, bytes):
-            connection.sendall(each)
-        else:
-            send(connection, each)
 
 
 def _open_model(_name: str, _data: bytes) -> Any:
@@ -128,5 +134,7 @@ def _serve(connection: socket.socket) -> None:
     serve_orders(connection, ORDERS)
 
 
-if __name__ == "__main__":
+if __name__ == "__main__" and "--connection" in sys.argv:
+    main_alone(sys.argv[1:], _serve)
+elif __name__ == "__main__":
     main(sys.argv[1:], Craft(lambda _flavour: None, _open_model, _serve))
