@@ -69,7 +69,7 @@ LIMITS: Final[Mapping[str, Limit]] = MappingProxyType(
             "jobs", "trainings that have not ended", free=1, standard=16, unlimited=1_000
         ),
         "training_seconds": _limit(
-            "seconds", "time of one training", free=600, standard=14_400, unlimited=604_800
+            "seconds", "time of one training", free=600, standard=3_600, unlimited=604_800
         ),
     }
 )

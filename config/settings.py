@@ -115,6 +115,7 @@ class Settings:
     workshop_memory_bytes: int = setting(4 * 1024**3, "what opening one uploaded model may take")
     training_memory_bytes: int = setting(4 * 1024**3, "what one training may take")
     training_seconds: int = setting(3600, "how long one training may take")
+    training_runners: int = setting(1, "trainings that one worker carries out at once")
     sandbox_level: Literal["full", "reduced"] = setting(
         "reduced", "least level of the sandbox at which models are opened and run"
     )
@@ -378,5 +379,6 @@ _RANGES: Final[dict[str, tuple[float, float]]] = {
     "otel_sample_ratio": (0, 1),
     "workshop_memory_bytes": (256 * 1024**2, 1024**4),
     "training_memory_bytes": (256 * 1024**2, 1024**4),
+    "training_runners": (1, 64),
     "training_seconds": (5, 7 * 86_400),
 }

@@ -62,7 +62,7 @@ from models.errors.registry import (
     VersionRetired,
 )
 from models.errors.root import ModelsError
-from models.errors.training import DataRefused, SpecRefused, TrainingFailed
+from models.errors.training import DataRefused, SpecRefused, TrainerEnded, TrainingFailed
 
 __all__ = [
     "AliasNotFound",
@@ -112,6 +112,7 @@ __all__ = [
     "SpecRefused",
     "StoreExtraMissing",
     "StoreUnavailable",
+    "TrainerEnded",
     "TrainingFailed",
     "UploadLost",
     "VersionBroken",

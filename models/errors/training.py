@@ -31,3 +31,7 @@ class TrainingFailed(ModelsError):
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(f"the training failed: {reason}")
+
+
+class TrainerEnded(TrainingFailed):
+    """Raised when the process that trained has ended, which another may not."""
