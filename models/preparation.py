@@ -76,13 +76,16 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
-class _Compiled:
+class Compiled:
+    """What an engine made of an estimator, and how closely it agrees with it."""
+
     engine: str
     arrays: bytes
     parity: Parity
 
     @property
     def methods(self) -> tuple[str, ...]:
+        """The methods in which they agree."""
         return tuple(m for m, report in self.parity.methods.items() if report.agrees)
 
 
@@ -113,7 +116,7 @@ def prepare(
     `rows` and `answers` are files that were given with it: the model has to take the rows, and to
     give the answers.
     """
-    own, given = _with_rows(serve_natively(opened.estimator), rows)
+    own, given = with_rows(serve_natively(opened.estimator), rows)
     inspected = inspect(own, given)
     signature = inspected.signature
     tell(Stage.INSPECTED, _described(own, inspected))
@@ -122,7 +125,7 @@ def prepare(
     source = Source(own.columns, landmarks_of(own.estimator), given=given, seed=origin.seed)
     reference = ask_everything(own, signature, source, seed=origin.seed)
     trial = Trial(signature, reference, origin.seed, _tolerance(opened))
-    compiled, reason = _compile(own.estimator, trial, tell)
+    compiled, reason = compile_estimator(own.estimator, trial, tell)
     kept = opened.kept or Kept("skops", write_skops(own.estimator))
     again = prove(kept, trial)
     tell(Stage.COMPARED, f"stored as {kept.format}: {summary(again)}")
@@ -145,7 +148,7 @@ def prepare(
     return Prepared(contents, blobs)
 
 
-def _with_rows(own: NativePredictor, rows: bytes | None) -> tuple[NativePredictor, Features | None]:
+def with_rows(own: NativePredictor, rows: bytes | None) -> tuple[NativePredictor, Features | None]:
     """The rows given with a model; they also tell which of its columns hold texts."""
     if rows is None:
         return own, None
@@ -173,10 +176,10 @@ def summary(parity: Parity) -> str:
     )
 
 
-def _compile(estimator: Any, trial: Trial, tell: Progress) -> tuple[_Compiled | None, str]:
+def compile_estimator(estimator: Any, trial: Trial, tell: Progress) -> tuple[Compiled | None, str]:
     """The first engine that agrees in every method, else the one that agrees in most."""
     refusals: list[_Refusal] = []
-    best: _Compiled | None = None
+    best: Compiled | None = None
     for engine in ENGINES.values():
         loaded = _loaded(engine, estimator)
         if isinstance(loaded, _Refusal):
@@ -186,7 +189,7 @@ def _compile(estimator: Any, trial: Trial, tell: Progress) -> tuple[_Compiled | 
         tell(Stage.COMPILED, f"{engine.name}: {len(arrays)} bytes")
         methods = tuple(m for m in trial.signature.methods if m in predictor.methods)
         parity = trial.compare(predictor, methods)
-        found = _Compiled(engine.name, arrays, parity)
+        found = Compiled(engine.name, arrays, parity)
         tell(Stage.COMPARED, f"{engine.name}: {summary(parity)}")
         if len(found.methods) == len(trial.signature.methods):
             return found, ""
@@ -228,7 +231,7 @@ def _loaded(engine: Engine, estimator: Any) -> tuple[bytes, Predictor] | _Refusa
     return _Refusal(closeness, f"{engine.name}: {reason}")
 
 
-def _shortcoming(compiled: _Compiled) -> str:
+def _shortcoming(compiled: Compiled) -> str:
     """What keeps an engine that was compared from serving every method."""
     parity = compiled.parity
     if len(compiled.methods) == len(parity.methods):
@@ -241,7 +244,7 @@ def _shortcoming(compiled: _Compiled) -> str:
     return f"{'; '.join(parts)} on {parity.rows} rows"
 
 
-def _joined(compiled: _Compiled | None, again: Parity) -> Parity:
+def _joined(compiled: Compiled | None, again: Parity) -> Parity:
     """Of the methods that an engine answers its report, of the others that of the stored file."""
     if compiled is None:
         return again
