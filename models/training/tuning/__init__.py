@@ -1,0 +1,1 @@
+"""How the best of the compared are made better: one search to a module."""
