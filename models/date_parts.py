@@ -110,11 +110,14 @@ class DateParts(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             if type(text) is not str:
                 continue
             if text not in known:
-                moment = read_date(text, self.form)
-                known[text] = moment and [PARTS[part](moment) for part in self.parts]
+                known[text] = self._parts_of(text)
             if known[text]:
                 made[at] = known[text]
         return made.reshape(len(cells), -1)
+
+    def _parts_of(self, text: str) -> list[float] | None:
+        moment = read_date(text, self.form)
+        return None if moment is None else [PARTS[part](moment) for part in self.parts]
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
         """A name for each part of each column."""
