@@ -234,6 +234,11 @@ class Telemetry:
         self.jobs = self._gauge(
             "jobs", "Intake jobs that have not ended.", "state", mode="livemostrecent"
         )
+        self.trainings = self._counter("trainings", "Trainings that ended.", "state")
+        self.training_jobs = self._gauge(
+            "training_jobs", "Trainings that have not ended.", "state", mode="livemostrecent"
+        )
+        self.streams = self._gauge("event_streams", "Open streams of events of trainings.")
         self.shadows_waiting = self._gauge("shadows_waiting", "Calls that wait for a shadow.")
         self.shadows_dropped = self._counter(
             "shadows_dropped", "Calls that a shadow was not asked about for want of room."

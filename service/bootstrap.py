@@ -41,6 +41,7 @@ from config.sealing import Sealer
 from config.settings import Settings
 from config.telemetry import Telemetry
 from config.tracing import Tracing
+from models.gates.kept import Gates
 from models.job_queue import Jobs
 from models.names import Reference
 from models.prediction_log.logs import PredictionLogs
@@ -54,6 +55,7 @@ from models.routing.shadows import Shadows
 from models.routing.succession import Succession
 from models.routing.traffic import Traffic
 from models.serving import ServingExecutor
+from models.training_results import TrainingResults
 from models.uploads import Uploads
 from service.execution import Hosting, assemble_hosting
 from service.watching import watch_caches, watch_database, watch_shadows
@@ -129,6 +131,9 @@ class Platform:
     artefacts: Artefacts
     uploads: Uploads
     jobs: Jobs
+    trainings: Jobs
+    local_trainings: Jobs
+    training_results: TrainingResults = field(default_factory=TrainingResults)
     hosting: Hosting
     executor: ServingExecutor
     bounds: Bounds
@@ -137,6 +142,7 @@ class Platform:
     traffic: Traffic
     shadows: Shadows
     prediction_logs: PredictionLogs
+    gates: Gates
 
     def limits_of(self, tenant_id: str) -> TenantLimits:
         """The limits in force for a tenant."""
@@ -257,9 +263,12 @@ def _serving(
     watch_shadows(telemetry, shadows)
     return {
         "registry": registry,
+        "gates": Gates(clock),
         "hosting": hosting,
         "uploads": Uploads.of(settings),
         "jobs": Jobs(clock),
+        "trainings": Jobs(clock, kind="training"),
+        "local_trainings": Jobs(clock, kind="local"),
         "executor": executor,
         "bounds": Bounds.of(settings),
         "routing": Routing(registry, clock),

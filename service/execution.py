@@ -28,8 +28,9 @@ from models.register.artefacts import Artefacts
 from models.register.incidents import DatabaseIncidents
 from models.register.registry import Registry
 from models.serving import ServingExecutor
+from models.trainers import Trainers
 from models.versions import Version
-from service.hosting import hosts_socket, installed_flavours, parentage_of
+from service.hosting import confined_trainers, hosts_socket, installed_flavours, parentage_of
 from service.watching import watch_cache, watch_engines
 
 VERSIONS: Final = 10_000
@@ -82,6 +83,7 @@ class Hosting:
     executor: ServingExecutor
     intake: Intake
     readers: Readers
+    trainers: Trainers
 
     def keeps_waiting(self, tenant_id: str) -> bool:
         """Whether calls of the tenant are to be expected to wait for a host."""
@@ -89,6 +91,7 @@ class Hosting:
 
     def close(self) -> None:
         """Hang up; a parent of this process's own ends with its hosts."""
+        self.trainers.close()
         for client in self.hosts.values():
             client.close()
 
@@ -129,7 +132,8 @@ def assemble_hosting(
         hosts, memory_bytes=settings.workshop_memory_bytes, most_bytes=settings.max_model_bytes
     )
     readers = Readers(hosts["sklearn"], memory_bytes=settings.bulk_memory_bytes)
-    return Hosting(hosts, incidents, ServingExecutor(compiled, native), intake, readers)
+    executor, trainers = ServingExecutor(compiled, native), confined_trainers(settings)
+    return Hosting(hosts, incidents, executor, intake, readers, trainers)
 
 
 def _observing(telemetry: Telemetry) -> Callable[[int, float], None]:

@@ -83,8 +83,11 @@ class Errand(ABC):
     stopping: threading.Event
     _cancelled: bool = False
     _lost: bool = False
+    _barred: Exception | None = None
+    _seen: int = 0
 
-    action: ClassVar[str]  # what its refusal is called on the record
+    action: ClassVar[str]  # what its end is called on the record
+    recorded: ClassVar[frozenset[State]] = frozenset({State.REFUSED, State.FAILED})
     needed: ClassVar[tuple[Permission, ...]]  # of the model, by who uploaded
     renew_seconds: ClassVar[float] = 5.0
     # What ends its process twice would do so for ever; so would what ends workers.
@@ -144,6 +147,8 @@ class Errand(ABC):
             raise LeaseLost(self.job.id)
         if self._cancelled:
             raise JobCancelled
+        if self._barred is not None:
+            raise self._barred
         if self.stopping.is_set():
             raise WorkerStops
 
@@ -221,16 +226,16 @@ class Errand(ABC):
     def _end(self, state: State, note: str, *, version: int | None = None) -> None:
         audit = self.platform.audit
         with self.platform.database.write() as session:
+            self.ending(session, state)
             self.jobs.end(session, self.job, state, note, version=version)
-            self.ending(session)
-            if state in (State.REFUSED, State.FAILED):
+            if state in self.recorded:
                 audit.append(
                     session,
                     actor=self.job.created_by,
                     tenant_id=self.job.tenant_id,
                     action=self.action,
                     subject=self.job.model,
-                    outcome="refused",
+                    outcome="refused" if state in (State.REFUSED, State.FAILED) else "done",
                     details={"job": self.job.id, "state": str(state), "reason": note[:255]},
                 )
         self.ended.labels(str(state)).inc()
@@ -239,14 +244,26 @@ class Errand(ABC):
         except StoreUnavailable as error:
             log.warning("an upload was left in the store", job=self.job.id, reason=error.problem)
 
-    def ending(self, session: Session) -> None:  # noqa: B027 - an intake has nothing to add
+    def ending(self, session: Session, state: State) -> None:  # noqa: B027 - an intake adds nothing
         """Forget, in the transaction that ends the job, what was kept to go on with it."""
 
     def renewing(self, session: Session) -> None:  # noqa: B027 - nor here
         """Write down what there is to tell, in the transaction that renews the lease."""
 
+    def _check_standing(self) -> None:
+        """Notice a change that took from the uploader what the job needs."""
+        newest = self.platform.epoch.newest(self.job.tenant_id)
+        if newest == self._seen:
+            return
+        self._seen = newest
+        try:
+            self.scope()
+        except (AccountGone, AuthError) as error:
+            self._barred = error
+
     def _give_back(self, note: str, *, seconds: float, counts: bool) -> None:
         with self.platform.database.write() as session:
+            self.renewing(session)
             self.jobs.give_back(session, self.job, note, seconds=seconds, counts=counts)
 
     @contextmanager
@@ -272,6 +289,7 @@ class Errand(ABC):
                 goes_on = self.jobs.renew(session, self.job, seconds=LEASE_SECONDS)
                 self.renewing(session)
             self._cancelled = not goes_on
+            self._check_standing()
         except LeaseLost:
             self._lost = True
         except OperationalError:

@@ -84,8 +84,10 @@ def await_job(platform: Platform, scope: Scope, job_id: str, *, seconds: float) 
 def tidy(platform: Platform) -> None:
     """Forget jobs that ended long ago, and remove what interrupted uploads left in the store."""
     now, settings = platform.clock(), platform.settings
+    old = now - settings.job_days * DAY
     with platform.database.write() as session:
-        platform.jobs.purge(session, before=now - settings.job_days * DAY)
+        platform.jobs.purge(session, before=old)
+        platform.local_trainings.expire(session, before=old, note="nobody went on with it")
     with platform.database.read() as session:
         tenants = platform.tenants.identifiers(session)
     for tenant_id in tenants:

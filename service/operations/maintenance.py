@@ -38,11 +38,14 @@ def follow_hosts(platform: Platform) -> None:
 
 
 def follow_jobs(platform: Platform) -> None:
-    """Show how many intake jobs have not ended, and how far they are."""
+    """Show how many jobs have not ended, and how far they are: intakes, and trainings."""
     with platform.database.read() as session:
         counts = platform.jobs.open_by_state(session)
+        trainings = platform.trainings.open_by_state(session)
     for state, count in counts.items():
         platform.telemetry.jobs.labels(state).set(count)
+    for state, count in trainings.items():
+        platform.telemetry.training_jobs.labels(state).set(count)
 
 
 def follow_certificate(platform: Platform) -> None:

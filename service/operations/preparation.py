@@ -14,12 +14,12 @@ from service.bootstrap import Platform
 class Source:
     """A file, with rows and answers if they were given, and what it may be.
 
-    They are open descriptors; rows may be bytes.
+    They are bytes or open descriptors.
     """
 
-    file: int
+    file: Given
     rows: Given | None
-    answers: int | None
+    answers: Given | None
     digest: str | None
     formats: frozenset[str]
     accept_version: bool

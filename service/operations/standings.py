@@ -1,0 +1,67 @@
+"""The leaderboard of a training that is under way, as far as its results tell."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from models.training.measures import USUAL, measure_of
+from models.training.progress import Result
+
+FOLD: Final = re.compile(r"compare/([a-z0-9_]{1,64})/fold-(\d{1,4})")
+MOST_SHOWN: Final = 40
+
+
+class Standings:
+    """Means over the folds that are done; nothing of it counts for the choice."""
+
+    def __init__(self, spec: Mapping[str, Any]) -> None:
+        compare = spec.get("compare") or {}
+        self._wanted: str = compare.get("metric") or USUAL.get(spec.get("task") or "", "")
+        self._scores: dict[str, list[Mapping[str, Any]]] = {}
+
+    def add(self, result: Result) -> None:
+        """Take note of a result, if it is of a fold."""
+        fold = FOLD.fullmatch(result.key)
+        scores = result.value.get("scores")
+        if fold and isinstance(scores, Mapping) and self._has_room(fold[1]):
+            self._scores.setdefault(fold[1], []).append(scores)
+
+    def best(self) -> list[dict[str, Any]]:
+        """Every algorithm with the mean of the metric so far, the best first."""
+        metric = self._metric()
+        measure = measure_of(metric)
+        if measure is None:
+            return []
+        sign = -1 if measure.greater_is_better else 1
+        means = {name: _mean(scores, metric) for name, scores in self._scores.items()}
+        known = {name: mean for name, mean in means.items() if mean is not None}
+        return [
+            {
+                "algorithm": name,
+                "metric": metric,
+                "mean": known[name],
+                "folds": len(self._scores[name]),
+            }
+            for name in sorted(known, key=lambda name: (sign * known[name], name))
+        ]
+
+    def _has_room(self, name: str) -> bool:
+        return name in self._scores or len(self._scores) < MOST_SHOWN
+
+    def _metric(self) -> str:
+        """The metric that was asked for, or the usual one of what there is."""
+        if self._wanted:
+            return self._wanted
+        first = next(iter(self._scores.values()), [{}])[0]
+        return next((name for name in USUAL.values() if name in first), "")
+
+
+def _mean(scores: list[Mapping[str, Any]], metric: str) -> float | None:
+    known = [
+        float(value)
+        for each in scores
+        if isinstance(value := each.get(metric), int | float) and not isinstance(value, bool)
+    ]
+    return sum(known) / len(known) if known else None
