@@ -25,6 +25,7 @@ class Permission(StrEnum):
     MODELS_READ = "models.read"
     MODELS_WRITE = "models.write"
     MODELS_PICKLE = "models.pickle"  # formats whose opening runs what their author put in
+    MODELS_GATE = "models.gate"  # what a champion has to be, and who is one all the same
     TRAINING = "training"  # have models trained on tables of one's own
     USERS = "users"
     CLIENTS = "clients"
@@ -60,6 +61,7 @@ PERMISSIONS: Final = MappingProxyType(
                 P.MODELS_READ,
                 P.MODELS_WRITE,
                 P.MODELS_PICKLE,
+                P.MODELS_GATE,
                 P.TRAINING,
                 P.USERS,
                 P.CLIENTS,
@@ -90,6 +92,7 @@ PER_MODEL: Final = frozenset(
         P.MODELS_READ,
         P.MODELS_WRITE,
         P.MODELS_PICKLE,
+        P.MODELS_GATE,
         P.TRAINING,
     }
 )

@@ -20,7 +20,8 @@ from config.database import Base
 class ModelRow(Base):
     """A name under which a tenant serves versions; its champion answers when none is named.
 
-    Without a champion it is a model that was deleted: the row keeps its numbers from being reused.
+    Without a champion and versions it is a model that was deleted: the row keeps its numbers from
+    being reused.
     """
 
     __tablename__ = "models"

@@ -43,6 +43,7 @@ from service.routes import (
     auth,
     discovery,
     documentation,
+    gates,
     health,
     jobs,
     models,
@@ -74,6 +75,7 @@ BLUEPRINTS: Final = (
     uploads.bp,
     jobs.bp,
     routing.bp,
+    gates.bp,
     prediction_logs.bp,
     admin.bp,
     discovery.bp,
@@ -94,8 +96,10 @@ WORDINGS: Final = Wordings([open_inference.WORDING, tensorflow_serving.WORDING, 
 HASHING_PATHS: Final = re.compile(
     r"/+(?:auth/(?:login|password|otp)|admin/users(?:/[^/]*/reset-password)?)"
 )
-# What opens a version first, wherever that runs.
-WAITING_PATHS: Final = re.compile(r"/+models/[^/]+/aliases/.+|/v2/repository/models/[^/]+/load")
+# What opens a version first, wherever that runs, or has it judged.
+WAITING_PATHS: Final = re.compile(
+    r"/+models/[^/]+/(?:aliases/.+|route|versions/[^/]+/gate)|/v2/repository/models/[^/]+/load"
+)
 INTAKE_SECONDS: Final = 5.0  # that a stopping worker gives an intake to stop as well
 UPLOAD_PATHS: Final = re.compile(r"/+models/[^/]+/versions")
 BULK_PATHS: Final = re.compile(r"/+models/[^/]+/predict")

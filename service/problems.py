@@ -150,6 +150,12 @@ TABLE: Final[Mapping[type[Exception], Problem]] = {
     models_errors.LogNotFound: NOT_FOUND,
     models_errors.SegmentLost: UNAVAILABLE,
     models_errors.RouteNotFound: NOT_FOUND,
+    models_errors.GateNotFound: NOT_FOUND,
+    models_errors.RulesRefused: INPUT,
+    models_errors.GateRefused: Problem(409, "gate-refused", "The version does not pass the gate"),
+    models_errors.DriftUnknown: Problem(409, "drift-unknown", "There is nothing to compare"),
+    models_errors.ScheduleNotFound: NOT_FOUND,
+    models_errors.ScheduleRefused: INPUT,
     models_errors.VersionRetired: Problem(410, "version-retired", "The version is retired"),
     models_errors.VersionDeleted: Problem(410, "version-deleted", "The version is deleted"),
     models_errors.VersionOutdated: Problem(
@@ -186,6 +192,7 @@ WITH_PATH: Final = (
     models_errors.InputRefused,
     models_errors.RouteRefused,
     models_errors.LogRefused,
+    models_errors.RulesRefused,
 )
 FIELDS: Final[Mapping[type[Exception], str]] = {
     auth_errors.PasswordRefused: "/password",
@@ -250,6 +257,8 @@ def _facts(error: Exception) -> dict[str, Any]:
         return {"violated_policies": [error.violated]}
     if isinstance(error, NotReady):
         return {"checks": error.checks}
+    if isinstance(error, models_errors.GateRefused):
+        return {"reasons": list(error.reasons)}
     if isinstance(error, ModelRefused):
         return {"job": error.job_id}
     where = _field(error)

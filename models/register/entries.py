@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeVar
 
 import orjson
-from sqlalchemy import Select, exists, select
+from sqlalchemy import Exists, Select, exists, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from models.errors import (
@@ -152,15 +152,30 @@ def refuse_unloaded(session: Session, scope: TenantScope, name: str | None) -> N
 
 
 def living(query: Query, scope: TenantScope) -> Query:
-    """The same query, of the scope's models that were not deleted: those that have a champion."""
+    """The same query, of the scope's models that were not deleted.
+
+    Those have a champion, or versions of which none has passed the model's gate yet.
+    """
+    version = aliased(VersionRow)
+    has_versions = exists().where(
+        version.model_id == ModelRow.id,
+        version.state != DELETED,
+        version.sealed_key.is_not(None),
+    )
+    return query.where(ModelRow.tenant_id == scope.tenant_id, or_(_has_champion(), has_versions))
+
+
+def _has_champion() -> Exists:
     champion = aliased(AliasRow)
-    has_one = exists().where(champion.model_id == ModelRow.id, champion.alias == CHAMPION)
-    return query.where(ModelRow.tenant_id == scope.tenant_id, has_one)
+    return exists().where(champion.model_id == ModelRow.id, champion.alias == CHAMPION)
 
 
 def default_model(scope: TenantScope) -> Select[str]:
-    """The identifier of the model marked as default; while none is, of the oldest."""
-    own = living(select(ModelRow.id), scope)
+    """The identifier of the model marked as default; while none is, of the oldest.
+
+    One without a champion has nothing to answer with.
+    """
+    own = select(ModelRow.id).where(ModelRow.tenant_id == scope.tenant_id, _has_champion())
     return own.order_by(ModelRow.is_default.desc(), ModelRow.created_at, ModelRow.id).limit(1)
 
 

@@ -36,9 +36,9 @@ class Model:
     versions: tuple[Listed, ...]  # oldest first
 
     @property
-    def champion(self) -> int:
-        """The number of the version that answers when none is named."""
-        return self.aliases[CHAMPION]
+    def champion(self) -> int | None:
+        """The number of the version that answers when none is named, once one may."""
+        return self.aliases.get(CHAMPION)
 
 
 def list_models(

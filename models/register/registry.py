@@ -54,10 +54,11 @@ class Registry:
         *,
         created_by: str,
         promote: bool = False,
+        crown: bool = True,
     ) -> Version:
         """Make a draft the next version of its model, with its files stored already.
 
-        The first version, or one to promote, becomes champion.
+        The first version, or one to promote, becomes champion; without `crown` none does.
         """
         model = self._model_for_update(session, scope, draft.model)
         last = select(func.max(VersionRow.number)).where(VersionRow.model_id == model.id)
@@ -73,7 +74,7 @@ class Registry:
         row = self._row(session, model, version, draft.sealed_key)
         session.add(row)
         session.flush()
-        if promote or not _has_champion(session, model):
+        if crown and (promote or not _has_champion(session, model)):
             self.aliases.point(session, model, CHAMPION, row, by=created_by, reason="registered")
         return version
 

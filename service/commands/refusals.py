@@ -8,7 +8,7 @@ from auth.errors import AuthError
 from certs.errors import CertificateError
 from config.errors import ConfigurationError, CounterStoreDown, DatabaseOutOfDate, SealBroken
 from config.prose import printable
-from models.errors import ModelsError
+from models.errors import GateRefused, ModelsError
 from service.errors import ServiceError
 from service.supervisor import ServingError
 
@@ -26,7 +26,13 @@ FORESEEN = (
 
 
 def explain(error: Exception) -> str | None:
-    """The line that says what is wrong, or None for a fault of ours that needs its traceback."""
+    """The line that says what is wrong, or None for a fault of ours that needs its traceback.
+
+    What a gate finds is a line for each reason.
+    """
+    if isinstance(error, GateRefused):
+        head = f"{error.model} version {error.version} does not pass the gate:"
+        return "\n".join((head, *(f"  {printable(reason)}" for reason in error.reasons)))
     line = _line(error)
     return None if line is None else printable(line)
 

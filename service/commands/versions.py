@@ -67,6 +67,7 @@ def list_aliases(operator: Operator, name: str, tenant: str, *, as_json: bool) -
 @click.argument("version")
 @alias_option
 @reason_option
+@click.option("--override", default="", metavar="REASON", help="Pass by the gate, on record.")
 @tenant_option
 @json_option
 @click.pass_obj
@@ -78,11 +79,14 @@ def promote(
     *,
     alias: str,
     reason: str,
+    override: str,
     as_json: bool,
 ) -> None:
     """Point an alias at a VERSION, by number or alias, that is shown to open first."""
     scope = operator.scope(tenant)
-    move = aliases.promote(operator.platform, scope, name, alias, version, reason=reason)
+    move = aliases.promote(
+        operator.platform, scope, name, alias, version, reason=reason, override=override
+    )
     show(move, as_json=as_json)
 
 

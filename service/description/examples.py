@@ -37,6 +37,14 @@ TENSORS: Final = {
 INSTANCES: Final = {"instances": [[5, 10], [1, 2]]}
 PEOPLE: Final = {"examples": [{"age": 41, "city": "Oslo"}]}
 FRAME: Final = {"dataframe_split": {"columns": ["x0", "x1"], "data": [[5, 10], [1, 2]]}}
+GATE: Final = {
+    "rules": [
+        {"metric": "f1:malignant", "at_least": 0.9},
+        {"metric": "f1_macro", "not_below_champion": "interval"},
+        {"parity": "exact"},
+        {"serving_p99_ms": 1.0},
+    ]
+}
 NATIVE: Final = {"features": [[5, 10], [1, 2]], "model": "linear", "version": 1}
 TEXTS: Final = ("application/json", "application/x-www-form-urlencoded")  # which examples are in
 
@@ -62,6 +70,7 @@ REQUESTS: Final[dict[str, dict[str, Any]]] = {
     "aliases-set_alias": {"version": 2, "reason": "trained on October"},
     "versions-change_version": {"state": "retired", "pinned": False},
     "routing-set_route": ROUTE,
+    "gates-set_gate": GATE,
     "admin-create_user": USER,
     "admin-change_user": {"state": "disabled"},
     "admin-create_client": CLIENT | {"expires_in": 86_400},

@@ -8,10 +8,11 @@ from typing import Any
 from auth.permissions import Permission
 from auth.rows import Page
 from auth.scope import Scope
-from models.names import Reference, check_alias
+from models.names import CHAMPION, Reference, check_alias
 from models.register.aliases import Alias, Move
 from models.versions import Version
 from service.bootstrap import Platform
+from service.operations.gates import admit, confirm
 from service.operations.preconditions import ANYTHING, Expected, state_of
 from service.operations.recording import Act, recorded
 
@@ -55,16 +56,21 @@ def promote(
     version: Reference,
     *,
     reason: str = "",
+    override: str = "",
     expected: Expected = ANYTHING,
 ) -> Move:
     """Point an alias at a version that has been shown to open; every worker follows at once.
 
-    Raises PreconditionFailed if the alias is not as expected.
+    Raises PreconditionFailed if the alias is not as expected, and GateRefused unless the version
+    passes the model's gate, where one stands before the alias. An `override` says why it may be
+    passed by.
     """
     check_alias(alias)
     target = proven(platform, scope, name, version)
+    admission = admit(platform, scope, target, alias, override=override)
     with _moving(platform, scope, "models.promote", name) as act:
         _check(platform, act, scope, name, alias, expected)
+        confirm(platform, act, scope, name, alias, admission)
         by = str(scope.principal)
         move = platform.registry.aliases.set(
             act.session, scope, name, alias, target.number, by=by, reason=reason
@@ -82,13 +88,20 @@ def roll_back(
     reason: str = "",
     expected: Expected = ANYTHING,
 ) -> Move:
-    """Point an alias where it pointed before; raises NothingToRollBack or PreconditionFailed."""
+    """Point an alias where it pointed before; raises NothingToRollBack or PreconditionFailed.
+
+    A version that was champion may be it again, whatever the gate says: this is the way out when
+    the new one fails. Behind another alias that the route names, a version has to pass.
+    """
     scope.require(Permission.MODELS_WRITE, name)
     with platform.database.read() as session:
         before = platform.registry.aliases.before(session, scope, name, alias).servable()
     platform.executor.warm(before)
+    admission = None if alias == CHAMPION else admit(platform, scope, before, alias)
     with _moving(platform, scope, "models.rollback", name) as act:
         _check(platform, act, scope, name, alias, expected)
+        if admission is not None:
+            confirm(platform, act, scope, name, alias, admission)
         by = str(scope.principal)
         move = platform.registry.aliases.roll_back(
             act.session, scope, name, alias, by=by, reason=reason

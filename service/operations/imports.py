@@ -88,16 +88,23 @@ def point(
 ) -> str:
     """Point aliases at a version that is registered; what became of each, for people.
 
-    A version stays if an alias cannot be moved to it: whoever asked for it can do so later.
+    A model without a champion, for its gate has let none pass yet, gets one if it can. A version
+    stays if an alias cannot be moved to it: whoever asked for it can do so later.
     """
     notes = [f"version {number}"]
-    for alias in wanted:
+    for alias in dict.fromkeys((*_lacking(platform, scope, model), *wanted)):
         try:
             aliases.promote(platform, scope, model, alias, number, reason=reason)
             notes.append(f"{alias} points at it")
         except (ModelsError, PermissionMissing) as error:
             notes.append(f"{alias} was not moved: {error}")
     return "; ".join(notes)
+
+
+def _lacking(platform: Platform, scope: Scope, model: str) -> tuple[str, ...]:
+    with platform.database.read() as session:
+        is_served = platform.registry.show(session, scope, model).champion is not None
+    return () if is_served else (CHAMPION,)
 
 
 def _tell_nobody(_stage: Stage, _note: str) -> None:

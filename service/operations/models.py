@@ -19,6 +19,7 @@ from service.bootstrap import Platform
 from service.errors import InputMalformed
 from service.operations import statistics
 from service.operations.aliases import proven
+from service.operations.gates import admit, confirm
 from service.operations.prediction_logs import end_any_log
 from service.operations.recording import recorded
 from service.operations.versions import remove_files
@@ -26,11 +27,11 @@ from service.operations.versions import remove_files
 
 @dataclass(frozen=True, slots=True)
 class ModelView:
-    """A model in a listing."""
+    """A model in a listing; it has no champion while no version has passed its gate."""
 
     name: str
     default: bool
-    champion: int
+    champion: int | None
     versions: tuple[int, ...]
 
 
@@ -45,11 +46,11 @@ class ColumnView:
 
 @dataclass(frozen=True, slots=True)
 class ModelDetail:
-    """A model with what its champion takes and gives."""
+    """A model with what its champion takes and gives, or its latest version while it has none."""
 
     name: str
     default: bool
-    champion: int
+    champion: int | None
     versions: tuple[int, ...]
     aliases: Mapping[str, int]
     task: str
@@ -76,14 +77,15 @@ def show_model(platform: Platform, scope: Scope, name: str) -> ModelDetail:
     scope.require(Permission.MODELS_READ, name)
     with platform.database.read() as session:
         model = platform.registry.show(session, scope, name)
-        champion = platform.registry.find(session, scope, name).kept()
+        number = model.champion or model.versions[-1].number
+        shown = platform.registry.find(session, scope, name, number).kept()
         route = _route(platform, session, scope, name)
-    signature = champion.signature
+    signature = shown.signature
     return ModelDetail(
         **_members(model),
         aliases=model.aliases,
         task=signature.task,
-        engine=champion.manifest.contents.engine,
+        engine=shown.manifest.contents.engine,
         methods=tuple(signature.methods),
         inputs=tuple(_column(signature, position) for position in range(signature.columns)),
         classes=signature.classes,
@@ -106,8 +108,10 @@ def set_default(
     """Let a model answer requests that name none; a version given becomes its champion."""
     by = str(scope.principal)
     target = None if version is None else proven(platform, scope, name, version)
+    admission = None if target is None else admit(platform, scope, target, CHAMPION)
     with recorded(platform, scope, Permission.MODELS_WRITE, "models.set-default", name) as act:
-        if target is not None:
+        if target is not None and admission is not None:
+            confirm(platform, act, scope, name, CHAMPION, admission)
             platform.registry.aliases.set(act.session, scope, name, CHAMPION, target.number, by=by)
         platform.registry.set_default(act.session, scope, name)
         act.details["version"] = version

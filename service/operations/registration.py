@@ -37,6 +37,8 @@ def register(
 ) -> Version:
     """Store the files, then register the version; the first, or one to promote, is champion.
 
+    Where the model has a gate, none is champion before it was judged: that is for `imports.point`.
+
     The files are stored outside of the transaction, which would keep every other writer waiting.
     Those of a version that is never registered are noise: its key is in no row. `along` is done
     in the transaction of the registration.
@@ -53,7 +55,12 @@ def register(
         lock_tenant(act.session, scope.tenant_id)
         require_room(platform, act.session, scope)
         version = platform.registry.register(
-            act.session, scope, draft, created_by=str(scope.principal), promote=promote
+            act.session,
+            scope,
+            draft,
+            created_by=str(scope.principal),
+            promote=promote,
+            crown=platform.gates.find(act.session, scope, name, lock=True) is None,
         )
         act.details |= {"version": version.number, "digest": version.digest}
         if along is not None:

@@ -11,11 +11,14 @@ from sqlalchemy.orm import Session
 from auth.permissions import Permission
 from auth.scope import Scope
 from models.errors import ModelNotFound, ModelsError, RouteNotFound
-from models.routes import Arm, read_route
+from models.names import CHAMPION
+from models.routes import Arm, Route, read_route
 from models.routing.plans import Guarded
 from models.routing.traffic import Role, Tally, breach
 from models.versions import Version
 from service.bootstrap import Platform
+from service.errors import PreconditionFailed
+from service.operations.gates import Admission, admit, confirm
 from service.operations.preconditions import ANYTHING, Expected, state_of
 from service.operations.recording import Act, recorded
 
@@ -55,6 +58,15 @@ class RouteReport:
     state: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Admitted:
+    """A version of a split as the gate saw it; the champion needs no `admission`."""
+
+    version: int | str
+    number: int
+    admission: Admission | None
+
+
 def show_route(platform: Platform, scope: Scope, name: str, *, seconds: int = 3600) -> RouteReport:
     """A model's route with its counts; raises ModelNotFound or RouteNotFound."""
     scope.require(Permission.MODELS_READ, name)
@@ -85,8 +97,11 @@ def set_route(
     """
     route = read_route(definition)
     action = "models.route.set"
+    scope.require(Permission.MODELS_WRITE, name)
+    admitted = _admitted(platform, scope, name, route)
     with recorded(platform, scope, Permission.MODELS_WRITE, action, name, model=name) as act:
         _check(platform, act, scope, name, expected)
+        _confirm(platform, act, scope, name, admitted)
         platform.routing.set(act.session, scope, name, route, created_by=str(scope.principal))
         act.details |= route.as_json()
     return show_route(platform, scope, name)
@@ -131,6 +146,39 @@ def _check(platform: Platform, act: Act, scope: Scope, name: str, expected: Expe
         return
     facts = platform.routing.state(act.session, scope, name, lock=True)
     expected.check(None if facts is None else state_of(facts))
+
+
+def _admitted(platform: Platform, scope: Scope, name: str, route: Route) -> list[_Admitted]:
+    """Have the model's gate judge what calls would be divided between, beside the champion."""
+    with platform.database.read() as session:
+        champion = _resolve(platform, session, scope, name, CHAMPION)
+        arms = [
+            (arm.version, _resolve(platform, session, scope, name, arm.version))
+            for arm in route.split
+        ]
+    return [
+        _Admitted(
+            reference,
+            target.number,
+            None
+            if champion is not None and target.id == champion.id
+            else admit(platform, scope, target, None),
+        )
+        for reference, target in arms
+        if target is not None  # what is not there is for the routing to refuse
+    ]
+
+
+def _confirm(
+    platform: Platform, act: Act, scope: Scope, name: str, admitted: list[_Admitted]
+) -> None:
+    """Compare what was judged with what the route would name by now."""
+    for each in admitted:
+        if each.admission is not None:
+            confirm(platform, act, scope, name, None, each.admission)
+        found = _resolve(platform, act.session, scope, name, each.version)
+        if each.version != CHAMPION and (found is None or found.number != each.number):
+            raise PreconditionFailed
 
 
 def _breaches(

@@ -109,6 +109,7 @@ def delete_tenant(platform: Platform, scope: Scope, name: str) -> Tenant:
         inside = scope.within(tenant.id, tenant.name)
         platform.registry.delete_tenant(act.session, inside)
         platform.jobs.delete_tenant(act.session, inside)
+        platform.gates.delete_tenant(act.session, inside)
         platform.tenants.delete(act.session, name)
     platform.database.forget_deleted()
     statistics.forget(platform, tenant.id)

@@ -52,7 +52,7 @@ class ModelSchema(AnswerSchema):
 
     name = model_name(required=True)
     default = fields.Boolean(required=True)
-    champion = version_number("The version that answers.", required=True)
+    champion = version_number("The version that answers; absent while none passes the gate.")
     versions = several(version_number(), "Those that are kept.", most=LARGEST, required=True)
 
 
@@ -160,3 +160,4 @@ class PromotionSchema(ReasonSchema):
     """Where an alias shall point."""
 
     version = reference(required=True)
+    override = text(MOST_REASON, "Why it passes by the gate, on record; needs `models.gate`.")
