@@ -8,7 +8,7 @@ date of that form is missing.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Final, Self
@@ -20,6 +20,8 @@ from sklearn.utils.validation import check_is_fitted
 
 DAY_SECONDS: Final = 86_400.0
 MOST_LENGTH: Final = 40
+MOST_TRIED: Final = 200
+MISSING: Final = "missing"  # the part that is 1 where there is no date, and 0 where there is one
 EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001  as all the moments here, without a zone
 PARTS: Final[Mapping[str, Callable[[datetime], float]]] = MappingProxyType(
     {
@@ -31,6 +33,7 @@ PARTS: Final[Mapping[str, Callable[[datetime], float]]] = MappingProxyType(
         "month_sin": lambda moment: math.sin(math.tau * (moment.month - 1) / 12),
         "month_cos": lambda moment: math.cos(math.tau * (moment.month - 1) / 12),
         "hour": lambda moment: moment.hour + moment.minute / 60,
+        MISSING: lambda _moment: 0.0,
     }
 )
 ISO: Final = "iso"
@@ -75,16 +78,16 @@ def read_date(text: object, form: str) -> datetime | None:
         return None
 
 
-def form_of(texts: Iterable[str]) -> tuple[str, int]:
-    """The form in which most of some texts are dates, the first of equals, and how many are."""
-    several = list(texts)
-    counts = {form: sum(read_date(text, form) is not None for text in several) for form in FORMS}
+def form_of(texts: Sequence[str]) -> tuple[str, float]:
+    """The form in which most of some texts are dates, the first of equals, and their share."""
+    tried = texts[:: max(1, len(texts) // MOST_TRIED)]
+    counts = {form: sum(read_date(text, form) is not None for text in tried) for form in FORMS}
     best = max(FORMS, key=lambda form: counts[form])
-    return best, counts[best]
+    return best, counts[best] / max(1, len(tried))
 
 
 class DateParts(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Each column's dates as their parts, side by side; hours only where the form has them."""
+    """Each column's dates as their parts, side by side; NaN where a text is no date."""
 
     def __init__(self, form: str = ISO, parts: tuple[str, ...] = tuple(PARTS)) -> None:
         self.form = form
@@ -105,6 +108,7 @@ class DateParts(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         if cells.ndim != 2 or cells.shape[1] != self.n_features_in_:
             raise ValueError(f"{self.n_features_in_} columns are wanted, not {cells.shape[1:]}")
         made = np.full((*cells.shape, len(self.parts)), np.nan)
+        made[:, :, [part == MISSING for part in self.parts]] = 1.0
         known: dict[Any, list[float] | None] = {}
         for at, text in np.ndenumerate(cells):
             if type(text) is not str:

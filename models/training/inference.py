@@ -24,7 +24,6 @@ FEW_VALUES: Final = 20
 IDS_SHARE: Final = 0.95
 ODD_SHARE: Final = 0.1  # of a column of numbers that may be none
 DATED_SHARE: Final = 0.95
-DATES_TRIED: Final = 200
 TEXT_WORDS: Final = 3.0
 TEXT_SHARE: Final = 0.5
 MOSTLY_MISSING: Final = 0.5
@@ -175,9 +174,8 @@ def _texts(raw: Raw, numbers: Numbers) -> Looked:
     idle = _idle(plan, raw.cells)
     if idle:
         return left_out(raw, "drop", idle, told=True)
-    tried = known[:: max(1, len(known) // DATES_TRIED)]
-    form, dated = form_of(tried)
-    if dated >= DATED_SHARE * len(tried):
+    form, dated = form_of(known)
+    if dated >= DATED_SHARE:
         return dates(raw, form, f"dates such as {one_line(known[0], 40)!r}")
     words = float(np.mean([len(text.split()) for text in known]))
     if len(known) == len(raw.cells) >= LEAST_IDS and words < 2:

@@ -21,7 +21,8 @@ from sklearn.preprocessing import (
     TargetEncoder,
 )
 
-from models.date_parts import DateParts, form_of
+from models.date_parts import PARTS, DateParts, form_of
+from models.training.cells import distinct
 from models.training.study import ColumnPlan, Study
 
 MOST_MARKS: Final = 30  # categories of a column that each get a mark of their own
@@ -45,10 +46,11 @@ def _groups(study: Study, *, scaled: bool) -> list[tuple[str, Any, list[str]]]:
         kind: [p for p in plans if p.kind == kind]
         for kind in ("numeric", "ordinal", "categorical", "date", "text")
     }
+    numeric = of_kind["numeric"]
     few = [plan for plan in of_kind["categorical"] if plan.unique <= MOST_MARKS]
     many = [plan for plan in of_kind["categorical"] if plan.unique > MOST_MARKS]
     groups = [
-        ("numbers", _numbers(of_kind["numeric"], scaled=scaled), of_kind["numeric"]),
+        ("numbers", _numbers(numeric, scaled=scaled, alone=numeric == plans), numeric),
         ("orders", _orders(of_kind["ordinal"], scaled=scaled), of_kind["ordinal"]),
         ("marks", _marks(), few),
         ("means", _means(study, scaled=scaled), many),
@@ -61,9 +63,15 @@ def _groups(study: Study, *, scaled: bool) -> list[tuple[str, Any, list[str]]]:
     return [(name, part, [plan.name for plan in own]) for name, part, own in groups if own]
 
 
-def _numbers(plans: Sequence[ColumnPlan], *, scaled: bool) -> Any:
-    filled = [_filling()] if any(plan.missing for plan in plans) else []
-    return _chained([*filled, *_scaling(scaled=scaled)])
+def _numbers(plans: Sequence[ColumnPlan], *, scaled: bool, alone: bool) -> Any:
+    """Numbers, filled and marked where they were missing.
+
+    Beside other columns, for which nothing has to be there, they may be missing later too.
+    """
+    if alone and not any(plan.missing for plan in plans):
+        return _chained(_scaling(scaled=scaled))
+    filled = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
+    return _chained([filled, *_scaling(scaled=scaled)])
 
 
 def _orders(plans: Sequence[ColumnPlan], *, scaled: bool) -> Any:
@@ -90,8 +98,12 @@ def _means(study: Study, *, scaled: bool) -> Any:
 
 
 def _dates(study: Study, plan: ColumnPlan, *, scaled: bool) -> Any:
-    texts = study.features[plan.name].dropna().unique().tolist()
-    return _chained([DateParts(form_of(texts)[0]), _filling(), *_scaling(scaled=scaled)])
+    known = distinct(study.features[plan.name].to_numpy())[1]
+    form, _ = form_of(known)
+    timed = any(":" in text for text in known)
+    parts = tuple(part for part in PARTS if part != "hour" or timed)
+    filled = SimpleImputer(strategy="median", keep_empty_features=True)
+    return _chained([DateParts(form, parts), filled, *_scaling(scaled=scaled)])
 
 
 def _words(count: int) -> Any:
@@ -102,10 +114,6 @@ def _words(count: int) -> Any:
     return Pipeline(
         [("filled", filled), ("split", ColumnTransformer(several, sparse_threshold=0.0))]
     )
-
-
-def _filling() -> SimpleImputer:
-    return SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
 
 
 def _scaling(*, scaled: bool) -> list[Any]:
