@@ -51,15 +51,24 @@ def answers_of(study: Study, fitted: Any, rows: NDArray[np.intp]) -> Answers:
     return answers_to(study, fitted, study.features.iloc[rows], rows)
 
 
-def answers_to(study: Study, fitted: Any, features: Any, rows: NDArray[np.intp]) -> Answers:
+def answers_to(
+    study: Study, fitted: Any, features: Any, rows: NDArray[np.intp], *, with_odds: bool = True
+) -> Answers:
     """Ask it about the same rows, with features that were changed."""
     return Answers(
         study=study,
         rows=rows,
         truth=study.target[rows],
         answers=np.asarray(fitted.predict(features)),
-        odds=_odds(study, fitted, features),
+        odds=_odds(study, fitted, features) if with_odds else None,
     )
+
+
+def some_of(rows: NDArray[np.intp], *, most: int, seed: int) -> NDArray[np.intp]:
+    """No more than so many of the rows, drawn by the seed, in their order."""
+    if len(rows) <= most:
+        return rows
+    return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
 
 
 def _odds(study: Study, fitted: Any, features: Any) -> Numbers | None:

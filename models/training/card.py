@@ -25,6 +25,7 @@ from models.training.verdict import (
 
 MOST_WEAK: Final = 5
 MOST_PARAMS: Final = 60
+MOST_METRICS: Final = 80
 MOST_SHOWN: Final = 12  # columns of the example
 _TASKS: Final = {"classification": "tabular-classification", "regression": "tabular-regression"}
 _MARKUP: Final = re.compile(r"([\\`*_{}\[\]()#+!|<>~&$-])")
@@ -150,7 +151,7 @@ def _results(evaluation: Mapping[str, Any]) -> str:
             with_interval(found),
             number(baseline[name]["value"]) if name in baseline else "–",
         )
-        for name, found in holdout["metrics"].items()
+        for name, found in list(holdout["metrics"].items())[:MOST_METRICS]
     ]
     said = (
         f"On {count(holdout['rows'])} rows held out; in brackets the interval of "

@@ -73,6 +73,7 @@ def page(evaluation: Mapping[str, Any], figures: Sequence[Figure] = ()) -> bytes
         slices_said=_slices_said(evaluation["slices"]),
         columns=data["columns"][:MOST_COLUMNS],
         more_columns=max(0, len(data["columns"]) - MOST_COLUMNS),
+        notes=evaluation.get("notes", []),
         other_figures=[each.name for each in figures if each.name not in _PLACED],
     ).encode()
 

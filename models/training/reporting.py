@@ -11,7 +11,7 @@ from sklearn.dummy import DummyClassifier, DummyRegressor
 
 from models.training.answers import answers_of
 from models.training.card import card
-from models.training.figures.drawing import Figure
+from models.training.figures import Subject, figures_of
 from models.training.heldout import judged
 from models.training.page import page
 from models.training.slices import slices_of
@@ -34,11 +34,19 @@ def report(
     confidence = study.spec.compare.confidence
     answers = answers_of(study, fitted, held_rows)
     others = answers_of(study, _baseline(study, train_rows), held_rows)
-    figures: list[Figure] = []
+    subject = Subject(
+        study=study,
+        fitted=fitted,
+        train_rows=np.asarray(train_rows, dtype=np.intp),
+        answers=answers,
+        evaluation=evaluation,
+    )
+    figures, failures = figures_of(subject)
     completed = {
         **evaluation,
         "holdout": judged(answers, others, confidence=confidence),
         "slices": slices_of(answers, confidence=confidence),
+        "notes": [*evaluation.get("notes", []), *failures],
         "figures": [each.as_json() for each in figures],
     }
     completed["card"] = card(completed)

@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.stats import chi2
 from scipy.stats import t as student
 
 from models.training.answers import Answers, Numbers
@@ -174,13 +175,19 @@ def _share(metric: str, answers: Answers, level: float) -> Interval | None:
 
 
 def _error(metric: str, answers: Answers, level: float) -> Interval:
-    """The mean error of a slice, by Student's t; of squares, the root of theirs."""
+    """The mean error of a slice, or the root of that of squares.
+
+    Its interval is Student's t of the mean or, of few rows, by what chi-squared says of a spread
+    known from so few: whichever is wider.
+    """
     errors = np.asarray(answers.truth - answers.answers, dtype=np.float64)
     losses = np.abs(errors) if metric == "mae" else errors**2
     mean = float(losses.mean())
-    width = float(student.ppf((1 + level) / 2, len(losses) - 1) * losses.std(ddof=1))
-    width /= sqrt(len(losses))
-    low, high = max(0.0, mean - width), mean + width
-    if metric == "mae":
-        return Interval(mean, low, high)
-    return Interval(sqrt(mean), sqrt(low), sqrt(high))
+    rows, root = len(losses), 1.0 if metric == "mae" else 0.5
+    width = float(student.ppf((1 + level) / 2, rows - 1) * losses.std(ddof=1)) / sqrt(rows)
+    few, many = (
+        sqrt(rows / float(chi2.ppf(at, rows))) for at in ((1 + level) / 2, (1 - level) / 2)
+    )
+    value = mean**root
+    low = min(max(0.0, mean - width) ** root, few * value)
+    return Interval(value, low, max((mean + width) ** root, many * value))
