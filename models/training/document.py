@@ -63,18 +63,23 @@ def _data(study: Study, sides: tuple[Rows, Rows]) -> dict[str, Any]:
         "target": study.spec.target,
         "classes": list(study.classes) if of_classes else None,
         "class_counts": None if counts is None else {str(c): counts[str(c)] for c in study.classes},
-        "columns": [
-            {
-                "name": plan.name,
-                "kind": plan.kind,
-                "reason": plan.reason,
-                "missing": plan.missing,
-                "unique": plan.unique,
-            }
-            for plan in study.plans
-        ],
+        "columns": columns(study),
         "findings": [asdict(each) for each in study.findings],
     }
+
+
+def columns(study: Study) -> list[dict[str, Any]]:
+    """What each column is taken for, and why."""
+    return [
+        {
+            "name": plan.name,
+            "kind": plan.kind,
+            "reason": plan.reason,
+            "missing": plan.missing,
+            "unique": plan.unique,
+        }
+        for plan in study.plans
+    ]
 
 
 def _validation(study: Study) -> dict[str, Any]:

@@ -88,7 +88,7 @@ class Ranking:
         )
 
 
-def test_share_of(folds: Sequence[Fold]) -> float:
+def share_judged_by(folds: Sequence[Fold]) -> float:
     """The rows judged by over the rows fitted on, on average."""
     return float(np.mean([len(test) / len(train) for train, test in folds]))
 

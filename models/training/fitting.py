@@ -28,12 +28,16 @@ MOST_REASON: Final = 300
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trial:
-    """A candidate on one fold; `key` is its name among the results of a training."""
+    """A candidate on one fold; `key` is its name among the results of a training.
+
+    It is scored by every metric, or by one.
+    """
 
     key: str
     algorithm: str
     params: Mapping[str, Any]
     fold: Fold
+    only: str = ""
 
 
 Judged = Mapping[str, Any]  # scores, seconds and unconverged; or failed, the reason
@@ -59,7 +63,7 @@ def judge(study: Study, trial: Trial) -> dict[str, Any]:
     train, test = trial.fold
     try:
         fitted = fit(study, algorithm, trial.params, train)
-        found = judged_by(study, fitted.pipeline, test)
+        found = judged_by(study, fitted.pipeline, test, only=trial.only)
     except Exception as error:  # noqa: BLE001  whatever a library raises is this candidate's failure
         return {"failed": reason_of(error)}
     return {"scores": found, "seconds": fitted.seconds, "unconverged": fitted.unconverged}
@@ -96,12 +100,12 @@ def targets_of(study: Study, rows: Rows) -> NDArray[Any]:
     return np.array(targets.tolist()) if targets.dtype == object else targets
 
 
-def judged_by(study: Study, fitted: Any, rows: Rows) -> dict[str, float]:
-    """The metrics of a fitted pipeline on some rows."""
+def judged_by(study: Study, fitted: Any, rows: Rows, *, only: str = "") -> dict[str, float]:
+    """The metrics of a fitted pipeline on some rows, or one of them."""
     features, truth = study.features.iloc[rows], targets_of(study, rows)
     with unheard():
         answers = fitted.predict(features)
-        return scores(study, truth, answers, odds_of(study, fitted, features))
+        return scores(study, truth, answers, odds_of(study, fitted, features), only=only)
 
 
 def odds_of(study: Study, fitted: Any, features: Any) -> NDArray[np.float64] | None:

@@ -49,10 +49,11 @@ class Workers:
 @contextmanager
 def workers_of(wish: Wish, *, confined: bool) -> Iterator[Workers]:
     """The workers that a spec wants; raises SpecRefused where their library is not installed."""
-    count = wish.workers or len(os.sched_getaffinity(0))
     if confined:
         yield Workers(SEQUENTIAL, 1, CONFINED if wish.backend != SEQUENTIAL else "")
-    elif wish.backend == SEQUENTIAL or (count == 1 and not wish.address):
+        return
+    count = wish.workers or len(os.sched_getaffinity(0))
+    if wish.backend == SEQUENTIAL or (count == 1 and not wish.address):
         yield Workers(SEQUENTIAL, 1)
     else:
         with _STARTED[wish.backend](wish, count), _configured(wish.backend, count):

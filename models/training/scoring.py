@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -17,10 +18,11 @@ from models.training.measures import USUAL, Measure, measure_of
 from models.training.study import Study
 
 CALIBRATION_BINS: Final = 15
-AVERAGES: Final = ("macro", "weighted")
+TOGETHER: Final = "precision, recall and F1"
 QUANTILES: Final = {"quantile_loss_10": 0.1, "quantile_loss_50": 0.5, "quantile_loss_90": 0.9}
 
 Values = NDArray[Any]
+Way = Callable[[], float | dict[str, float]]
 
 
 def metric_of(study: Study) -> str:
@@ -58,20 +60,32 @@ def positive_of(study: Study) -> Any:
 
 
 def scores(
-    study: Study, truth: Values, answers: Values, odds: Values | None = None
+    study: Study, truth: Values, answers: Values, odds: Values | None = None, *, only: str = ""
 ) -> dict[str, float]:
-    """Every metric that can be told; `odds` has a column for each of the study's classes.
+    """Every metric that can be told, or one; `odds` has a column for each of the study's classes.
 
     What these rows cannot tell is left out: of one class alone there is no ROC.
     """
+    if study.task == "regression":
+        ways = _of_numbers(truth, answers)
+    else:
+        ways = _of_labels(study, truth, answers)
+        ways |= {} if odds is None else _of_odds(study, truth, odds)
+    wanted = ways if not only else {n: way for n, way in ways.items() if n == _family(only)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        if study.task == "regression":
-            found = _of_numbers(truth, answers)
-        else:
-            found = _of_labels(study, truth, answers)
-            found |= {} if odds is None else _of_odds(study, truth, odds)
-    return {name: float(value) for name, value in found.items() if math.isfinite(value)}
+        found: dict[str, Any] = {}
+        for name, compute in wanted.items():
+            value = compute()
+            found |= value if isinstance(value, dict) else {name: value}
+    known = {name: float(value) for name, value in found.items() if math.isfinite(value)}
+    return known if not only else {name: v for name, v in known.items() if name == only}
+
+
+def _family(name: str) -> str:
+    """What computes a metric: precision, recall and F1 come together."""
+    kind = name.partition(":")[0].partition("_")[0]
+    return TOGETHER if kind in ("precision", "recall", "f1") else name
 
 
 def expected_calibration_error(truth: Values, odds: Values, classes: Values) -> float:
@@ -88,55 +102,52 @@ def expected_calibration_error(truth: Values, odds: Values, classes: Values) -> 
     return float(np.abs(gaps).sum() / len(truth))
 
 
-def _of_numbers(truth: Values, answers: Values) -> dict[str, float]:
-    found = {
-        "mae": metrics.mean_absolute_error(truth, answers),
-        "rmse": metrics.root_mean_squared_error(truth, answers),
-        "r2": metrics.r2_score(truth, answers),
-        "mape": metrics.mean_absolute_percentage_error(truth, answers),
+def _of_numbers(truth: Values, answers: Values) -> dict[str, Way]:
+    found: dict[str, Way] = {
+        "mae": lambda: metrics.mean_absolute_error(truth, answers),
+        "rmse": lambda: metrics.root_mean_squared_error(truth, answers),
+        "r2": lambda: metrics.r2_score(truth, answers),
+        "mape": lambda: metrics.mean_absolute_percentage_error(truth, answers),
     }
     for name, share in QUANTILES.items():
-        found[name] = metrics.mean_pinball_loss(truth, answers, alpha=share)
+        found[name] = partial(metrics.mean_pinball_loss, truth, answers, alpha=share)
     return found
 
 
-def _of_labels(study: Study, truth: Values, answers: Values) -> dict[str, float]:
-    found = {
-        "accuracy": metrics.accuracy_score(truth, answers),
-        "balanced_accuracy": metrics.balanced_accuracy_score(truth, answers),
+def _of_labels(study: Study, truth: Values, answers: Values) -> dict[str, Way]:
+    return {
+        "accuracy": lambda: metrics.accuracy_score(truth, answers),
+        "balanced_accuracy": lambda: metrics.balanced_accuracy_score(truth, answers),
+        TOGETHER: lambda: _by_class(list(study.classes), truth, answers),
     }
-    labels = list(study.classes)
 
-    def three(average: str | None) -> Mapping[str, Any]:
-        got = metrics.precision_recall_fscore_support(
-            truth, answers, labels=labels, average=average, zero_division=0.0
-        )
-        return dict(zip(("precision", "recall", "f1"), got, strict=False))
 
-    for average in AVERAGES:
-        found |= {f"{name}_{average}": value for name, value in three(average).items()}
-    for name, values in three(None).items():
-        pairs = zip(labels, values, strict=True)
-        found |= {f"{name}:{label}": value for label, value in pairs}
+def _by_class(labels: list[Any], truth: Values, answers: Values) -> dict[str, float]:
+    """Precision, recall and F1 of each class, and their means, of one table of counts."""
+    *three, rows = metrics.precision_recall_fscore_support(
+        truth, answers, labels=labels, average=None, zero_division=0.0
+    )
+    found: dict[str, float] = {}
+    for name, values in zip(("precision", "recall", "f1"), three, strict=True):
+        found[f"{name}_macro"] = np.mean(values)
+        found[f"{name}_weighted"] = np.average(values, weights=rows) if rows.any() else math.nan
+        found |= {f"{name}:{label}": value for label, value in zip(labels, values, strict=True)}
     return found
 
 
-def _of_odds(study: Study, truth: Values, odds: Values) -> dict[str, float]:
-    classes = np.asarray(study.classes)
-    marks = label_binarize(truth, classes=list(study.classes))
+def _of_odds(study: Study, truth: Values, odds: Values) -> dict[str, Way]:
+    classes = list(study.classes)
+    marks = label_binarize(truth, classes=classes)
     if len(classes) == 2:
         marks = np.column_stack([1 - marks, marks])
-        chosen = [list(study.classes).index(positive_of(study))]
-    else:
-        chosen = list(range(len(classes)))
-    each: dict[str, Callable[[], float]] = {
+    chosen = [classes.index(positive_of(study))] if len(classes) == 2 else range(len(classes))
+    return {
         "roc_auc": lambda: _mean_of(metrics.roc_auc_score, marks, odds, chosen),
         "pr_auc": lambda: _mean_of(metrics.average_precision_score, marks, odds, chosen),
-        "log_loss": lambda: metrics.log_loss(truth, odds, labels=list(study.classes)),
+        "log_loss": lambda: metrics.log_loss(truth, odds, labels=classes),
         "brier": lambda: _brier(marks, odds),
-        "calibration_error": lambda: expected_calibration_error(truth, odds, classes),
+        "calibration_error": lambda: expected_calibration_error(truth, odds, np.array(classes)),
     }
-    return {name: compute() for name, compute in each.items()}
 
 
 def _brier(marks: Values, odds: Values) -> float:
@@ -145,7 +156,7 @@ def _brier(marks: Values, odds: Values) -> float:
     return total / 2 if marks.shape[1] == 2 else total
 
 
-def _mean_of(measure: Any, marks: Values, odds: Values, columns: list[int]) -> float:
+def _mean_of(measure: Any, marks: Values, odds: Values, columns: Sequence[int]) -> float:
     """The mean over classes of one against the rest; not a number where one is not there."""
     if any(not 0 < marks[:, at].sum() < len(marks) for at in columns):
         return math.nan

@@ -19,12 +19,12 @@ from models.training.algorithms import ALGORITHMS
 from models.training.calibration import calibrated
 from models.training.choice import Choice, choose
 from models.training.comparison import compare
-from models.training.document import document
-from models.training.entries import Entry, Ranking, test_share_of
+from models.training.document import columns, document
+from models.training.entries import Entry, Ranking, share_judged_by
 from models.training.fitting import fit, unheard
 from models.training.folds import Rows, folds_of, holdout_of
 from models.training.parallel import Workers, workers_of
-from models.training.progress import Phase, Progress, Reporting
+from models.training.progress import Phase, Progress, Reporting, Result
 from models.training.reporting import report
 from models.training.samples import answers_as_json, rows_as_json, some_rows
 from models.training.scoring import metric_of
@@ -62,6 +62,8 @@ def train(spec: Spec, data: bytes, name: str, reporting: Reporting, *, confined:
     table = read_table(data, name=name, spec=spec)
     reporting.tell(Progress(Phase.PREPARING, 0, 1))
     study = study_of(spec, table)
+    # Shown before any of it is used.
+    reporting.keep(Result("study", {"task": study.task, "columns": columns(study)}))
     train_rows, held_rows = holdout_of(study)
     with workers_of(spec.parallel, confined=confined) as workers:
         searched = _search(study, train_rows, workers, reporting)
@@ -81,7 +83,7 @@ class _Searched:
 
 def _search(study: Study, rows: Rows, workers: Workers, reporting: Reporting) -> _Searched:
     ranking = Ranking(
-        metric_of(study), test_share_of(folds_of(study, rows)), study.spec.compare.confidence
+        metric_of(study), share_judged_by(folds_of(study, rows)), study.spec.compare.confidence
     )
     compared = compare(study, rows, workers, reporting)
     candidates = [each for each in compared if not each.baseline]

@@ -104,6 +104,7 @@ class Arena:
                 algorithm=self.algorithm.name,
                 params=params,
                 fold=fold,
+                only=self.metric,
             )
             for number, params in proposals
             for at, fold in enumerate(used)
