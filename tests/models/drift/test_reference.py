@@ -28,7 +28,7 @@ def test_a_sample_is_bounded_and_always_the_same() -> None:
 
 
 def test_frequent_texts_are_kept_and_all_others_counted() -> None:
-    texts: list[str | None] = ["red"] * 50 + ["blue"] * 40 + [f"rare {at}" for at in range(60)]
+    texts = [*["red"] * 50, *["blue"] * 40, *(f"rare {at}" for at in range(60))]
     column = np.array([*texts, None], object)
     found = reference_of({"colour": column})["features"]["colour"]
     assert found["values"][:2] == [["red", 50], ["blue", 40]]
