@@ -122,6 +122,16 @@ class Jobs:
         shown = tuple(read_job(row) for row in rows[:limit])
         return JobPage(shown, shown[-1].id if len(rows) > limit else None)
 
+    def idle(self, session: Session, scope: TenantScope) -> tuple[Job, ...]:
+        """The tenant's open jobs that nobody works on, oldest first."""
+        mine = select(JobRow).where(JobRow.tenant_id == scope.tenant_id, self._open)
+        now = self._clock()
+        return tuple(
+            read_job(row)
+            for row in session.scalars(mine.order_by(JobRow.id))
+            if row.lease_until <= now or self._is_gone(row.holder)
+        )
+
     def cancel(self, session: Session, scope: TenantScope, job_id: str) -> Job:
         """End a job that waits at once, and ask whoever works on one to end it."""
         row = self._find(session, scope, job_id, lock=True)

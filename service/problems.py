@@ -141,6 +141,7 @@ TABLE: Final[Mapping[type[Exception], Problem]] = {
     auth_errors.Overtaken: CONFLICT,
     models_errors.ModelNotFound: NOT_FOUND,
     models_errors.JobNotFound: NOT_FOUND,
+    models_errors.ReportNotFound: NOT_FOUND,
     models_errors.NameRefused: INPUT,
     models_errors.ArtefactMissing: UNAVAILABLE,
     models_errors.ArtefactBroken: UNAVAILABLE,

@@ -18,6 +18,7 @@ from models.errors.intakes import (
     GivenRowsRefused,
     IntakeFailed,
     IntakeRefused,
+    JobHeld,
     JobNotFound,
     LeaseLost,
     LibraryVersionRefused,
@@ -62,7 +63,13 @@ from models.errors.registry import (
     VersionRetired,
 )
 from models.errors.root import ModelsError
-from models.errors.training import DataRefused, SpecRefused, TrainerEnded, TrainingFailed
+from models.errors.training import (
+    DataRefused,
+    ReportNotFound,
+    SpecRefused,
+    TrainerEnded,
+    TrainingFailed,
+)
 
 __all__ = [
     "AliasNotFound",
@@ -88,6 +95,7 @@ __all__ = [
     "InputTooLarge",
     "IntakeFailed",
     "IntakeRefused",
+    "JobHeld",
     "JobNotFound",
     "LeaseLost",
     "LibraryVersionRefused",
@@ -100,6 +108,7 @@ __all__ = [
     "NameRefused",
     "NothingToRollBack",
     "PredictionFailed",
+    "ReportNotFound",
     "RouteNotFound",
     "RouteRefused",
     "RowsRefused",

@@ -101,6 +101,14 @@ class JobNotFound(ModelsError):
         super().__init__(f"there is no job {job_id!r}")
 
 
+class JobHeld(ModelsError):
+    """Raised when a job would be gone on with that somebody works on, or that has ended."""
+
+    def __init__(self, job_id: str) -> None:
+        self.job_id = job_id
+        super().__init__(f"the job {job_id} is worked on, or has ended")
+
+
 class LeaseLost(ModelsError):
     """Raised when a job is no longer one's own: somebody else took it over, or it has ended."""
 

@@ -35,3 +35,10 @@ class TrainingFailed(ModelsError):
 
 class TrainerEnded(TrainingFailed):
     """Raised when the process that trained has ended, which another may not."""
+
+
+class ReportNotFound(ModelsError):
+    """Raised when nothing is told of a training or version: it has no report, or not yet."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} has no report; one has who was trained here, once it is ready")

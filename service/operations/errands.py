@@ -91,8 +91,8 @@ class Errand(ABC):
     needed: ClassVar[tuple[Permission, ...]]  # of the model, by who uploaded
     renew_seconds: ClassVar[float] = 5.0
     # What ends its process twice would do so for ever; so would what ends workers.
-    most_crashes: ClassVar[int] = 2
-    most_attempts: ClassVar[int] = 4
+    most_crashes: ClassVar[float] = 2
+    most_attempts: ClassVar[float] = 4
     ends: ClassVar[tuple[type[Exception], ...]] = REFUSALS
     failures: ClassVar[tuple[type[Exception], ...]] = (IntakeFailed, UploadLost)
 

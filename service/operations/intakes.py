@@ -50,7 +50,7 @@ class Errand(errands.Errand):
 
     action: ClassVar[str] = "models.import"
     needed: ClassVar[tuple[Permission, ...]] = (Permission.MODELS_WRITE,)
-    most_attempts: ClassVar[int] = MOST_ATTEMPTS
+    most_attempts: ClassVar[float] = MOST_ATTEMPTS
 
     @property
     def jobs(self) -> Jobs:

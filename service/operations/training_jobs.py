@@ -79,7 +79,7 @@ class TrainingErrand(errands.Errand):
     action: ClassVar[str] = "training.end"
     needed: ClassVar[tuple[Permission, ...]] = (Permission.TRAINING, Permission.MODELS_WRITE)
     renew_seconds: ClassVar[float] = 1.0  # as live as its progress is to who follows it
-    most_attempts: ClassVar[int] = 6
+    most_attempts: ClassVar[float] = 6
     recorded: ClassVar[frozenset[State]] = frozenset(State)
     ends: ClassVar[tuple[type[Exception], ...]] = (
         *errands.REFUSALS,
@@ -129,6 +129,13 @@ class TrainingErrand(errands.Errand):
     def order(self) -> TrainingOrder:
         """What is asked for."""
         return self.job.training
+
+    @property
+    def leading(self) -> str:
+        """What leads so far, for people; empty while nothing does."""
+        with self._saying:
+            best = self._standings.best() if self._standings is not None else []
+        return f"{best[0]['algorithm']} {best[0]['mean']:.4g}" if best else ""
 
     def make(self, scope: Scope) -> Version | None:
         """Train, and register the model; None if only its report is wanted."""

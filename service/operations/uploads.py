@@ -13,6 +13,7 @@ from auth.permissions import Permission, format_scope
 from auth.rows import lock_tenant
 from auth.scope import Scope
 from config.sealing import Sealer
+from config.settings import Settings
 from models.errors import StoreUnavailable
 from models.formats import FORMATS, recognise_bytes
 from models.jobs import FILE, Job, Order, new_job_id
@@ -113,7 +114,7 @@ class Reception:
     def write(self, name: str, data: bytes) -> None:
         """Append to a part; raises StorageFull, or InputMalformed where rows are too many."""
         writer = self._open[PARTS[name]]
-        with self._refusing_full(len(data)):
+        with leaving_room(self.platform.settings, len(data)):
             writer.write(data)
         if PARTS[name] == FILE:
             self._head += data[: HEAD_BYTES - len(self._head)]
@@ -123,7 +124,7 @@ class Reception:
     def finish(self, name: str, content_type: str = "") -> None:
         """End a part."""
         kept = PARTS[name]
-        with self._refusing_full(0):
+        with leaving_room(self.platform.settings, 0):
             self._parts[kept] = self._open.pop(kept).finish(content_type[:128])
 
     def accept(self, wishes: Wishes) -> Job:
@@ -186,18 +187,19 @@ class Reception:
             }
         )
 
-    @contextmanager
-    def _refusing_full(self, size: int) -> Iterator[None]:
-        settings = self.platform.settings
-        try:
-            if not settings.artefacts_url:
-                settings.uploads.mkdir(mode=0o700, parents=True, exist_ok=True)
-                require_room(settings.uploads, settings.free_disk_bytes + size)
-            yield
-        except StoreUnavailable as error:
-            if isinstance(error.__cause__, OSError) and error.__cause__.errno in FULL:
-                raise StorageFull from error
-            raise
+
+@contextmanager
+def leaving_room(settings: Settings, size: int) -> Iterator[None]:
+    """Store so many bytes in the block; raises StorageFull where others would suffer from it."""
+    try:
+        if not settings.artefacts_url:
+            settings.uploads.mkdir(mode=0o700, parents=True, exist_ok=True)
+            require_room(settings.uploads, settings.free_disk_bytes + size)
+        yield
+    except StoreUnavailable as error:
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno in FULL:
+            raise StorageFull from error
+        raise
 
 
 @contextmanager
