@@ -21,7 +21,7 @@ from models.training import messages as words
 MOST_DEPTH: Final = 24
 MOST_VALUES: Final = 2_000_000
 MODEL_FORMAT: Final = "skops"
-# The members of an evaluation, and what each is; those that may be missing are null.
+# What an evaluation must have, and what each is; what else it says is only passed on.
 EVALUATION: Final[Mapping[str, tuple[type, ...]]] = {
     "schema": (int,),
     "model": (str,),
@@ -111,7 +111,7 @@ def _document(text: bytes, role: str) -> dict[str, Any]:
 
 
 def _check_evaluation(said: Mapping[str, Any]) -> None:
-    if said.keys() != EVALUATION.keys():
+    if not said.keys() >= EVALUATION.keys():
         raise FrameMalformed("the members of its evaluation")
     for name, kinds in EVALUATION.items():
         if type(said[name]) not in kinds:

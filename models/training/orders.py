@@ -12,7 +12,6 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from importlib import import_module
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -23,6 +22,7 @@ from models.hosting.messages import Bounds, Message, MessagesEnded, receive, sen
 from models.training import messages as words
 from models.training.progress import Progress, Reporting, Result
 from models.training.spec import read_spec
+from models.training.trainer import train
 
 ORDER: Final = Bounds(head=words.MOST_SPEC_BYTES, blobs=1, bytes=words.MOST_KNOWN_BYTES)
 # What is kept back of the time for all that follows the search: the last fit, and the report.
@@ -44,7 +44,6 @@ def serve_orders(connection: socket.socket, orders: Mapping[str, Carry] | None =
 
 def _train(order: Message, connection: socket.socket) -> Message:
     """Train on the table that the order brings."""
-    train = import_module("models.training.trainer").train
     body = order.body
     spec = read_spec(body["spec"])
     telling = Telling(connection)
@@ -70,8 +69,14 @@ def _train(order: Message, connection: socket.socket) -> Message:
     return Message(words.TRAINED, {"roles": list(blobs)}, tuple(blobs.values()))
 
 
+def _drift(order: Message, connection: socket.socket) -> Message:
+    """Compare a log with what a model was trained on."""
+    found: Message = import_module("models.training.drift_order").compare_log(order, connection)
+    return found
+
+
 # Each takes the order and the connection, over which it may tell how far it is.
-ORDERS: Final[Mapping[str, Carry]] = MappingProxyType({words.TRAIN: _train})
+ORDERS: Final[Mapping[str, Carry]] = MappingProxyType({words.TRAIN: _train, words.DRIFT: _drift})
 
 
 class Telling:

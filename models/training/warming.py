@@ -2,17 +2,43 @@
 
 from __future__ import annotations
 
+from pkgutil import iter_modules
+from typing import Final
+
+import matplotlib as mpl
+
 import models.training
 from models.hosting import warming
 from models.hosting.opener import import_handlers
 from models.hosting.warming import import_whole
+from models.library_versions import running_version
+from models.training.document import LIBRARIES
 
-LIBRARIES = ("matplotlib", "optuna", "pyarrow")
+# Beside what hosts need. Of Optuna what keeps studies in memory, and not in databases.
+WHOLE: Final = (
+    "matplotlib.backends.backend_svg",
+    "optuna.distributions",
+    "optuna.pruners",
+    "optuna.samplers",
+    "optuna.storages._in_memory",
+    "optuna.study",
+    "optuna.trial",
+    models.training.__name__,
+)
+# Of matplotlib: windows, tests, and what documents it.
+PASSED_OVER: Final = frozenset({"backends", "pylab", "pyplot", "sphinxext", "testing", "tests"})
 
 
 def warm() -> None:
-    """Import all that a training may need, and run its libraries once."""
+    """Import all that a training may need."""
     warming.warm("sklearn")
     import_handlers("sklearn")
-    for name in (*LIBRARIES, models.training.__name__):
+    for name in (*_of_matplotlib(), *WHOLE):
         import_whole(name)
+    for library in LIBRARIES:
+        running_version(library)
+
+
+def _of_matplotlib() -> list[str]:
+    found = [each.name for each in iter_modules(mpl.__path__) if each.name not in PASSED_OVER]
+    return [f"{mpl.__name__}.{name}" for name in found]

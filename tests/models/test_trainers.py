@@ -109,6 +109,15 @@ def saying(*said: Said) -> Liars:
     return Liars(say)
 
 
+def silent(over: threading.Event) -> Liars:
+    """Trainers that say nothing until it is over."""
+
+    def say(_connection: socket.socket) -> None:
+        over.wait()
+
+    return Liars(say)
+
+
 def train(trainers: Any, data: bytes = b"a\n1\n", **options: Any) -> TrainedFiles:
     """Run a training."""
     return run_training(trainers, SPEC, "flowers.csv", data, **({"seconds": 30.0} | options))
@@ -226,7 +235,8 @@ def test_refusals_are_told_in_words_that_can_be_read() -> None:
         trained(MODEL, leaderboard=[]),
         trained(MODEL, leaderboard=[1]),
         trained(MODEL, figures=["a"]),
-        trained(MODEL, more=1),
+        trained(MODEL, champion=None),
+        replace(HONEST, blobs=(MODEL, b'{"schema":1}', *HONEST.blobs[2:])),
         b"GET / HTTP/1.1\r\n\r\n",
         MARK + (2**31).to_bytes(4, "little"),
         MARK + (2).to_bytes(4, "little") + b"{}",
@@ -283,7 +293,7 @@ def test_results_without_end_end_a_training(monkeypatch: pytest.MonkeyPatch) -> 
 def test_silence_ends_a_training_when_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conversation, "GRACE_SECONDS", 0.0)
     over = threading.Event()
-    liars = Liars(lambda _connection: over.wait() and None)
+    liars = silent(over)
     with pytest.raises(TrainingFailed, match="longer than the 0 s"):
         train(liars, seconds=0.0)
     over.set()
@@ -311,7 +321,7 @@ def test_who_waits_can_end_a_training() -> None:
         pass
 
     over = threading.Event()
-    liars = Liars(lambda _connection: over.wait() and None)
+    liars = silent(over)
 
     def goes_on() -> None:
         if liars.orders:
@@ -330,20 +340,20 @@ anything = st.recursive(
 )
 
 
+USUAL: dict[str, dict[str, Any]] = {
+    "told": PROGRESS,
+    "result": {"key": "a", "value": {}},
+    "refused": REFUSAL,
+    "trained": {"roles": list(ROLES)},
+}
+
+
 @st.composite
 def spoken(draw: st.DrawFn) -> Message:
     """A message of a known kind with some of its members replaced, removed, or added."""
-    kind, usual = draw(
-        st.sampled_from(
-            [
-                ("told", PROGRESS),
-                ("result", {"key": "a", "value": {}}),
-                ("refused", REFUSAL),
-                ("trained", {"roles": list(ROLES)}),
-            ]
-        )
-    )
-    body: dict[str, Any] = dict(usual)
+    kind = draw(st.sampled_from(sorted(USUAL)))
+    usual = USUAL[kind]
+    body = dict(usual)
     body |= draw(st.dictionaries(st.sampled_from(sorted(usual)), anything, max_size=2))
     for name in draw(st.lists(st.sampled_from(sorted(usual)), max_size=1)):
         del body[name]
@@ -428,7 +438,7 @@ def customer() -> Iterator[subprocess.Popen[bytes]]:
 
 def test_local_trainer_ends_when_its_customer_is_killed(customer: subprocess.Popen[bytes]) -> None:
     def family() -> list[psutil.Process]:
-        return psutil.Process(customer.pid).children(recursive=True)
+        return list(psutil.Process(customer.pid).children(recursive=True))
 
     until(lambda: any("sleep" in " ".join(each.cmdline()) for each in family()))
     started = family()
