@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Final
@@ -77,13 +76,9 @@ class Members:
     def number(self, name: str, default: float, *, least: float = 0.0, most: float) -> float:
         """A number within bounds."""
         value = self._take(name, default)
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not math.isfinite(value)
-        ):
+        if isinstance(value, bool) or not isinstance(value, int | float):
             raise self._unfit(name, "a number is wanted")
-        if not least <= value <= most:
+        if not least <= value <= most:  # as NaN is neither
             raise self._unfit(name, f"it is from {least:g} to {most:g}")
         return float(value)
 

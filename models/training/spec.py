@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal, get_args
 
-from models.errors import SpecRefused
+from models.errors import NameRefused, SpecRefused
 from models.names import check_model_name
 from models.training.members import Members
 
@@ -173,8 +173,15 @@ def read_spec(said: Mapping[str, Any]) -> Spec:
         parallel=_parallel(members.inner("parallel")),
     )
     members.end()
-    check_model_name(spec.model)
+    _check_name(spec.model)
     return spec
+
+
+def _check_name(model: str) -> None:
+    try:
+        check_model_name(model)
+    except NameRefused as error:
+        raise SpecRefused("model", str(error)) from error
 
 
 def _data(members: Members) -> Data:
