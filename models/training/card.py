@@ -120,9 +120,9 @@ def _limitations(evaluation: Mapping[str, Any]) -> str:
 def _procedure(evaluation: Mapping[str, Any]) -> str:
     validation, data = evaluation["validation"], evaluation["data"]
     lines = [
-        f"{len(evaluation['leaderboard'])} algorithms were compared by {validation['folds']} "
-        f"{validation['kind']} folds, {validation['repeats']} times, by "
-        f"{_text(title_of(evaluation['metric']).lower())}.",
+        f"{len(evaluation['leaderboard'])} candidates were compared by "
+        f"{_text(title_of(evaluation['metric']).lower())}, on {validation['folds']} "
+        f"{validation['kind']} folds{_again(validation['repeats'])}.",
         f"Chosen: {_text(evaluation['champion']['why'])}.",
         f"{count(data['held_rows'])} of {count(data['rows'])} rows were held out and seen by no "
         "candidate.",
@@ -132,6 +132,10 @@ def _procedure(evaluation: Mapping[str, Any]) -> str:
         + ".",
     ]
     return "\n".join(f"- {line}" for line in lines)
+
+
+def _again(repeats: int) -> str:
+    return f", {repeats} times" if repeats > 1 else ""
 
 
 def _hyperparameters(params: Mapping[str, Any]) -> str:

@@ -77,7 +77,7 @@ def count(value: int | None) -> str:
 
 def percent(value: float | None) -> str:
     """A share, in hundredths."""
-    return NOTHING if value is None else f"{100 * value:.1f} %"
+    return NOTHING if value is None else f"{f'{100 * value:.1f}'.removesuffix('.0')} %"
 
 
 def chance(p_value: float | None) -> str:

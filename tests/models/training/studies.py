@@ -11,10 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
-from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
+from models.training.fitting import targets_of
 from models.training.spec import read_spec
 from models.training.study import ColumnPlan, Finding, Study
 
@@ -55,16 +55,14 @@ def study_of_numbers(**spec: Any) -> Study:
     return _study(frame, target + rng.normal(0, 0.5, ROWS), (), {"task": "regression", **spec})
 
 
-def case_of(study: Study, *, estimator: Any = None) -> Case:
-    """Fit a pipeline to a study, of a small forest where nothing else is said."""
+def case_of(study: Study) -> Case:
+    """Fit a pipeline with a small forest to two thirds of a study."""
     texts = [name for name in study.features if study.features[name].dtype == object]
     encode = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
     prepare = ColumnTransformer([("texts", encode, texts)], remainder="passthrough")
-    if estimator is None:
-        forest = RandomForestRegressor if study.task == "regression" else RandomForestClassifier
-        estimator = forest(10, max_depth=4, random_state=0)
-    fitted = Pipeline([("prepare", prepare), ("model", estimator)])
-    fitted.fit(study.features.iloc[TRAIN], _labels(study)[TRAIN])
+    forest = RandomForestRegressor if study.task == "regression" else RandomForestClassifier
+    fitted = Pipeline([("prepare", prepare), ("model", forest(10, max_depth=4, random_state=0))])
+    fitted.fit(study.features.iloc[TRAIN], targets_of(study, TRAIN))
     return Case(study=study, fitted=fitted, train=TRAIN, held=HELD)
 
 
@@ -87,15 +85,6 @@ def evaluation_of(study: Study, **changed: Any) -> dict[str, Any]:
         "seconds": 12.5,
         **changed,
     }
-
-
-def logistic() -> Any:
-    """An estimator that gives probabilities of every value."""
-    return LogisticRegression(max_iter=1000)
-
-
-def _labels(study: Study) -> NDArray[Any]:
-    return np.asarray(study.target.tolist())
 
 
 def _frame(columns: tuple[str, str]) -> tuple[pd.DataFrame, np.random.Generator]:
