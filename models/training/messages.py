@@ -16,6 +16,8 @@ TOLD: Final = "told"
 RESULT: Final = "result"
 TRAINED: Final = "trained"
 REFUSED: Final = "refused"
+DRIFT: Final = "drift"  # what is said of it is in drift_order
+DRIFTED: Final = "drifted"
 
 MIB: Final = 1024**2
 MOST_SPEC_BYTES: Final = 16 * MIB

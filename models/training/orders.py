@@ -20,6 +20,7 @@ import orjson
 from models.errors import DataRefused, ModelsError, SpecRefused, TrainingFailed
 from models.hosting.messages import Bounds, Message, MessagesEnded, receive, send
 from models.training import messages as words
+from models.training.drift_order import compare_log
 from models.training.progress import Progress, Reporting, Result
 from models.training.spec import read_spec
 from models.training.trainer import train
@@ -69,14 +70,10 @@ def _train(order: Message, connection: socket.socket) -> Message:
     return Message(words.TRAINED, {"roles": list(blobs)}, tuple(blobs.values()))
 
 
-def _drift(order: Message, connection: socket.socket) -> Message:
-    """Compare a log with what a model was trained on."""
-    found: Message = import_module("models.training.drift_order").compare_log(order, connection)
-    return found
-
-
 # Each takes the order and the connection, over which it may tell how far it is.
-ORDERS: Final[Mapping[str, Carry]] = MappingProxyType({words.TRAIN: _train, words.DRIFT: _drift})
+ORDERS: Final[Mapping[str, Carry]] = MappingProxyType(
+    {words.TRAIN: _train, words.DRIFT: compare_log}
+)
 
 
 class Telling:
