@@ -43,6 +43,7 @@ from service.routes import (
     auth,
     discovery,
     documentation,
+    drift,
     gates,
     health,
     jobs,
@@ -76,6 +77,7 @@ BLUEPRINTS: Final = (
     jobs.bp,
     routing.bp,
     gates.bp,
+    drift.bp,
     prediction_logs.bp,
     admin.bp,
     discovery.bp,
@@ -98,7 +100,8 @@ HASHING_PATHS: Final = re.compile(
 )
 # What opens a version first, wherever that runs, or has it judged.
 WAITING_PATHS: Final = re.compile(
-    r"/+models/[^/]+/(?:aliases/.+|route|versions/[^/]+/gate)|/v2/repository/models/[^/]+/load"
+    r"/+models/[^/]+/(?:aliases/.+|route|drift(?:/report)?|versions/[^/]+/gate)"
+    r"|/v2/repository/models/[^/]+/load"
 )
 INTAKE_SECONDS: Final = 5.0  # that a stopping worker gives an intake to stop as well
 UPLOAD_PATHS: Final = re.compile(r"/+models/[^/]+/versions")

@@ -158,6 +158,8 @@ OBJECTS: Final[tuple[Tried, ...]] = (
     ("GET", "/models/{}/gate", "private", "missing", {}),
     ("DELETE", "/models/{}/gate", "private", "missing", {}),
     ("GET", "/models/{}/versions/1/gate", "private", "missing", {}),
+    ("GET", "/models/{}/drift", "private", "missing", {}),
+    ("GET", "/models/{}/drift/report", "private", "missing", {}),
     ("GET", "/models/{}/log", "private", "missing", {}),
     ("PUT", "/models/{}/log", "private", "missing", {"json": {"sample": 1}}),
     ("DELETE", "/models/{}/log", "private", "missing", {}),

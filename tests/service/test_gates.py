@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 from auth.scope import Scope
 from models.errors import GateRefused
 from service.bootstrap import Platform
-from service.operations import aliases, imports, routing
+from service.operations import aliases, gates, imports, routing
 from service.operations import models as models_operations
 from service.operations.recording import Act
 from service.operations.registration import register
@@ -308,7 +308,7 @@ def test_rollback_to_a_former_champion_is_always_possible(model: Model) -> None:
 def test_gate_that_changes_while_a_version_is_judged_is_not_passed(
     gated: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    number, judged = gated.trained(rmse=GOOD), aliases.admit
+    number, judged = gated.trained(rmse=GOOD), gates.admit
 
     def admit(*given: Any, **options: Any) -> Any:
         admission = judged(*given, **options)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import io
 import socket
-import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +18,7 @@ from models.errors import DataRefused, TrainingFailed
 from models.hosting.messages import Bounds, Message, receive, send
 from models.trainers.drifting import Question, find_drift
 from models.training.messages import DRIFTED
-from models.training.orders import serve_orders
+from tests.models.drift.threads import Threads
 
 HOSTILE = "<script>alert(1)</script>"
 DAY = 86_400.0
@@ -30,43 +28,6 @@ REFERENCE = orjson.dumps(
     reference_of({"age": AGES, HOSTILE: COLOURS}, predictions=np.array([0, 1] * 150))
 )
 QUESTION = Question(model="churn", version=3, method="predict")
-
-
-@dataclass
-class Thread:
-    """A trainer in a thread of this process."""
-
-    connection: socket.socket
-    confined: bool = True
-
-    def fate(self) -> str:
-        """Nobody has seen it."""
-        return ""
-
-    def close(self) -> None:
-        """Hang up."""
-        self.connection.close()
-
-
-class Threads:
-    """Starts them; by itself one carries orders out."""
-
-    def __init__(self, serve: Callable[[socket.socket], None] = serve_orders) -> None:
-        self._serve = serve
-
-    def open(self, *, seconds: float) -> Thread:
-        """Start one."""
-        ours, theirs = socket.socketpair()
-
-        def work() -> None:
-            with theirs:
-                self._serve(theirs)
-
-        threading.Thread(target=work, daemon=True).start()
-        return Thread(ours)
-
-    def close(self) -> None:
-        """Nothing is kept."""
 
 
 def segment(
@@ -91,7 +52,7 @@ def segment(
 
 def told(*segments: bytes, **members: Any) -> dict[str, Any]:
     """What is found of a log."""
-    question = Question(**{"model": "churn", "version": 3, "method": "predict"} | members)
+    question = replace(QUESTION, **members)
     return find_drift(Threads(), question, REFERENCE, segments).told
 
 
