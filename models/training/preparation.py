@@ -110,7 +110,9 @@ def _words(count: int) -> Any:
     """One vectorizer for each column, which a vectorizer takes no more than one of."""
     most = max(1, MOST_WORDS // max(1, count))
     several = [(f"words_{at}", TfidfVectorizer(max_features=most), at) for at in range(count)]
-    filled = SimpleImputer(missing_values=None, strategy="constant", fill_value=NO_TEXT)
+    filled = SimpleImputer(
+        missing_values=None, strategy="constant", fill_value=NO_TEXT, keep_empty_features=True
+    )
     return Pipeline(
         [("filled", filled), ("split", ColumnTransformer(several, sparse_threshold=0.0))]
     )
