@@ -99,7 +99,11 @@ def show_drift(
         until=period.until,
         page=page,
     )
-    drifted = find_drift(platform.hosting.trainers, question, reference, contents, goes_on=goes_on)
+    trainers = platform.hosting.trainers
+    try:
+        drifted = find_drift(trainers, question, reference, contents, goes_on=goes_on)
+    except (DataRefused, TrainingFailed) as error:
+        raise DriftUnknown(name, str(error), "ask for a shorter time") from error
     told = {member: drifted.told[member] for member in TOLD}
     left_out = sum(segment.rows for segment in found) - rows + lost
     features = tuple(drifted.told["features"])
