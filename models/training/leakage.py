@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 from sklearn.feature_selection import f_classif, f_regression
 from sklearn.model_selection import KFold, StratifiedKFold, cross_val_score
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
@@ -43,7 +44,7 @@ def find_leakage(
     coded = {str(each): _coded(features[each])[rows] for each in features.columns}
     tried = _likeliest(coded, target[rows], task)
     found = {each: _score(coded[each], target[rows], task, seed) for each in tried}
-    measure = "balanced accuracy" if task == "classification" else "R²"
+    measure = "balanced accuracy" if task == "classification" else "R² or squared rank correlation"
     leaks = tuple(
         warning(each, f"alone it predicts the target with a {measure} of {score:.3f}", ASK)
         for each, score in found.items()
@@ -97,13 +98,23 @@ def _score(column: NDArray[np.float64], target: NDArray[Any], task: Task, seed: 
     tree = DecisionTreeClassifier if classifies else DecisionTreeRegressor
     folds = (StratifiedKFold if classifies else KFold)(FOLDS, shuffle=True, random_state=seed)
     scores = cross_val_score(
-        tree(max_leaf_nodes=LEAVES, min_samples_leaf=2, random_state=seed),
+        tree(max_leaf_nodes=LEAVES, random_state=seed),
         column[:, np.newaxis],
         target,
         cv=folds,
         scoring="balanced_accuracy" if classifies else "r2",
     )
-    return float(scores.mean())
+    found = float(scores.mean())
+    return found if classifies else max(found, _alike(column, target))
+
+
+def _alike(column: NDArray[np.float64], target: NDArray[Any]) -> float:
+    """The square of how alike two columns order their rows: a tree needs many to follow a line."""
+    known = ~np.isnan(column)
+    if len(np.unique(column[known])) < 2 or len(np.unique(target[known])) < 2:
+        return 0.0
+    ranks = np.corrcoef(rankdata(column[known]), rankdata(target[known]))
+    return float(ranks[0, 1] ** 2)
 
 
 def _hints(column: str, target: str) -> bool:

@@ -84,7 +84,8 @@ def _check_columns(spec: Spec, table: Table) -> None:
 
 
 def _meant(name: str, names: list[str]) -> str:
-    close = get_close_matches(name, names, 1)
+    alike = [each for each in names if each.casefold() == name.casefold()]
+    close = alike or get_close_matches(name, names, 1)
     return f"did you mean {close[0]!r}?" if close else f"it has {', '.join(names[:10])}"
 
 

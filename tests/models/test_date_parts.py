@@ -144,7 +144,7 @@ def test_other_columns_than_it_was_fitted_on_are_refused() -> None:
 def test_file_may_not_set_what_no_fit_does(members: dict[str, Any]) -> None:
     part = DateParts().fit(np.array([["2024-01-31"]], dtype=object))
     _opened(part)
-    vars(part).update(members)
+    part.__dict__.update(members)
 
     with pytest.raises(FormatRefused):
         _opened(part)
@@ -153,7 +153,7 @@ def test_file_may_not_set_what_no_fit_does(members: dict[str, Any]) -> None:
 @pytest.mark.parametrize("gone", ["form", "parts"])
 def test_file_may_not_leave_out_how_dates_are_read(gone: str) -> None:
     part = DateParts().fit(np.array([["2024-01-31"]], dtype=object))
-    del vars(part)[gone]
+    del part.__dict__[gone]
 
     with pytest.raises(FormatRefused):
         SkopsFile().open(_dumped(part))
@@ -183,16 +183,15 @@ def test_nothing_else_of_ours_is_opened(module: str, kind: str) -> None:
         SkopsFile().open(with_schema(write_skops(part), change))
 
 
-def test_it_is_opened_as_an_object_alone() -> None:
+@pytest.mark.parametrize("loader", ["TypeNode", "FunctionNode", "ReduceNode", "BoundMethodNode"])
+def test_it_is_opened_as_an_object_alone(loader: str) -> None:
     part = DateParts().fit(np.array([["2024-01-31"]], dtype=object))
 
-    for loader in ("TypeNode", "FunctionNode", "ReduceNode", "BoundMethodNode"):
-        with pytest.raises(FormatRefused):
-            SkopsFile().open(
-                with_schema(
-                    write_skops(part), lambda schema, own=loader: schema.update(__loader__=own)
-                )
-            )
+    def change(schema: dict[str, Any]) -> None:
+        schema.update(__loader__=loader)
+
+    with pytest.raises(FormatRefused):
+        SkopsFile().open(with_schema(write_skops(part), change))
 
 
 def test_pipeline_with_dates_is_found_unsound_within() -> None:

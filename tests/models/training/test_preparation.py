@@ -129,6 +129,7 @@ def test_names_tell_where_each_number_is_from(mixed: Study) -> None:
 def test_pipeline_of_every_kind_is_stored_and_served_with_raw_records(served: Prepared) -> None:
     signature = served.contents.signature
 
+    assert served.contents.parity is not None
     assert served.contents.parity.agrees
     assert signature.feature_names == ALL
     assert signature.kinds == ("number", "number", *["text"] * 5)
