@@ -23,27 +23,27 @@ from models.training.spec import Parallel as Wish
 T = TypeVar("T")
 R = TypeVar("R")
 SEQUENTIAL: Final = "sequential"
+LOKY: Final = "loky"
 CONFINED: Final = "one after another, as in a sandbox no process starts another"
 LIBRARIES: Final = MappingProxyType({"ray": "ray", "dask": "distributed"})
 
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """What runs fits; `count` of them at once."""
+    """What runs fits; `count` of them at once. `pool` are those of a cluster, started once."""
 
     backend: str
     count: int
     note: str = ""
+    pool: Parallel | None = None
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         """What a function makes of each item, in their order."""
         if self.backend == SEQUENTIAL:
             return map(function, items)
-        # Not all backends can hand out what is ready before the rest is. Threads share one list of
-        # filters for warnings, and leave it as the last of them found it.
-        form = "generator" if self.backend == "loky" else "list"
-        with warnings.catch_warnings():
-            return iter(Parallel(return_as=form)(delayed(function)(item) for item in items))
+        # Only loky hands out what is ready before the rest is, and has its processes wait for more.
+        pool = self.pool or Parallel(return_as="generator")
+        return iter(pool(delayed(function)(item) for item in items))
 
 
 @contextmanager
@@ -57,11 +57,16 @@ def workers_of(wish: Wish, *, confined: bool) -> Iterator[Workers]:
         yield Workers(SEQUENTIAL, 1)
     else:
         with _STARTED[wish.backend](wish, count), _configured(wish.backend, count):
-            yield Workers(wish.backend, count)
+            if wish.backend == LOKY:
+                yield Workers(wish.backend, count)
+                return
+            # Threads share one list of filters for warnings, and leave it as the last found it.
+            with warnings.catch_warnings(), Parallel() as pool:
+                yield Workers(wish.backend, count, pool=pool)
 
 
 def _configured(backend: str, count: int) -> AbstractContextManager[Any]:
-    inner = {"inner_max_num_threads": 1} if backend == "loky" else {}
+    inner = {"inner_max_num_threads": 1} if backend == LOKY else {}
     configured: AbstractContextManager[Any] = parallel_config(
         backend=backend, n_jobs=count, **inner
     )
@@ -109,7 +114,7 @@ def _dask(wish: Wish, count: int) -> Iterator[None]:
         return
     with (
         distributed.LocalCluster(
-            n_workers=count, threads_per_worker=1, processes=True, dashboard_address=None
+            n_workers=count, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0"
         ) as cluster,
         distributed.Client(cluster),
     ):

@@ -13,6 +13,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.tree import DecisionTreeClassifier
 
+from models.training import fitting
 from models.training.algorithms import ALGORITHMS
 from models.training.comparison import compare
 from models.training.entries import Ranking, share_judged_by
@@ -167,7 +168,7 @@ def test_tuned_candidate_is_judged_on_rows_that_its_search_never_saw(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seen: dict[str, set[int]] = {}
-    judge_all = arenas.judge_all
+    judge_all = fitting.judge_all
 
     def watched(own: Any, trials: Sequence[Trial], *rest: Any) -> Any:
         for trial in trials:
