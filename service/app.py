@@ -31,7 +31,7 @@ from service.bootstrap import Platform, assemble
 from service.columnar.forms import is_columnar
 from service.description.api import DescribedApi
 from service.express.answering import Express
-from service.intake_runner import IntakeRunner
+from service.intake_runner import IntakeRunner, TrainingRunner
 from service.lanes import Caller, Pace
 from service.monitoring import Monitor
 from service.observing import Call, Outcome
@@ -50,6 +50,7 @@ from service.routes import (
     models,
     prediction_logs,
     routing,
+    trainings,
     uploads,
     versions,
 )
@@ -75,6 +76,8 @@ BLUEPRINTS: Final = (
     aliases.bp,
     uploads.bp,
     jobs.bp,
+    trainings.bp,
+    trainings.reports,
     routing.bp,
     gates.bp,
     drift.bp,
@@ -104,7 +107,7 @@ WAITING_PATHS: Final = re.compile(
     r"|/v2/repository/models/[^/]+/load"
 )
 INTAKE_SECONDS: Final = 5.0  # that a stopping worker gives an intake to stop as well
-UPLOAD_PATHS: Final = re.compile(r"/+models/[^/]+/versions")
+UPLOAD_PATHS: Final = re.compile(r"/+(?:models/[^/]+/versions|training/jobs)")
 BULK_PATHS: Final = re.compile(r"/+models/[^/]+/predict")
 
 
@@ -116,6 +119,7 @@ class Served:
     platform: Platform
     upkeep: Upkeep
     intakes: IntakeRunner
+    trainings: TrainingRunner
     express: Express
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -163,8 +167,9 @@ class Served:
         return "bulk" if is_bulk else None
 
     def close(self) -> None:
-        """End the upkeep and the intakes after the last answer."""
-        self.intakes.stop(seconds=INTAKE_SECONDS)
+        """End the upkeep, the intakes and the trainings after the last answer."""
+        for runner in (self.intakes, self.trainings):
+            runner.stop(seconds=INTAKE_SECONDS)
         self.platform.shadows.stop()
         self.platform.prediction_logs.waiting.stop()
         self.upkeep.stop()
@@ -180,11 +185,12 @@ def create_application(settings: Settings) -> Served:
     platform.tracing.open()
     upkeep = Upkeep(platform)
     upkeep.start()
-    intakes = IntakeRunner(platform)
+    intakes, trainings = IntakeRunner(platform), TrainingRunner(platform)
     intakes.start()
+    trainings.start()
     express = Express(platform)
     watch_cache(platform.telemetry, "passes", express.passes.known)
-    return Served(create_app(settings, platform), platform, upkeep, intakes, express)
+    return Served(create_app(settings, platform), platform, upkeep, intakes, trainings, express)
 
 
 def create_app(settings: Settings, platform: Platform | None = None) -> flask.Flask:

@@ -136,7 +136,7 @@ def fetched(answer: Answer, holdings: Holdings, caller: Caller) -> Answer:
     ours sees that. What it is given in pieces is bounded in time, and counted until it is sent.
     """
     body = answer.body
-    if isinstance(body, Chunks) or len(body) <= SMALL_BYTES:
+    if not isinstance(body, bytes) or len(body) <= SMALL_BYTES:
         return answer
     size = len(body)
     holdings.take(caller, size, added=size)

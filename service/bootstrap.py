@@ -58,6 +58,7 @@ from models.serving import ServingExecutor
 from models.training_results import TrainingResults
 from models.uploads import Uploads
 from service.execution import Hosting, assemble_hosting
+from service.streams import Streams
 from service.watching import watch_caches, watch_database, watch_shadows
 
 MANIFEST_KEY: Final = "manifest"
@@ -143,6 +144,7 @@ class Platform:
     shadows: Shadows
     prediction_logs: PredictionLogs
     gates: Gates
+    streams: Streams
 
     def limits_of(self, tenant_id: str) -> TenantLimits:
         """The limits in force for a tenant."""
@@ -264,6 +266,7 @@ def _serving(
     return {
         "registry": registry,
         "gates": Gates(clock),
+        "streams": _streams(telemetry),
         "hosting": hosting,
         "uploads": Uploads.of(settings),
         "jobs": Jobs(clock),
@@ -276,6 +279,12 @@ def _serving(
         "traffic": traffic,
         "shadows": shadows,
     }
+
+
+def _streams(telemetry: Telemetry) -> Streams:
+    streams = Streams()
+    telemetry.watch(lambda: telemetry.streams.set(streams.count))
+    return streams
 
 
 def _prediction_logs(

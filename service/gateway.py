@@ -43,6 +43,7 @@ from service.wsgi import (
     Answer,
     Body,
     Chunks,
+    Feed,
     Gone,
     Kind,
     Request,
@@ -125,6 +126,8 @@ class Gateway:
             "bulk": Lanes("bulk", threads=BULK_THREADS, waiting=BULKS, waiting_each=BULKS),
         }
         self._disk = ThreadPoolExecutor(2, thread_name_prefix="disk")
+        self._asking = ThreadPoolExecutor(1, thread_name_prefix="feeds")
+        self._retires = asyncio.Event()
         self._bodies = Holdings(max_body_bytes, what="bodies")
         self._answers = Holdings(max(max_body_bytes, LEAST_ROOM), what="answers")
         self._in_one_piece = in_one_piece
@@ -170,6 +173,32 @@ class Gateway:
             await deliver(self._pieces(chunks), write)
         finally:
             chunks.close()
+
+    async def follow(self, feed: Feed, write: Callable[[bytes], Awaitable[None]]) -> None:
+        """Send what is new of a feed until it ends, or this process is to end.
+
+        Raises TimeoutError if the client takes nothing for long, or what `write` raises.
+        """
+        try:
+            await deliver(self._news(feed), write)
+        finally:
+            feed.close()
+
+    def retire(self) -> None:
+        """Let feeds end: who follows them comes again, to another process."""
+        self._retires.set()
+
+    async def _news(self, feed: Feed) -> AsyncIterator[bytes]:
+        loop = asyncio.get_running_loop()
+        while not self._retires.is_set():
+            # All feeds are asked by one thread: they take turns, and no call waits for them.
+            piece = await loop.run_in_executor(self._asking, feed.ask)
+            if piece is None:
+                return
+            if piece:
+                yield piece
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._retires.wait(), feed.every)
 
     async def _pieces(self, chunks: Chunks) -> AsyncIterator[bytes]:
         if chunks.at_hand:

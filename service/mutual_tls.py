@@ -33,7 +33,7 @@ from service.workers import (
     inherited_from,
     load_factory,
 )
-from service.wsgi import Request
+from service.wsgi import Feed, Request
 
 CERTIFICATE_IN_SCOPE: Final = "sallyport.client_certificate"
 HEADER_BYTES: Final = 16 * 1024
@@ -154,7 +154,10 @@ def asgi(gateway: Gateway) -> Application:
 
         with closing(answer.body):
             await send(start)
-            await gateway.send(answer.body, write)
+            if isinstance(answer.body, Feed):
+                await gateway.follow(answer.body, write)
+            else:
+                await gateway.send(answer.body, write)
             await send({"type": "http.response.body", "body": b""})
 
     return application

@@ -23,7 +23,7 @@ from config.logging import frames_of
 from service.gateway import Gateway
 from service.pacing import FIRST_BODY_SECONDS, too_late
 from service.pipes import Pipe
-from service.wsgi import Answer, Request
+from service.wsgi import Answer, Feed, Headers, Request
 
 UNREADABLE: Final = "\xff"  # no header that is heeded here may hold it
 # What may be on its way to the express at once: of all callers, and of one tenant's. A call is
@@ -227,12 +227,34 @@ class Front:
         if isinstance(answer.body, bytes):
             protocol.response_bytes(answer.status, answer.headers, answer.body)
             return answer.status
+        if isinstance(answer.body, Feed):
+            await self._feed(protocol, answer.status, answer.headers, answer.body)
+            return answer.status
         # Who has gone, or fetches nothing: what is missing of the declared length tells of it.
         gone = suppress(TimeoutError, BrokenPipeError)
         with closing(answer.body), gone, Pipe(self._folder) as pipe:
             protocol.response_file(answer.status, answer.headers, str(pipe.path))
             await self._gateway.send(answer.body, pipe.write)
         return answer.status
+
+    async def _feed(self, protocol: Any, status: int, headers: Headers, feed: Feed) -> None:
+        """Send a feed until it ends, or whoever follows it has gone.
+
+        What is sent is little, so that the server may keep it for who takes it slowly; who takes
+        nothing at all is cut off by the system.
+        """
+        stream = protocol.response_stream(status, headers)
+        sending = asyncio.ensure_future(self._gateway.follow(feed, stream.send_bytes))
+        leaving = asyncio.ensure_future(_gone(protocol))
+        try:
+            await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (sending, leaving):
+                task.cancel()
+            gone = (asyncio.CancelledError, TimeoutError, engine.RSGIProtocolClosed)
+            for task in (sending, leaving):
+                with suppress(*gone):
+                    await task
 
     def _sweep(self) -> None:
         """Give up on bodies that do not come."""
@@ -280,6 +302,11 @@ async def read_whole(protocol: Any) -> bytes:
     except (engine.RSGIProtocolClosed, engine.RSGIProtocolError):
         raise ConnectionAbortedError from None
     return body
+
+
+async def _gone(protocol: Any) -> None:
+    with suppress(ConnectionAbortedError):
+        await protocol.client_disconnect()
 
 
 async def _whole(body: bytes) -> AsyncIterator[bytes]:

@@ -59,7 +59,9 @@ class _Part:
     text: bytearray | None
 
 
-def read_upload(request: flask.Request, receiver: Receiver, *, most: int) -> dict[str, str]:
+def read_upload(
+    request: flask.Request, receiver: Receiver, *, most: int, most_field: int = MOST_FIELD
+) -> dict[str, str]:
     """Hand on the files of the body and return its fields; raises InputMalformed.
 
     Aborts with 413 where it is larger than `most`. A body that is no form is the part `file`.
@@ -68,7 +70,7 @@ def read_upload(request: flask.Request, receiver: Receiver, *, most: int) -> dic
     request.max_content_length = most
     body = _Digesting(request.stream)
     if request.mimetype == FORM:
-        fields = _read_form(request, body, receiver)
+        fields = _read_form(request, body, receiver, most_field)
     else:
         fields = {}
         _read_file(body, receiver, request.mimetype)
@@ -131,9 +133,11 @@ def _read_file(body: _Digesting, receiver: Receiver, content_type: str) -> None:
     receiver.finish("file", content_type)
 
 
-def _read_form(request: flask.Request, body: _Digesting, receiver: Receiver) -> dict[str, str]:
+def _read_form(
+    request: flask.Request, body: _Digesting, receiver: Receiver, most_field: int
+) -> dict[str, str]:
     decoder = MultipartDecoder(_boundary(request), MOST_BUFFERED, max_parts=MOST_PARTS)
-    reading = _Form(receiver)
+    reading = _Form(receiver, most_field)
     try:
         for data in body.chunks():
             decoder.receive_data(data)
@@ -158,8 +162,9 @@ def _drain(decoder: MultipartDecoder, take: Callable[[object], None]) -> None:
 class _Form:
     """The parts of a form, as the decoder tells of them."""
 
-    def __init__(self, receiver: Receiver) -> None:
+    def __init__(self, receiver: Receiver, most_field: int) -> None:
         self._receiver = receiver
+        self._most_field = most_field
         self._part: _Part | None = None
         self.fields: dict[str, str] = {}
 
@@ -186,8 +191,9 @@ class _Form:
                 self._receiver.finish(part.name, part.content_type)
             return
         part.text += event.data
-        if len(part.text) > MOST_FIELD:
-            raise InputMalformed({f"/{part.name}"[:64]: f"longer than {MOST_FIELD} bytes"})
+        if len(part.text) > self._most_field:
+            problem = f"longer than {self._most_field} bytes"
+            raise InputMalformed({f"/{part.name}"[:64]: problem})
         if not event.more_data:
             self.fields[part.name] = _text(part)
 

@@ -177,6 +177,7 @@ def _work(settings: Settings, inherited: Inherited, factory: Factory, ready: int
 
     def retire(_number: int, _frame: object) -> None:
         _stop_accepting(inherited.listener)
+        loop.call_soon_threadsafe(gateway.retire)
         loop.call_soon_threadsafe(loop.call_later, SETTLING_SECONDS, stop.set)
 
     # Not loop.add_signal_handler: under load its pipe is full and the signal is lost.

@@ -7,6 +7,8 @@ import math
 import re
 import secrets
 import sys
+import time
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -70,13 +72,44 @@ class Chunks:
         self._held.close()
 
 
+class Feed:
+    """A body that goes on for a while: every so many seconds it is asked for what is new.
+
+    `ask` gives nothing where nothing is new, and None when there will be nothing more. It is
+    called from any thread but one at a time, and gives its place back when it is closed.
+    """
+
+    def __init__(
+        self,
+        ask: Callable[[], bytes | None],
+        release: Callable[[], None] = lambda: None,
+        *,
+        every: float,
+    ) -> None:
+        self.ask = ask
+        self.every = every
+        self._end = weakref.finalize(self, release)  # also if nobody comes to send it
+
+    def __iter__(self) -> Iterator[bytes]:
+        """All of it, for a server that can but wait for it."""
+        while (piece := self.ask()) is not None:
+            if piece:
+                yield piece
+            else:
+                time.sleep(self.every)
+
+    def close(self) -> None:
+        """Give its place back."""
+        self._end()
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A complete HTTP answer."""
 
     status: int
     headers: Headers
-    body: bytes | Chunks
+    body: bytes | Chunks | Feed
 
 
 class RequestRefused(Exception):
@@ -200,7 +233,7 @@ def run_wsgi(application: WSGIApplication, environ: WSGIEnvironment) -> Answer:
         return written.append
 
     parts: Iterable[bytes] = application(environ, start_response)
-    if isinstance(parts, Chunks):
+    if isinstance(parts, Chunks | Feed):
         return Answer(_status(started), started[0][1], parts)
     try:
         written.extend(parts)

@@ -7,7 +7,7 @@ from typing import Any, Final
 from marshmallow import fields, validate
 
 from models.formats import FORMATS
-from models.jobs import State
+from models.jobs import ENDED, OPEN_INTAKES
 from service.schemas import (
     JOB,
     LARGEST,
@@ -45,7 +45,7 @@ FORM_PARTS: Final = {
 }
 FORMAT_NAMES: Final = sorted({*FORMATS, "pickle"})
 DIGEST_FORM: Final = described("(?:[sS][hH][aA]-?256:)?[0-9a-fA-F]{64}", 80)
-STAGES: Final = [str(state) for state in State]
+STAGES: Final = [str(state) for state in (*OPEN_INTAKES, *ENDED)]
 
 
 class UploadSchema(StrictSchema):

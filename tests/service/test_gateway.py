@@ -23,7 +23,7 @@ from service.gateway import Gateway, Uploads, by_address
 from service.lanes import Caller
 from service.rsgi import read_body
 from service.spools import UPLOAD, Admission, Spool, Spools
-from service.wsgi import Answer, Request, environ_of
+from service.wsgi import Answer, Chunks, Request, environ_of
 from tests.service.uploading import REQUEST
 
 
@@ -280,6 +280,7 @@ def test_a_larger_answer_is_fetched_in_pieces_and_a_small_one_is_not() -> None:
         async def write(piece: bytes) -> None:
             received.append(piece)
 
+        assert isinstance(answer.body, Chunks)
         await ours.send(answer.body, write)
         assert max(map(len, received)) <= bodies.PIECE_BYTES
         return False, len(b"".join(received))
