@@ -54,6 +54,7 @@ from models.routing.plans import Plan, Routing
 from models.routing.shadows import Shadows
 from models.routing.succession import Succession
 from models.routing.traffic import Traffic
+from models.schedules import Schedules
 from models.serving import ServingExecutor
 from models.training_results import TrainingResults
 from models.uploads import Uploads
@@ -144,6 +145,7 @@ class Platform:
     shadows: Shadows
     prediction_logs: PredictionLogs
     gates: Gates
+    schedules: Schedules
     streams: Streams
 
     def limits_of(self, tenant_id: str) -> TenantLimits:
@@ -266,6 +268,7 @@ def _serving(
     return {
         "registry": registry,
         "gates": Gates(clock),
+        "schedules": Schedules(clock),
         "streams": _streams(telemetry),
         "hosting": hosting,
         "uploads": Uploads.of(settings),

@@ -11,6 +11,7 @@ from typing import Final
 from config.settings import Settings
 
 PID_FILE: Final = "serve.pid"
+SCHEDULES_DUE: Final = "schedules.due"  # a file whose being there tells the supervisor
 
 
 def signal_reload(settings: Settings) -> bool:

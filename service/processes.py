@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final, NoReturn
+from typing import Final, NoReturn, Protocol
 
 log = logging.getLogger(__name__)
 
@@ -289,7 +289,20 @@ class Post:
         return max(0.05, min(due) - now) if due else None
 
 
-def reap(posts: Iterable[Post]) -> None:
+class Keeper(Protocol):
+    """Whatever has children, and is told when one has ended."""
+
+    @property
+    def children(self) -> list[Child]:
+        """Its processes."""
+        ...
+
+    def ended(self, pid: int, status: int) -> None:
+        """Note that one of them has ended."""
+        ...
+
+
+def reap(posts: Iterable[Keeper]) -> None:
     """Collect every ended child and tell the post that it held."""
     for post in posts:
         for child in post.children:

@@ -26,6 +26,7 @@ from models.hosting import orders
 from service.pidfile import PID_FILE, read_pid
 from service.processes import Child, Post, Signals, fork, reap
 from service.programs import Program
+from service.scheduled_runs import ScheduledRuns, command_of
 
 log = logging.getLogger(__name__)
 
@@ -121,33 +122,36 @@ class Supervisor:
                 )
                 for program in self._programs
             ]
-            self._keep(signals, on_ready)
+            command = command_of(self._settings, ROOT)
+            runs = ScheduledRuns(self._settings, command, environment)
+            self._keep(signals, on_ready, runs)
 
-    def _keep(self, signals: Signals, on_ready: Callable[[], None]) -> None:
+    def _keep(self, signals: Signals, on_ready: Callable[[], None], runs: ScheduledRuns) -> None:
         announced = stopping = False
+        kept: tuple[Post | ScheduledRuns, ...] = (*self._posts, runs)
         while True:
-            pauses = [pause for post in self._posts if (pause := post.tick()) is not None]
-            if stopping and not any(post.children for post in self._posts):
+            pauses = [pause for each in kept if (pause := each.tick()) is not None]
+            if stopping and not any(each.children for each in kept):
                 return
             if not announced and not stopping and all(post.serves for post in self._posts):
                 announced = True
                 on_ready()
             awaited = [ready for post in self._posts for ready in post.listens_to]
             for number in signals.wait(awaited, min(pauses, default=None)):
-                stopping = self._obey(number, stopping=stopping)
-            reap(self._posts)
+                stopping = self._obey(number, kept, stopping=stopping)
+            reap(kept)
             if not announced and any(post.is_hopeless for post in self._posts):
                 # The program has said why; starting it again would say the same.
                 raise ProgramRefused
 
-    def _obey(self, number: int, *, stopping: bool) -> bool:
+    def _obey(self, number: int, kept: Iterable[Post | ScheduledRuns], *, stopping: bool) -> bool:
         if number == signal.SIGHUP:
             log.info("reloading")
             for post in self._posts:
                 post.replace()
         elif number in (signal.SIGTERM, signal.SIGINT):
-            for post in self._posts:
-                post.kill() if stopping else post.stop()
+            for each in kept:
+                each.kill() if stopping else each.stop()
             return True
         return stopping
 

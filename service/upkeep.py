@@ -13,11 +13,12 @@ import structlog
 
 from config.errors import CounterStoreDown
 from service.bootstrap import TRACES_SECONDS, Platform
-from service.operations import maintenance, prediction_logs, routing
+from service.operations import maintenance, prediction_logs, routing, schedules
 from service.pidfile import signal_reload
 
 EPOCH_SECONDS: Final = 1.0
 TICKS_PER_FLUSH: Final = 5
+TICKS_PER_LOOK: Final = 30
 TICKS_PER_TIDY: Final = 600
 
 log = structlog.get_logger("sallyport.upkeep")
@@ -71,6 +72,8 @@ class Upkeep:
                 self._attempt(maintenance.flush_usage)
                 self._attempt(maintenance.follow_hosts)
                 self._attempt(maintenance.follow_jobs)
+            if tick % TICKS_PER_LOOK == 0 and self._leads():
+                self._attempt(schedules.announce_due)
             if tick % TICKS_PER_TIDY == 1 and self._leads():
                 self._attempt(maintenance.tidy)
                 self._attempt(_renew_certificate)

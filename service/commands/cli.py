@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "predict": ("predictions:predict", "Predict every row of FILE."),
     "jobs": ("jobs:jobs", "Intakes of models that were uploaded over HTTPS."),
     "gate": ("gates:gate", "Gates: what a version has to be before it may be champion."),
+    "schedules": ("schedules:schedules", "Trainings that are run again and again."),
     "drift": ("drift:drift", "Show how far what MODEL is asked is from what it was trained on."),
     "routes": ("routes:routes", "Routes: calls of a model divided between its versions."),
     "audit": ("audit:audit", "The record of every change."),

@@ -109,11 +109,11 @@ def _begin(
     before = operations.unfinished(platform, scope, spec)
     if before is not None:
         click.echo(f"{before.id} of this spec was broken off; {how_to_go_on(before.id)}", err=True)
-    name, pieces = _table(spec, path.parent, changes.data)
+    name, pieces = table_of(spec, path.parent, changes.data)
     return operations.begin(platform, scope, spec, pieces, name, register=register).id
 
 
-def _table(spec: Spec, folder: Path, given: Path | None) -> tuple[str, Iterable[bytes]]:
+def table_of(spec: Spec, folder: Path, given: Path | None) -> tuple[str, Iterable[bytes]]:
     """The name of the table, and its bytes."""
     if given is None and spec.data.sql:
         return "query", [_queried(spec)]

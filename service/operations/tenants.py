@@ -110,6 +110,7 @@ def delete_tenant(platform: Platform, scope: Scope, name: str) -> Tenant:
         platform.registry.delete_tenant(act.session, inside)
         platform.jobs.delete_tenant(act.session, inside)
         platform.gates.delete_tenant(act.session, inside)
+        platform.schedules.delete_tenant(act.session, inside)
         platform.tenants.delete(act.session, name)
     platform.database.forget_deleted()
     statistics.forget(platform, tenant.id)
