@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import os
 import selectors
 import signal
@@ -78,7 +79,7 @@ class Parent:
         self._wake = -1
         self._hand_over_at: float | None = None
         self._idle_seconds = idle_seconds
-        self._worked_at = time.monotonic()
+        self._worked_at = math.inf  # until the first order it is awaited
         self._orders: dict[str, Callable[[orders.Order], Reply]] = {
             "host": self._host,
             "workshop": partial(self._workshop, workshops),

@@ -13,6 +13,7 @@ from models.hosting.opener import import_handlers
 from models.hosting.warming import import_whole
 from models.library_versions import running_version
 from models.training.document import LIBRARIES
+from models.training.figures.drawing import draw
 
 # Beside what hosts need. Of Optuna what keeps studies in memory, and not in databases.
 WHOLE: Final = (
@@ -30,13 +31,14 @@ PASSED_OVER: Final = frozenset({"backends", "pylab", "pyplot", "sphinxext", "tes
 
 
 def warm() -> None:
-    """Import all that a training may need."""
+    """Import all that a training may need, and have its libraries look for files once."""
     warming.warm("sklearn")
     import_handlers("sklearn")
     for name in (*_of_matplotlib(), *WHOLE):
         import_whole(name)
     for library in LIBRARIES:
         running_version(library)
+    draw(lambda sheet: sheet.add_subplot().plot([0.0, 1.0]))  # it remembers where its font is
 
 
 def _of_matplotlib() -> list[str]:

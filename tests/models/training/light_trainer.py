@@ -25,8 +25,10 @@ from models.hosting.messages import Message
 from models.hosting.parent import main
 from models.training import messages as words
 from models.training.__main__ import main as main_alone
-from models.training.orders import Telling, _read, serve_orders
+from models.training.answering import answer_order, read_whole
+from models.training.parent import NICENESS
 from models.training.progress import Phase, Progress, Result
+from models.training.telling import Telling
 
 EVALUATION: dict[str, Any] = {
     "schema": 1,
@@ -59,7 +61,7 @@ def trained(model: bytes, **instead: Any) -> Message:
 
 
 def _train(order: Message, connection: socket.socket) -> Message:
-    data = _read(order.descriptors[0], order.body["size"])
+    data = read_whole(order.descriptors[0], order.body["size"])
     act, _, model = data.partition(b"\n")
     telling = Telling(connection)
     telling.tell(Progress(Phase.READING, 1, 1, f"{len(data)} bytes\x1b[2J"))
@@ -131,10 +133,10 @@ def _open_model(_name: str, _data: bytes) -> Any:
 
 
 def _serve(connection: socket.socket) -> None:
-    serve_orders(connection, ORDERS)
+    answer_order(connection, ORDERS)
 
 
 if __name__ == "__main__" and "--connection" in sys.argv:
     main_alone(sys.argv[1:], _serve)
 elif __name__ == "__main__":
-    main(sys.argv[1:], Craft(lambda _flavour: None, _open_model, _serve))
+    main(sys.argv[1:], Craft(lambda _flavour: None, _open_model, _serve), niceness=NICENESS)

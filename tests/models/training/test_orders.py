@@ -16,9 +16,10 @@ import pytest
 from models.errors import DataRefused, NameRefused, SpecRefused, TrainingFailed
 from models.hosting.messages import Bounds, Message, MessagesEnded, receive, send
 from models.training import messages as words
-from models.training import orders
-from models.training.orders import Telling, remaining, serve_orders
+from models.training.answering import answer_order, read_whole
+from models.training.orders import _require_fitting
 from models.training.progress import Phase, Progress, Result
+from models.training.telling import Telling, remaining
 
 BOUNDS = Bounds(head=2**22, blobs=6, bytes=2**26)
 BODY = {"spec": {}, "name": "a.csv", "size": 4, "seconds": 60.0, "confined": True}
@@ -156,7 +157,7 @@ def answered(error: Exception, *, confined: bool) -> Message:
 
     with pair() as (ours, theirs):
         send(ours, Message("train", BODY | {"confined": confined}))
-        serving = threading.Thread(target=serve_orders, args=(theirs, {"train": fail}))
+        serving = threading.Thread(target=answer_order, args=(theirs, {"train": fail}))
         serving.start()
         last = receive(ours, BOUNDS, patience=lambda: None)
         serving.join()
@@ -166,19 +167,19 @@ def answered(error: Exception, *, confined: bool) -> Message:
 def test_customer_who_leaves_is_no_error() -> None:
     with pair() as (ours, theirs):
         ours.close()
-        serve_orders(theirs, {})
+        answer_order(theirs, {})
 
 
 def test_files_beyond_their_bounds_are_a_failure_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(words, "MOST_BYTES", dict.fromkeys(words.MOST_BYTES, 3))
     with pytest.raises(TrainingFailed, match="its report has 4 bytes, more than the 3"):
-        orders._require_fitting({"model": b"abc", "report": b"abcd"})
+        _require_fitting({"model": b"abc", "report": b"abcd"})
 
 
 def test_data_is_read_whole_and_its_descriptor_closed() -> None:
     reader, writer = os.pipe()
     threading.Thread(target=_write_in_pieces, args=(writer,), daemon=True).start()
-    assert orders._read(reader, 100_000) == b"ab" * 50_000
+    assert read_whole(reader, 100_000) == b"ab" * 50_000
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(reader)
 
