@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from models.dates import examples_of
 from models.errors import EstimatorRefused
 from models.placements import IMPUTERS, VECTORIZERS, Placed, first_step, placements, width_of
 from models.signature import METHODS, Kind, Part
@@ -140,6 +141,8 @@ class _Found:
         part = placed.part
         if placed.kind in VECTORIZERS:
             self._vectorizer(placed)
+        elif placed.kind == "DateParts":
+            self._dates(placed)
         elif isinstance(getattr(part, "categories_", None), list):
             self._encoder(placed)
         elif placed.kind in IMPUTERS and getattr(part, "statistics_", None) is not None:
@@ -155,6 +158,12 @@ class _Found:
             self.text.add(at)
             words = getattr(placed.part, "vocabulary_", None) or {}
             self.words[at] = tuple(str(word) for word in sorted(words)[:MOST_WORDS])
+
+    def _dates(self, placed: Placed) -> None:
+        for at in placed.columns:
+            if at is not None:
+                self.text.add(at)
+                self.words[at] = examples_of(placed.part.form)
 
     def _encoder(self, placed: Placed) -> None:
         for at, categories in zip(placed.columns, placed.part.categories_, strict=False):

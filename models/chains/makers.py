@@ -14,6 +14,7 @@ from models.chains.placing import Made, Maker, Node, Placer, check_of, makes_spa
 from models.compilation.numeric.functions import function
 from models.compilation.numeric.projections import selection
 from models.compilation.numeric.taking import Taken, flag, floats_of, ragged, text, texts_of, whole
+from models.compilation.numeric.words import words
 from models.errors import EstimatorNotHeld
 from models.labels import plain_labels
 
@@ -62,8 +63,9 @@ def columns(estimator: Any, placer: Placer) -> Made:
         if not len(own):
             continue
         if isinstance(wanted, str | int) and not isinstance(wanted, bool):
-            raise EstimatorNotHeld("a transformer takes a list, where others take columns")
-        children.append(_transformer(part, placer))
+            children.append(placer.add(numeric(words(part))))
+        else:
+            children.append(_transformer(part, placer))
         places.append(own)
     flat, ends = ragged(places)
     count = whole(estimator.n_features_in_)

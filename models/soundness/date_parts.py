@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from models.date_parts import FORMS, PARTS, DateParts
+from models.date_parts import DateParts
+from models.dates import FORMS, PARTS
 from models.errors import FormatRefused
 
 MEMBERS: Final = frozenset({"form", "parts", "n_features_in_", "feature_names_in_"})

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.prose import one_line
-from models.date_parts import form_of, read_date
+from models.dates import form_of, read_date
 from models.training.cells import Numbers, distinct, numbers_in, present_in, truth_in, where_not
 from models.training.findings import Looked, Raw, note, warning
 from models.training.preparation import MOST_MARKS

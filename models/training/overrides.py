@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from models.date_parts import form_of
+from models.dates import form_of
 from models.errors import DataRefused
 from models.training.cells import as_texts, distinct, numbers_in, truth_in, where_not
 from models.training.findings import Looked, Raw, lines_of

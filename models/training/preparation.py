@@ -21,7 +21,8 @@ from sklearn.preprocessing import (
     TargetEncoder,
 )
 
-from models.date_parts import PARTS, DateParts, form_of
+from models.date_parts import DateParts
+from models.dates import PARTS, form_of
 from models.training.cells import distinct
 from models.training.study import ColumnPlan, Study
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models.date_parts import form_of, read_date
+from models.dates import form_of, read_date
 from models.errors import DataRefused, SpecRefused
 from models.training.cells import distinct
 from models.training.findings import Looked, Raw, lines_of, note, warning

@@ -10,11 +10,21 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn import compose, impute, linear_model, naive_bayes, pipeline, preprocessing, svm
+from sklearn import (
+    compose,
+    feature_extraction,
+    impute,
+    linear_model,
+    naive_bayes,
+    pipeline,
+    preprocessing,
+    svm,
+)
 
 from benchmarks.estimators import FEATURES, HOLES, POSITIVE, THREE, TWO, cases, listed
 from models.arrays import pack_arrays, unpack_arrays
 from models.compilation import Predictor, Unsuitable
+from models.date_parts import DateParts
 from models.engines import ENGINES
 from models.estimators import NativePredictor, serve_natively
 from models.landmarks import landmarks_of
@@ -139,7 +149,7 @@ def taken_rows(name: str) -> Features:
 
 
 def _mixed() -> Any:
-    """Texts, numbers, and numbers that are missing, for trees."""
+    """Texts, dates, numbers, and numbers that are missing, for a machine."""
     import pandas as pd
 
     random = np.random.default_rng(4)
@@ -150,6 +160,8 @@ def _mixed() -> Any:
             "size": HOLES[:, 0],
             "rooms": np.round(POSITIVE[:, 1]),
             "colour": COLOURS[random.integers(0, 2, rows)],
+            "seen": np.array(["2024-01-31", "2023-12-24T18:30", "never"])[np.arange(rows) % 3],
+            "note": np.array(["fine room", "poor meal", "fine meal"])[np.arange(rows) % 3],
         }
     )
     columns = compose.ColumnTransformer(
@@ -157,6 +169,8 @@ def _mixed() -> Any:
             ("marked", preprocessing.OneHotEncoder(handle_unknown="ignore"), ["city"]),
             ("numbered", preprocessing.OrdinalEncoder(), ["colour"]),
             ("filled", impute.SimpleImputer(add_indicator=True), ["size"]),
+            ("dated", pipeline.make_pipeline(DateParts(), impute.SimpleImputer()), ["seen"]),
+            ("words", feature_extraction.text.TfidfVectorizer(), "note"),
         ],
         remainder="passthrough",
     )

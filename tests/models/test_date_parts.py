@@ -14,7 +14,8 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 
-from models.date_parts import FORMS, ISO, PARTS, DateParts, form_of, read_date
+from models.date_parts import DateParts
+from models.dates import FORMS, ISO, PARTS, form_of, read_date
 from models.errors import FormatRefused
 from models.handlers.skops_file import SkopsFile, write_skops
 from tests.models.files import with_schema

@@ -15,6 +15,7 @@ from models.compilation.numeric import (
     clusters,
     constants,
     counting,
+    dates,
     discriminants,
     expansions,
     filling,
@@ -29,16 +30,19 @@ from models.compilation.numeric import (
     projections,
     scaling,
     within,
+    words,
 )
 from models.compilation.numeric.taking import Taker
 from models.errors import ArraysMalformed, EstimatorNotHeld
 from models.parts import Part
 
+OURS: Final = ("sklearn.", "models.date_parts")
 _FAMILIES: Final = (
     bayes,
     clusters,
     constants,
     counting,
+    dates,
     discriminants,
     expansions,
     filling,
@@ -53,6 +57,7 @@ _FAMILIES: Final = (
     projections,
     scaling,
     within,
+    words,
 )
 KINDS: Final[Mapping[str, type[Part]]] = MappingProxyType(
     {name: part for family in _FAMILIES for name, part in family.KINDS.items()}
@@ -70,7 +75,7 @@ class NumericEngine:
     def compile(self, estimator: object) -> Mapping[str, NDArray[Any]] | Unsuitable:
         """Return the estimator's arrays and `kind`, which part answers from them."""
         own = type(estimator)
-        taker = TAKERS.get(own.__name__) if own.__module__.startswith("sklearn.") else None
+        taker = TAKERS.get(own.__name__) if own.__module__.startswith(OURS) else None
         if taker is None:
             return Unsuitable(
                 f"{own.__name__} is no estimator that this engine knows", foreign=True

@@ -129,6 +129,7 @@ def test_names_tell_where_each_number_is_from(mixed: Study) -> None:
 def test_pipeline_of_every_kind_is_stored_and_served_with_raw_records(served: Prepared) -> None:
     signature = served.contents.signature
 
+    assert served.contents.engine == "chain"
     assert served.contents.parity is not None
     assert served.contents.parity.agrees
     assert signature.feature_names == ALL
@@ -157,11 +158,11 @@ def test_stored_pipeline_takes_what_was_never_seen(mixed: Study, fitted: Any) ->
         (["size", "weight"], "classification", DecisionTreeClassifier(max_depth=3), False, True),
         (["size", "holed"], "classification", LogisticRegression(), True, True),
         (["size", "colour", "rank", "town"], "regression", Ridge(), True, True),
-        (["size", "colour"], "regression", DecisionTreeRegressor(max_depth=3), False, True),
+        (["size", "seen", "words"], "regression", DecisionTreeRegressor(max_depth=3), False, True),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseEstimator) else str(value),
 )
-def test_tables_without_dates_and_texts_are_served_by_an_engine(
+def test_prepared_pipelines_are_served_by_an_engine(
     kinds: list[str], task: str, model: BaseEstimator, scaled: bool, missing: bool
 ) -> None:
     study = _study(kinds, task)
