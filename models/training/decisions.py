@@ -50,6 +50,13 @@ def costs_of(study: Study) -> Numbers | None:
     return costs
 
 
+def check_decisions(study: Study) -> None:
+    """Raise SpecRefused for a label in the spec that is no class: before hours are spent."""
+    costs_of(study)
+    if study.task == "classification":
+        positive_of(study)
+
+
 def decide(costs: Numbers, odds: Numbers) -> Codes:
     """The decision of the lowest expected cost, row by row."""
     return np.asarray((odds @ costs.T).argmin(axis=1))

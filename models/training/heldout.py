@@ -125,7 +125,7 @@ def _of_class(
     of_class, answered = int((true == at).sum()), int((said == at).sum())
     if kind == "f1":
         wrong = of_class + answered - 2 * hits
-        return f1_of(hits, wrong, confidence=confidence) if hits + wrong else None
+        return f1_of(share(hits, hits + wrong, confidence=confidence)) if hits + wrong else None
     rows = of_class if kind == "recall" else answered
     return share(hits, rows, confidence=confidence) if rows else None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import hypot
 
+from scipy.special import betaincinv
 from scipy.stats import binomtest
 
 from models.training.intervals import Interval
@@ -19,6 +20,14 @@ def share(hits: int, rows: int, *, confidence: float) -> Interval:
     return Interval(hits / rows, float(interval.low), float(interval.high))
 
 
+def certain_share(hits: int, rows: int, *, confidence: float) -> Interval:
+    """The same with Clopper and Pearson's interval (1934): of few rows, wide enough for certain."""
+    doubt = (1 - confidence) / 2
+    low = float(betaincinv(hits, rows - hits + 1, doubt)) if hits else 0.0
+    high = float(betaincinv(hits + 1, rows - hits, 1 - doubt)) if hits < rows else 1.0
+    return Interval(hits / rows, low, high)
+
+
 def mean_of(parts: Sequence[Interval]) -> Interval:
     """The mean of estimates of different rows (MOVER: Zou and Donner, 2008)."""
     value = sum(each.value for each in parts) / len(parts)
@@ -27,12 +36,11 @@ def mean_of(parts: Sequence[Interval]) -> Interval:
     return Interval(value, value - below, value + above)
 
 
-def f1_of(hits: int, wrong: int, *, confidence: float) -> Interval:
-    """F1 of a class: of the rows that are of it or were said to be, `hits` are both.
+def f1_of(jaccard: Interval) -> Interval:
+    """F1 of a class, of the share J that is right of the rows that are of it or were said to be.
 
-    With J the share of hits, F1 is 2J / (1 + J), which grows with J: so do the interval's bounds.
+    F1 is 2J / (1 + J), which grows with J: so do the interval's bounds.
     """
-    jaccard = share(hits, hits + wrong, confidence=confidence)
     value, low, high = (2 * each / (1 + each) for each in _three(jaccard))
     return Interval(value, low, high)
 

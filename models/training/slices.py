@@ -2,7 +2,8 @@
 
 Who looks at a hundred slices finds a bad one by chance. So the confidence of each interval is
 raised: with what is left of doubt shared among all slices (Bonferroni), the chance that any of the
-differences is wrongly told is still no more than was asked for.
+differences is wrongly told is still no more than was asked for. Shares have Clopper and Pearson's
+intervals, which hold for the few rows of a slice at such confidence, where Wilson's do not.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from scipy.stats import t as student
 
 from models.training.answers import Answers, Numbers
 from models.training.intervals import Interval
-from models.training.proportions import difference, f1_of, mean_of, share
+from models.training.proportions import certain_share, difference, f1_of, mean_of
 from models.training.scoring import metric_of
 from models.training.shown import shown
 
@@ -156,22 +157,21 @@ def _estimates(
 def _balanced(answers: Answers, classes: NDArray[np.intp], level: float) -> Interval:
     true, right = answers.true_codes, answers.true_codes == answers.answer_codes
     of_each = [right[true == each] for each in classes]
-    return mean_of([share(int(e.sum()), len(e), confidence=level) for e in of_each])
+    return mean_of([certain_share(int(e.sum()), len(e), confidence=level) for e in of_each])
 
 
 def _share(metric: str, answers: Answers, level: float) -> Interval | None:
     true, said = answers.true_codes, answers.answer_codes
     kind, _, label = metric.partition(":")
     if kind == "accuracy":
-        return share(int((true == said).sum()), len(true), confidence=level)
+        return certain_share(int((true == said).sum()), len(true), confidence=level)
     at = [str(each) for each in answers.study.classes].index(label)
     hits = int(((true == at) & (said == at)).sum())
     rows = {"recall": true == at, "precision": said == at, "f1": (true == at) | (said == at)}[kind]
     if not rows.any():
         return None
-    if kind == "f1":
-        return f1_of(hits, int(rows.sum()) - hits, confidence=level)
-    return share(hits, int(rows.sum()), confidence=level)
+    found = certain_share(hits, int(rows.sum()), confidence=level)
+    return f1_of(found) if kind == "f1" else found
 
 
 def _error(metric: str, answers: Answers, level: float) -> Interval:

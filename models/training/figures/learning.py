@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure as Sheet
 from numpy.typing import NDArray
 from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.model_selection import learning_curve
 
 from models.training.answers import some_of
@@ -49,9 +50,16 @@ def learning(subject: Subject) -> Figure | None:
         "Where the curve of rows not fitted to still gets better at its end, more rows would "
         f"help. The bands are one standard deviation of {FOLDS} folds."
     )
+    if isinstance(subject.fitted, CalibratedClassifierCV):
+        about += " Of the pipeline before it is calibrated."
     if len(subject.train_rows) > MOST_ROWS:
         about += f" Of {MOST_ROWS:,} of {len(subject.train_rows):,} rows, drawn at random."
     return Figure(name="learning", title="Learning curve", about=about, svg=draw(paint))
+
+
+def _unfitted(fitted: Any) -> Any:
+    """The pipeline to fit anew: within a calibrated one, whose folds are of all rows."""
+    return clone(fitted.estimator if isinstance(fitted, CalibratedClassifierCV) else fitted)
 
 
 def _curve(subject: Subject, rows: NDArray[np.intp]) -> tuple[Any, Any, Any]:
@@ -66,7 +74,7 @@ def _curve(subject: Subject, rows: NDArray[np.intp]) -> tuple[Any, Any, Any]:
     features = study.features.iloc[rows].set_axis(rows, axis=0)
     with unheard():
         counts, fitted, unseen = learning_curve(
-            clone(subject.fitted),
+            _unfitted(subject.fitted),
             features,
             targets_of(study, rows),
             train_sizes=SHARES,

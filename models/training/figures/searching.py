@@ -36,7 +36,7 @@ def comparison(subject: Subject) -> Figure | None:
             if found["low"] is not None and found["high"] is not None:
                 axes.plot([found["low"], found["high"]], [place, place], color=colour)
             axes.plot(found["mean"], place, "o", color=colour, markersize=5)
-        names = [shown(each["title"], most=MOST_LABEL + 8) for each in told]
+        names = [_name(each) for each in told]
         axes.set_yticks(range(len(told)), names)
         axes.set_xlabel(subject.measured)
         axes.grid(visible=True, axis="x")
@@ -69,6 +69,11 @@ def search(subject: Subject) -> Figure | None:
     width = 5.2 if len(searches) == 1 else 3.0 * len(searches) + 0.6
     svg = draw(paint, width=width)
     return Figure(name="search", title="Search path", about=about, svg=svg, wide=len(searches) > 2)
+
+
+def _name(entry: Mapping[str, Any]) -> str:
+    name = shown(entry["title"], most=MOST_LABEL + 8)
+    return f"{name}, tuned" if entry["tuned"] else name
 
 
 def _with_the_baseline(entries: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -9,7 +9,7 @@ import pytest
 
 from models.errors import SpecRefused
 from models.training.answers import Answers
-from models.training.decisions import costs_of, decide, decisions_of, threshold_of
+from models.training.decisions import check_decisions, costs_of, decide, decisions_of, threshold_of
 from models.training.study import Study
 from tests.models.training.studies import case_of, study_of_three, study_of_two
 
@@ -88,7 +88,9 @@ def test_without_costs_or_probabilities_nothing_is_decided() -> None:
 def test_costs_of_a_label_that_is_no_class_are_refused(costs: dict[str, Any]) -> None:
     study = study_of_two(decide={"costs": costs})
     with pytest.raises(SpecRefused, match="no class is"):
-        costs_of(study)
+        check_decisions(study)
+    with pytest.raises(SpecRefused, match="no class is 'maybe'"):
+        check_decisions(study_of_two(decide={"positive": "maybe"}))
 
 
 def test_costs_hold_on_real_answers() -> None:

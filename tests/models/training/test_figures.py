@@ -13,12 +13,14 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from matplotlib.figure import Figure as Sheet
+from sklearn.calibration import CalibratedClassifierCV
 
 from models.training.answers import answers_of
 from models.training.figures import Subject, figures_of, warm
 from models.training.figures import classification as of_classes
 from models.training.figures.drawing import Figure, draw
 from models.training.figures.explaining import importances_of
+from models.training.figures.learning import learning
 from models.training.study import Study
 from tests.models.training.studies import (
     case_of,
@@ -134,6 +136,17 @@ def test_a_curve_has_no_more_points_than_can_be_seen() -> None:
         figure = draw_it(replace(subject, answers=answers))
         assert figure is not None
         assert len(figure.svg) < 60_000
+
+
+def test_a_calibrated_winner_is_fitted_anew_without_its_calibration() -> None:
+    subject = subject_of(study_of_two())
+    rows = subject.train_rows
+    halves = [(np.arange(40), np.arange(40, len(rows))), (np.arange(40, len(rows)), np.arange(40))]
+    fitted = CalibratedClassifierCV(subject.fitted, cv=halves, ensemble=False)
+    fitted.fit(subject.study.features.iloc[rows], subject.study.target[rows].astype(str))
+    figure = learning(replace(subject, fitted=fitted))
+    assert figure is not None
+    assert "before it is calibrated" in figure.about
 
 
 def test_what_matters_is_first_among_the_importances(two: Subject) -> None:

@@ -40,6 +40,22 @@ def test_of_many_slices_that_are_alike_none_is_called_weaker() -> None:
     assert not any(each["weaker"] for each in found)
 
 
+def test_two_misses_among_many_slices_are_no_weakness() -> None:
+    """Fisher's test gives them 1 in 140; of 80 slices, some have that."""
+    truth = np.array(["yes"] * 42 + ["no"] * 78, dtype=object)
+    right = np.ones(120, dtype=bool)
+    right[[0, 1, 20, 30]] = False
+    rng = np.random.default_rng(7)
+    columns = {f"column {at}": rng.normal(size=120) for at in range(20)}
+    columns["place"] = np.array(["here"] * 2 + ["there"] * 40 + ["here"] * 78, dtype=object)
+    study = _study(**columns)
+    study = replace(study, spec=study_of_two(compare={"metric": "recall:yes"}).spec)
+    found = slices_of(_answers(study, right, truth), confidence=0.95)
+    assert found[0]["values"] == "= here"
+    assert found[0]["difference"] == -0.95
+    assert not found[0]["weaker"]
+
+
 def test_few_rows_have_a_wide_interval() -> None:
     size = np.repeat(np.array(["many", "few"], dtype=object), (ROWS - 8, 8))
     right = np.tile([True, True, True, False], ROWS // 4)
