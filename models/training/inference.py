@@ -132,9 +132,9 @@ def _numbers(raw: Raw) -> Looked:
     looked = _few(raw, values, "whole numbers")
     findings = list(looked.findings)
     if 2 < different <= FEW_VALUES and looked.values is not None:
-        looked = _few(raw, values, f"whole numbers, {different} different, taken as amounts")
-        told = "if its numbers are codes and not amounts, call it categorical"
-        findings.append(note(raw.name, f"it has {different} different whole numbers", told))
+        looked = _few(
+            raw, values, f"whole numbers, {different} different, taken as amounts and not as codes"
+        )
     if len(known) and np.abs(known).max() > EXACT:
         told = "it has whole numbers beyond 2^53, which are rounded"
         findings.append(warning(raw.name, told, "call it id if it is one"))
