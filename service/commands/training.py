@@ -52,7 +52,14 @@ LEADERS: Final = (
 )
 @click.option("--data", type=FILE, help="The table, in place of the spec's.")
 @click.option("--report", type=OUTPUT, help="The report; by default MODEL-report.html beside SPEC.")
-@click.option("--register/--no-register", default=True, help="Make a version of the winner.")
+@click.option(
+    "--no-register",
+    "register",
+    is_flag=True,
+    flag_value=False,
+    default=True,
+    help="Only write the report; make no version.",
+)
 @click.option("--promote", is_flag=True, help="Make the new version the champion.")
 @click.option("--resume", metavar="JOB", help="Go on with a training that was broken off.")
 @json_option
@@ -70,10 +77,7 @@ def train(
     resume: str | None,
     as_json: bool,
 ) -> None:
-    """Train as SPEC says: compare algorithms, tune the best, and register the winner.
-
-    It runs here, in a process of its own. What it has found out outlives it.
-    """
+    """Train as SPEC says, and register the winner. What is found out outlives this command."""
     changes = Changes(budget=budget, data=data, promote=promote)
     if resume is None:
         resume = _begin(operator, tenant, spec, changes, register=register)

@@ -146,6 +146,8 @@ OBJECTS: Final[tuple[Tried, ...]] = (
     ("GET", "/models/{}/versions/1", "private", "missing", {}),
     ("PATCH", "/models/{}/versions/1", "private", "missing", {"json": {"pinned": True}}),
     ("DELETE", "/models/{}/versions/1", "private", "missing", {}),
+    ("GET", "/models/{}/versions/1/report", "private", "missing", {}),
+    ("GET", "/models/{}/versions/1/evaluation", "private", "missing", {}),
     ("GET", "/models/{}/aliases", "private", "missing", {}),
     ("GET", "/models/{}/aliases/champion", "private", "missing", {}),
     ("PUT", "/models/{}/aliases/champion", "private", "missing", {"json": {"version": 1}}),

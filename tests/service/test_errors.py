@@ -38,6 +38,12 @@ NOT_OVER_HTTP = {
     "ExtraMissing",
     "LeaseLost",
     "UploadLost",
+    # Of trainings, which tell them in their logs, or of a command.
+    "DataRefused",
+    "JobHeld",
+    "SpecRefused",
+    "TrainerEnded",
+    "TrainingFailed",
     # Faults of ours: a 500 that tells nothing is what they are.
     "AuthError",
     "ModelsError",

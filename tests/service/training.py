@@ -53,7 +53,7 @@ def post(
         form["spec"] = spec if isinstance(spec, str) else orjson.dumps(spec).decode()
     if table is not None:
         form["data"] = (io.BytesIO(table), "table.csv")
-    return actor.post(PATH, data=form, **options)
+    return actor.post(PATH, data=form, content_type="multipart/form-data", **options)
 
 
 def posted(house: House, **options: Any) -> str:
