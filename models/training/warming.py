@@ -6,6 +6,7 @@ from pkgutil import iter_modules
 from typing import Final
 
 import matplotlib as mpl
+from matplotlib.figure import Figure
 
 import models.training
 from models.hosting import warming
@@ -38,9 +39,13 @@ def warm() -> None:
         import_whole(name)
     for library in LIBRARIES:
         running_version(library)
-    draw(lambda sheet: sheet.add_subplot().plot([0.0, 1.0]))  # it remembers where its font is
+    draw(_paint)  # it remembers where its font is
 
 
 def _of_matplotlib() -> list[str]:
     found = [each.name for each in iter_modules(mpl.__path__) if each.name not in PASSED_OVER]
     return [f"{mpl.__name__}.{name}" for name in found]
+
+
+def _paint(sheet: Figure) -> None:
+    sheet.add_subplot().plot([0.0, 1.0])

@@ -53,7 +53,8 @@ def arrow(frame: pd.DataFrame) -> bytes:
 
 def csv(frame: pd.DataFrame) -> bytes:
     """As CSV."""
-    return frame.to_csv(index=False).encode()
+    text: str = frame.to_csv(index=False)
+    return text.encode()
 
 
 def npz(frame: pd.DataFrame) -> bytes:
