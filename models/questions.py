@@ -57,7 +57,9 @@ def ask_everything(own: Predictor, signature: Signature, source: Source, *, seed
 
 def ask_a_little(own: Predictor, signature: Signature, source: Source) -> Reference:
     """Ask a model enough to know it again."""
-    rows = [getattr(source, part)(source.fit(A_FEW)) for part, _ in PARTS]
+    given = source.given()
+    rows = [] if given is None else [given]
+    rows += [getattr(source, part)(source.fit(A_FEW)) for part, _ in PARTS]
     if signature.missing:
         rows.append(source.missing(source.fit(A_FEW)))
     return refer(own, tuple(signature.methods), [*rows, source.known(A_FEW)])

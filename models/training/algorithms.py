@@ -46,6 +46,7 @@ from models.training.spec import Task
 from models.training.study import Study
 
 CALIBRATION_FOLDS: Final = 3
+MANY_ROWS: Final = 20_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,6 +54,7 @@ class Algorithm:
     """One way to learn; `scaled` ones want columns of one size.
 
     `limited` ones stop after `max_iter` rounds, whether or not they have converged by then.
+    Of more than `most_rows`, whose square its fit takes, it is fitted where the spec names it.
     `weighs` ones take the weights of classes, where the spec balances them.
     """
 
@@ -67,6 +69,7 @@ class Algorithm:
     baseline: bool = False
     limited: bool = False
     weighs: bool = False
+    most_rows: int = 0
 
     def make(self, study: Study, params: Mapping[str, Any], seed: int) -> Any:
         """An unfitted estimator; `params` are those of the space, or none of them."""
@@ -227,6 +230,7 @@ _CLASSIFIERS: Final = (
         space=_MACHINE,
         seeded=True,
         weighs=True,
+        most_rows=MANY_ROWS,
     ),
     Algorithm(
         name="mlp",
@@ -339,6 +343,7 @@ _REGRESSORS: Final = (
         build=_of_scaled_target(SVR),
         scaled=True,
         space=_MACHINE,
+        most_rows=MANY_ROWS,
     ),
     Algorithm(
         name="mlp",

@@ -28,11 +28,15 @@ def compare(study: Study, rows: Rows, workers: Workers, reporting: Reporting) ->
     algorithms = algorithms_of(study)
     entries: list[Entry] = []
     for wave in _waves(algorithms, folds, workers):
-        taken = [each for each in wave if _has_turn(each, algorithms, reporting)]
+        why_not = {
+            each.name: _too_many(study, each, rows) or _out_of_time(each, algorithms, reporting)
+            for each in wave
+        }
+        taken = [each for each in wave if not why_not[each.name]]
         trials = [trial for each in taken for trial in _trials(each, folds)]
         judged = judge_all(study, trials, workers, reporting)
         for algorithm in wave:
-            entry = _entry(study, algorithm, judged, folds if algorithm in taken else [])
+            entry = _entry(study, algorithm, judged, folds, why_not[algorithm.name])
             entry = with_costs(study, entry, rows, reporting)
             entries.append(entry)
             reporting.tell(_progress(study, entry, len(entries), len(algorithms)))
@@ -72,14 +76,24 @@ def _waves(
         yield algorithms[start : start + many]
 
 
-def _has_turn(algorithm: Algorithm, all_: Sequence[Algorithm], reporting: Reporting) -> bool:
-    """Whether there is time for it; that too is known to whoever goes on from here."""
-    if algorithm in all_[:FIRST]:
-        return True
-    found = reporting.once(
-        f"compare/{algorithm.name}/turn", lambda: {"comes": reporting.left() > 0}
+def _too_many(study: Study, algorithm: Algorithm, rows: Rows) -> str:
+    """Why an algorithm is not tried on so many rows, unless somebody asked for it."""
+    if not 0 < algorithm.most_rows < len(rows) or study.spec.compare.algorithms:
+        return ""
+    return (
+        f"its fit takes the square of the rows, more than {algorithm.most_rows}: "
+        "name it in compare.algorithms to have it tried"
     )
-    return bool(found["comes"])
+
+
+def _out_of_time(
+    algorithm: Algorithm, algorithms: Sequence[Algorithm], reporting: Reporting
+) -> str:
+    """Whether there is no time for it; that too is known to whoever goes on from here."""
+    if algorithm in algorithms[:FIRST]:
+        return ""
+    key = f"compare/{algorithm.name}/turn"
+    return "" if reporting.once(key, lambda: {"comes": reporting.left() > 0})["comes"] else SPENT
 
 
 def _trials(algorithm: Algorithm, folds: Sequence[Fold]) -> Iterator[Trial]:
@@ -89,14 +103,18 @@ def _trials(algorithm: Algorithm, folds: Sequence[Fold]) -> Iterator[Trial]:
 
 
 def _entry(
-    study: Study, algorithm: Algorithm, judged: Iterator[Judged], folds: Sequence[Fold]
+    study: Study,
+    algorithm: Algorithm,
+    judged: Iterator[Judged],
+    folds: Sequence[Fold],
+    why_not: str,
 ) -> Entry:
-    found = [next(judged) for _ in folds]
+    found = [] if why_not else [next(judged) for _ in folds]
     return Entry(
         algorithm=algorithm.name,
         title=algorithm.title,
         baseline=algorithm.baseline,
-        failed=failure_in(found, metric_of(study)) if found else SPENT,
+        failed=why_not or failure_in(found, metric_of(study)),
         scores=[each.get("scores", {}) for each in found],
         unconverged=sum(each.get("unconverged", False) for each in found),
     )

@@ -15,7 +15,6 @@ from models.engines import ENGINES, NATIVE
 from models.estimators import serve_natively
 from models.inspection import inspect
 from models.landmarks import landmarks_of
-from models.parity import refer
 from models.preparation import Trial, compile_estimator, with_rows
 from models.probes import Source
 from models.questions import ask_a_little
@@ -54,7 +53,6 @@ def serving_cost(pipeline: Any, features: pd.DataFrame, *, seed: int) -> Serving
     signature = inspect(own, given).signature
     source = Source(own.columns, landmarks_of(pipeline), given=given, seed=seed)
     reference = ask_a_little(own, signature, source)
-    reference = reference.with_more(refer(own, tuple(signature.methods), [given]))
     compiled, reason = compile_estimator(pipeline, Trial(signature, reference, seed), _unheard)
     method = signature.default_method
     predictor: Predictor = own

@@ -15,16 +15,17 @@ import numpy as np
 
 from models.drift.reference import reference_of
 from models.handlers.skops_file import write_skops
-from models.training.algorithms import ALGORITHMS
+from models.training.algorithms import ALGORITHMS, algorithms_of
 from models.training.calibration import calibrated
-from models.training.choice import Choice, choose
-from models.training.comparison import compare
+from models.training.choice import Choice, choose, named
+from models.training.comparison import SPENT, compare
+from models.training.decisions import check_decisions
 from models.training.document import columns, document
 from models.training.entries import Entry, Ranking, share_judged_by
 from models.training.fitting import fit, unheard
 from models.training.folds import Rows, folds_of, holdout_of
 from models.training.parallel import Workers, workers_of
-from models.training.progress import Phase, Progress, Reporting, Result
+from models.training.progress import Phase, Progress, Reporting
 from models.training.reporting import report
 from models.training.samples import answers_as_json, rows_as_json, some_rows
 from models.training.scoring import metric_of
@@ -63,11 +64,19 @@ def train(spec: Spec, data: bytes, name: str, reporting: Reporting, *, confined:
     reporting.tell(Progress(Phase.PREPARING, 0, 1))
     study = study_of(spec, table)
     # Shown before any of it is used.
-    reporting.keep(Result("study", {"task": study.task, "columns": columns(study)}))
+    reporting.once("study", lambda: {"task": study.task, "columns": columns(study)})
+    check_wishes(study)
     train_rows, held_rows = holdout_of(study)
     with workers_of(spec.parallel, confined=confined) as workers:
         searched = _search(study, train_rows, workers, reporting)
     return _finish(study, searched, (train_rows, held_rows), started, reporting)
+
+
+def check_wishes(study: Study) -> None:
+    """Raise SpecRefused for names that the table's own answers do not bear out."""
+    metric_of(study)
+    algorithms_of(study)
+    check_decisions(study)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,21 +99,33 @@ def _search(study: Study, rows: Rows, workers: Workers, reporting: Reporting) ->
     tuned = tune(study, rows, candidates, ranking, workers, reporting)
     entries = [*compared, *tuned.entries]
     choice = choose(entries, ranking, most_serving_ms=study.spec.compare.most_serving_ms)
-    return _Searched(entries, tuned.searches, choice, ranking, _notes(entries, tuned, workers))
+    notes = _notes(study, entries, tuned, workers)
+    return _Searched(entries, tuned.searches, choice, ranking, notes)
 
 
-def _notes(entries: Sequence[Entry], tuned: Tuned, workers: Workers) -> list[str]:
+def _notes(study: Study, entries: Sequence[Entry], tuned: Tuned, workers: Workers) -> list[str]:
     """What was cut short, or done otherwise than the spec says."""
-    notes = [f"Fits ran {workers.note}."] if workers.note else []
-    unjudged = [each.title for each in entries if each.failed and not each.scores]
-    if unjudged:
-        notes.append(f"The budget was spent before these were compared: {', '.join(unjudged)}.")
-    if tuned.left_out:
-        notes.append(f"The budget was spent before these were tuned: {', '.join(tuned.left_out)}.")
-    cut = [each.algorithm for each in tuned.searches if each.is_cut]
-    if cut:
-        notes.append(f"The time ended the searches of {', '.join(cut)}.")
-    return notes
+    algorithms = ALGORITHMS[study.task]
+    balanced = study.spec.balance and study.task == "classification"
+    told = {
+        "The budget was spent before these were compared": [
+            each.title for each in entries if each.failed == SPENT
+        ],
+        "The budget was spent before these were tuned": tuned.left_out,
+        "The time ended the searches of": [
+            algorithms[each.algorithm].title for each in tuned.searches if each.is_cut
+        ],
+        "Still learning when their rounds were over": [
+            named(each).rstrip(",") for each in entries if each.unconverged
+        ],
+        "No weights of classes are taken by": [
+            each.title
+            for each in entries
+            if balanced and not (each.tuned or each.baseline or algorithms[each.algorithm].weighs)
+        ],
+    }
+    notes = [f"{what}: {', '.join(names)}." for what, names in told.items() if names]
+    return [f"Fits ran {workers.note}.", *notes] if workers.note else notes
 
 
 def _finish(

@@ -140,6 +140,23 @@ def test_without_time_the_baseline_and_one_candidate_are_compared_all_the_same()
     }
 
 
+def test_algorithm_that_so_many_rows_would_keep_for_hours_is_tried_where_it_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    few = replace(ALGORITHMS["classification"]["svc"], most_rows=50)
+    known = {name: ALGORITHMS["classification"][name] for name in ("dummy", "tree")}
+    small = MappingProxyType({"classification": MappingProxyType({**known, "svc": few})})
+    for module in ("algorithms", "comparison", "fitting"):
+        monkeypatch.setattr(f"models.training.{module}.ALGORITHMS", small)
+
+    left_alone = _compare(study(validation={"folds": 2}))["svc"]
+    named = _compare(study(validation={"folds": 2}, compare={"algorithms": ["svc"]}))["svc"]
+
+    assert left_alone.failed is not None
+    assert "name it in compare.algorithms" in left_alone.failed
+    assert named.failed is None
+
+
 def test_attempt_that_knows_the_results_computes_nothing_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
