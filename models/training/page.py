@@ -31,7 +31,7 @@ MOST_CLASSES: Final = 60
 MOST_COLUMNS: Final = 300
 MOST_SLICES: Final = 12
 _ALSO_COMPARED: Final = ("balanced_accuracy", "f1_macro", "roc_auc", "log_loss", "mae", "r2")
-MOST_COMPARED: Final = 3
+MOST_COMPARED: Final = 2
 _SECTIONS: Final = {
     "heldout": "Verdict",
     "decisions": "Decisions",

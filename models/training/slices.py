@@ -129,6 +129,7 @@ def _told(answers: Answers, part: Slice, level: float) -> dict[str, Any] | None:
         "column": part.column,
         "values": part.values,
         "rows": int(part.chosen.sum()),
+        "counted": _counted(metric, inside),
         "metric": metric,
         "value": here.value,
         "difference": gap.value,
@@ -161,17 +162,28 @@ def _balanced(answers: Answers, classes: NDArray[np.intp], level: float) -> Inte
 
 
 def _share(metric: str, answers: Answers, level: float) -> Interval | None:
-    true, said = answers.true_codes, answers.answer_codes
-    kind, _, label = metric.partition(":")
-    if kind == "accuracy":
-        return certain_share(int((true == said).sum()), len(true), confidence=level)
-    at = [str(each) for each in answers.study.classes].index(label)
-    hits = int(((true == at) & (said == at)).sum())
-    rows = {"recall": true == at, "precision": said == at, "f1": (true == at) | (said == at)}[kind]
+    rows = _counting(metric, answers)
     if not rows.any():
         return None
-    found = certain_share(hits, int(rows.sum()), confidence=level)
-    return f1_of(found) if kind == "f1" else found
+    hits = rows & (answers.true_codes == answers.answer_codes)
+    found = certain_share(int(hits.sum()), int(rows.sum()), confidence=level)
+    return f1_of(found) if metric.startswith("f1") else found
+
+
+def _counted(metric: str, answers: Answers) -> int:
+    of_all = answers.study.task == "regression" or metric == "balanced_accuracy"
+    return len(answers.rows) if of_all else int(_counting(metric, answers).sum())
+
+
+def _counting(metric: str, answers: Answers) -> Chosen:
+    """The rows of which the metric is a share: of recall, those of the class."""
+    kind, _, label = metric.partition(":")
+    if kind == "accuracy":
+        return np.ones(len(answers.rows), dtype=bool)
+    at = [str(each) for each in answers.study.classes].index(label)
+    true: Chosen = answers.true_codes == at
+    said: Chosen = answers.answer_codes == at
+    return {"recall": true, "precision": said, "f1": true | said}[kind]
 
 
 def _error(metric: str, answers: Answers, level: float) -> Interval:

@@ -176,7 +176,7 @@ def costs(subject: Subject) -> Figure | None:
         if best is not None:
             axes.axvline(best, color=ORANGE, linewidth=1.2, label=f"by the costs: {number(best)}")
         label = shown(subject.study.classes[positive], most=MOST_LABEL)
-        axes.set_xlabel(f"probability from which {label} is decided for")
+        axes.set_xlabel(f"least probability of {label}")
         axes.set_ylabel("cost of a row")
         axes.set_ylim(bottom=0)
         axes.grid(visible=True)

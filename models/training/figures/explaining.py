@@ -26,14 +26,14 @@ from models.training.scoring import positive_of
 from models.training.shown import shown
 
 MOST_LOOKED_AT: Final = 200  # columns that are looked at in passing
-MOST_COLUMNS: Final = 20  # that are looked at well
+MOST_COLUMNS: Final = 15  # that are looked at well
 MOST_BARS: Final = 15
 ROWS: Final = 500
 ROWS_IN_PASSING: Final = 100
-REPEATS: Final = 5
+REPEATS: Final = 4
 MOST_DEPENDENCES: Final = 6
 ROWS_OF_DEPENDENCE: Final = 150
-GRID: Final = 20
+GRID: Final = 12
 MOST_VALUES: Final = 8
 MOST_CLASSES: Final = 4
 
@@ -70,7 +70,7 @@ def importance(subject: Subject, found: list[Importance]) -> Figure | None:
         axes.barh(places, means, xerr=spreads, color=BLUE, ecolor=GREY, height=0.7)
         axes.axvline(0, color=GREY, linewidth=0.8)
         axes.set_yticks(places, [shown(each.column, most=MOST_LABEL) for each in shown_ones])
-        axes.set_xlabel(f"{subject.measured}: how much worse without the column")
+        axes.set_xlabel("how much worse without it")
         axes.grid(visible=True, axis="x")
 
     return Figure(
@@ -216,8 +216,8 @@ def _answered(subject: Subject) -> str:
 def _said_of_importance(subject: Subject) -> str:
     columns = len(subject.study.features.columns)
     said = (
-        f"How much worse the metric gets when a column is shuffled, {REPEATS} times; columns "
-        f"that say the same cover for each other. {_some(subject, ROWS)}"
+        f"How much worse {subject.measured.lower()} gets when a column is shuffled, {REPEATS} "
+        f"times; columns that say the same cover for each other. {_some(subject, ROWS)}"
     )
     if columns > MOST_COLUMNS:
         looked = min(columns, MOST_LOOKED_AT)

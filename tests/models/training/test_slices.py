@@ -52,6 +52,7 @@ def test_two_misses_among_many_slices_are_no_weakness() -> None:
     study = replace(study, spec=study_of_two(compare={"metric": "recall:yes"}).spec)
     found = slices_of(_answers(study, right, truth), confidence=0.95)
     assert found[0]["values"] == "= here"
+    assert (found[0]["rows"], found[0]["counted"]) == (80, 2)
     assert found[0]["difference"] == -0.95
     assert not found[0]["weaker"]
 
