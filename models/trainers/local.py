@@ -36,6 +36,8 @@ FIXED: Final = {
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "MPLBACKEND": "svg",
+    # It cleans up what interrupted workers leave behind, and need not tell of it.
+    "PYTHONWARNINGS": "ignore::UserWarning:joblib.externals.loky.backend.resource_tracker",
     "PYTHONPATH": str(ROOT),
 }
 END_SECONDS: Final = 5.0

@@ -115,7 +115,13 @@ def test_trainer_yields_to_everything_else(
     parent: PrivateParent, trainers: ConfinedTrainers
 ) -> None:
     nice = list[int]()
-    train(trainers, "train", on_progress=lambda _progress: nice.append(trainer_of(parent).nice()))
+
+    def look(_progress: Progress) -> None:
+        nice.append(int(trainer_of(parent).nice()))
+        raise Interrupted
+
+    with pytest.raises(Interrupted):
+        train(trainers, "loop", on_progress=look)
     assert nice == [15]
 
 
