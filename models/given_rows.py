@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -27,6 +28,7 @@ MOST_ROWS: Final = 10_000
 MOST_CELLS: Final = 10_000_000
 NPY: Final = b"\x93NUMPY"
 PARQUET: Final = b"PAR1"
+LABEL: Final = re.compile(r"0[0-9]+")  # digits that are no number: 007
 ABSENT: Final = frozenset({"", "nan", "null", "none", "na"})
 
 
@@ -237,7 +239,7 @@ def _plain_column(values: Sequence[Any]) -> NDArray[Any]:
 
 
 def _plain(value: Any) -> Any:
-    if type(value) is not str:
+    if type(value) is not str or LABEL.fullmatch(value):
         return value
     for read in (int, float):
         try:
