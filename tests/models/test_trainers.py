@@ -241,7 +241,6 @@ def test_refusals_are_told_in_words_that_can_be_read() -> None:
         MARK + (2**31).to_bytes(4, "little"),
         MARK + (2).to_bytes(4, "little") + b"{}",
     ],
-    ids=str,
 )
 def test_lie_ends_a_training(said: Said) -> None:
     assert refusal(said).startswith("the process that trained says what cannot be: ")
