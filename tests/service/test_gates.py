@@ -18,10 +18,14 @@ from service.operations import models as models_operations
 from service.operations.recording import Act
 from service.operations.registration import register
 from tests.house import House
+from tests.service import training
 from tests.service.command_line import CommandLine
 from tests.service.judged_models import prepared_of, trained
 from tests.service.problems import refused
+from tests.service.training import Trainer, trainer
 from tests.service.uploading import upload, work
+
+__all__ = ["trainer"]
 
 NAMES = (f"model-{at}" for at in count(1))
 STRICT = {"rules": [{"metric": "rmse", "at_most": 1.0}]}
@@ -262,6 +266,20 @@ def test_first_version_is_kept_but_answers_nobody_by_default(fresh: Model) -> No
     told = imports.point(house.platform, scope, name, passing, (), reason="")
     assert told == f"version {passing}; champion points at it"
     assert house.rob.predict([5, 10], model=name).get_json()["version"] == passing
+
+
+def test_training_that_wishes_to_be_champion_is_kept_and_told_why_not(
+    house: House, trainer: Trainer
+) -> None:
+    model = Model(house, training.SPEC["model"])
+    model.gate(*STRICT["rules"])
+    job = training.posted(house, spec=training.SPEC | {"promote": True})
+    assert training.work_on_next(house)
+    told = training.shown(house, job)
+    assert (told["state"], told["version"]) == ("ready", 1)
+    assert "champion was not moved" in told["log"][-1]["note"]
+    assert model.champion is None
+    assert trainer.asked["spec"]["promote"] is True
 
 
 def test_first_version_may_be_let_past_the_gate(fresh: Model) -> None:
