@@ -190,6 +190,7 @@ def test_holder_that_vanished_is_followed_when_its_lease_is_over(acme: House, cl
     with acme.platform.database.write() as session:
         (seen,) = acme.platform.schedules.due(session)
         assert acme.platform.schedules.take(session, seen, holder="gone", seconds=60)
+        assert not acme.platform.schedules.take(session, seen, holder="late", seconds=60)
     assert ran(acme) == []
     clock.advance(61)
     assert len(ran(acme)) == 1
