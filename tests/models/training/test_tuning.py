@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -93,22 +94,57 @@ def test_search_ends_with_the_best_of_its_trials_and_the_same_one_each_time(meth
     assert _told(_search(method, trials=9)) == _told(found)
 
 
-def test_halving_gives_ever_fewer_trials_ever_more_rows() -> None:
+def _by_params(score: Callable[[Mapping[str, Any]], float]) -> Callable[..., Any]:
+    """What judges trials by their parameters alone."""
+
+    def judged(_study: Any, trials: Sequence[Trial], *_: Any) -> Iterator[dict[str, Any]]:
+        for trial in trials:
+            scores = {"accuracy": score(trial.params)}
+            yield {"scores": scores, "seconds": 0.0, "unconverged": False}
+
+    return judged
+
+
+def test_halving_gives_ever_fewer_trials_ever_more_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    leaves = _by_params(lambda params: params.get("min_samples_leaf", 0))
+    monkeypatch.setattr(arenas, "judge_all", leaves)
     found = _search("halving", rows=np.arange(405), trials=9)
-    rungs = [
-        (rows, len(list(own))) for rows, own in itertools.groupby(found.trials, lambda t: t.rows)
-    ]
+    rungs = [list(own) for _, own in itertools.groupby(found.trials, lambda each: each.rows)]
 
-    assert rungs == [(30, 9), (90, 3), (270, 1)]
-    assert {t.number for t in found.trials[9:12]} <= {t.number for t in found.trials[:9]}
+    assert [(own[0].rows, len(own)) for own in rungs] == [(30, 9), (90, 3), (270, 1)]
+    for before, after in itertools.pairwise(rungs):
+        best = sorted(before, key=lambda each: (-(each.score or 0.0), each.number))
+        assert {each.number for each in after} == {each.number for each in best[: len(after)]}
 
 
-def test_bayesian_search_learns_from_what_it_was_told() -> None:
-    found = _search("bayesian", trials=16, algorithm="logistic")
+def test_halving_draws_rows_that_keep_the_shares_of_the_classes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    own = study(rows=405, seed=5)
+    seen: list[float] = []
 
-    assert len(found.trials) == 16
-    assert len({str(each.params) for each in found.trials}) == 16
+    def judged(_: Any, trials: Sequence[Trial], *rest: Any) -> Any:
+        seen.extend(float(np.mean(own.target[trial.fold[0]] == "bad")) for trial in trials)
+        return _by_params(lambda _: 0.5)(own, trials)
+
+    monkeypatch.setattr(arenas, "judge_all", judged)
+    _search("halving", rows=np.arange(385), trials=9)
+
+    assert np.allclose(seen, np.mean(own.target[:385] == "bad"), atol=0.03)
+
+
+def test_bayesian_search_learns_from_what_it_was_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missed(params: Mapping[str, Any]) -> float:
+        return abs(math.log10(params.get("C", 1.0)) - 2)
+
+    monkeypatch.setattr(arenas, "judge_all", _by_params(lambda params: -missed(params)))
+    found = _search("bayesian", trials=24, algorithm="logistic")
+
     assert found.trials[0].params == {}
+    assert len({str(each.params) for each in found.trials}) == 24
+    early = np.mean([missed(each.params) for each in found.trials[1:9]])
+    late = np.mean([missed(each.params) for each in found.trials[-8:]])
+    assert late < early / 2
 
 
 @pytest.mark.parametrize("method", ["random", "bayesian"])
@@ -192,6 +228,7 @@ def test_tuned_candidate_is_judged_on_rows_that_its_search_never_saw(
 
 def test_scores_of_a_tuned_candidate_are_those_of_its_params_on_each_fold() -> None:
     (entry,) = _tuned(Listener()).entries
+    assert len({str(params) for params in entry.fold_params}) > 1
     own = study(seed=2, validation={"folds": 3})
 
     for (train, test), params, scores in zip(
