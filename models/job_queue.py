@@ -129,7 +129,7 @@ class Jobs:
         return tuple(
             read_job(row)
             for row in session.scalars(mine.order_by(JobRow.id))
-            if row.lease_until <= now or self._is_gone(row.holder)
+            if self._is_idle(row, now)
         )
 
     def cancel(self, session: Session, scope: TenantScope, job_id: str) -> Job:
@@ -174,7 +174,7 @@ class Jobs:
         """Lease one job of the tenant; None if somebody works on it, or it has ended."""
         row = self._find(session, scope, job_id, lock=True)
         now = self._clock()
-        if row.holder and self._is_gone(row.holder):
+        if self._is_idle(row, now):  # one that was given back may be put off, but not for this
             row.lease_until = 0.0
             session.flush()
         if not self._lease(session, job_id, holder=holder, now=now, seconds=seconds):
@@ -283,6 +283,10 @@ class Jobs:
         begun = begun.where(JobRow.kind == self._kind, JobRow.attempts > 0)
         begun = begun.group_by(JobRow.tenant_id)
         return {tenant: (int(count), last) for tenant, count, last in session.execute(begun)}
+
+    def _is_idle(self, row: JobRow, now: float) -> bool:
+        """Whether nobody works on a job."""
+        return row.lease_until <= now or not row.holder or self._is_gone(row.holder)
 
     def _lease(
         self, session: Session, job_id: str, *, holder: str, now: float, seconds: float

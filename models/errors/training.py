@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from models.errors.root import ModelsError
+
+FAILED: Final = "the training failed: "
 
 
 class SpecRefused(ModelsError):
@@ -26,11 +30,11 @@ class DataRefused(ModelsError):
 
 
 class TrainingFailed(ModelsError):
-    """Raised when a training ended without a model."""
+    """Raised when a training ended without a model; the reason may be told by one before."""
 
     def __init__(self, reason: str) -> None:
-        self.reason = reason
-        super().__init__(f"the training failed: {reason}")
+        self.reason = reason.removeprefix(FAILED)
+        super().__init__(f"{FAILED}{self.reason}")
 
 
 class TrainerEnded(TrainingFailed):

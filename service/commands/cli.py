@@ -26,7 +26,7 @@ COMMANDS: Final = {
     "limits": ("limits:limits", "How much a tenant may use."),
     "usage": ("usage:usage", "Show requests, rows and compute time."),
     "models": ("models:models", "Models of a tenant."),
-    "train": ("training:train", "Train a model on a table, and register the winner."),
+    "train": ("training:train", "Train as SPEC says, and register the winner."),
     "predict": ("predictions:predict", "Predict every row of FILE."),
     "jobs": ("jobs:jobs", "Intakes of models that were uploaded over HTTPS."),
     "gate": ("gates:gate", "Gates: what a version has to be before it may be champion."),
