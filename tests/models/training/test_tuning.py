@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.metrics import log_loss
 from sklearn.model_selection import RandomizedSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -236,7 +237,8 @@ def test_scores_of_a_tuned_candidate_are_those_of_its_params_on_each_fold() -> N
     ):
         tree = DecisionTreeClassifier(random_state=2, **params)
         tree.fit(own.features.iloc[train], own.target[train])
-        assert tree.score(own.features.iloc[test], own.target[test]) == scores["accuracy"]
+        odds = tree.predict_proba(own.features.iloc[test])
+        assert log_loss(own.target[test], odds) == scores["log_loss"]
 
 
 def test_baseline_and_what_has_nothing_to_tune_are_left_alone() -> None:
