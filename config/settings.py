@@ -110,6 +110,9 @@ class Settings:
     predict_seconds: float = setting(30.0, "how long a model may take to answer one prediction")
     hosts_most: int = setting(64, "most processes that run tenants' models, one for each tenant")
     host_memory_bytes: int = setting(1024**3, "what a tenant's models may take in their process")
+    hosts_imports: Literal["early", "late"] = setting(
+        "early", "models' libraries are imported at the start, or when they are needed"
+    )
     host_idle_seconds: float = setting(300.0, "how long a process of models may idle")
     hosts_socket_folder: str = setting("", "folder of the sockets to them; empty is the instance's")
     workshop_memory_bytes: int = setting(4 * 1024**3, "what opening one uploaded model may take")

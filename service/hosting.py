@@ -41,6 +41,7 @@ def parentage_of(settings: Settings, flavour: Flavour) -> Parentage:
             host_idle_seconds=settings.host_idle_seconds,
             predict_seconds=settings.predict_seconds,
         ),
+        early=settings.hosts_imports == "early" and flavour == "sklearn",
         level=settings.sandbox_level,
         log_level=settings.log_level,
         log_format=settings.log_format,

@@ -320,6 +320,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     for name in ("listener", "ready", "lifeline"):
         parser.add_argument(f"--{name}", type=int, required=True)
     parser.add_argument("--flavour", choices=("sklearn", "tensorflow"), default="sklearn")
+    parser.add_argument("--early", type=int, choices=(0, 1), default=1)
     parser.add_argument("--level", choices=("full", "reduced", "none"), required=True)
     parser.add_argument("--limits", required=True, help="the limits of hosts, as JSON")
     parser.add_argument("--idle-seconds", type=float, default=0.0)
@@ -358,7 +359,7 @@ def main(arguments: Sequence[str], craft: Craft, *, niceness: int = NICENESS) ->
     )
     listener = socket.socket(fileno=options.listener)
     listener.setblocking(False)
-    parent.serve(listener, options.lifeline, early=options.flavour == "sklearn")
+    parent.serve(listener, options.lifeline, early=bool(options.early))
 
 
 def _prepare(flavour: str) -> None:

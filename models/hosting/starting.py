@@ -50,6 +50,7 @@ class Parentage:
     """How a parent of hosts is to be: its flavour, its limits, and the sandbox it must have.
 
     One that has nobody to work for ends after `idle_seconds`, unless these are 0.
+    An `early` one imports what models need when it starts, else before it first forks.
     """
 
     flavour: Literal["sklearn", "tensorflow"] = "sklearn"
@@ -59,6 +60,7 @@ class Parentage:
     log_format: str = "json"
     module: str = MODULE
     idle_seconds: float = 0.0
+    early: bool = True
 
     @property
     def argv(self) -> tuple[str, ...]:
@@ -68,6 +70,7 @@ class Parentage:
             "--limits": orjson.dumps(asdict(self.limits)).decode(),
             "--level": self.level,
             "--idle-seconds": str(self.idle_seconds),
+            "--early": str(int(self.early)),
             "--log-level": self.log_level,
             "--log-format": self.log_format,
         }

@@ -135,7 +135,7 @@ def running(
 ) -> Iterator[Running]:
     """Serve an installation on a free port until the end of the block; its log may be kept."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SALLYPORT_")}
-    environment |= {"SALLYPORT_LOG_LEVEL": "error"}
+    environment |= {"SALLYPORT_LOG_LEVEL": "error", "SALLYPORT_HOSTS_IMPORTS": "late"}
     environment |= {f"SALLYPORT_{name}": str(value) for name, value in settings.items()}
     process = subprocess.Popen(
         [sys.executable, "manage.py", "--instance", str(instance), "serve", "--port", "0"],

@@ -91,6 +91,24 @@ def test_a_parent_serves_all_who_connect_to_its_socket(tmp_path: Path) -> None:
                 assert client.status()["pid"] == parent.process.pid
 
 
+@pytest.mark.parametrize("early", [True, False])
+def test_a_parent_imports_at_its_start_or_before_it_first_forks(
+    tmp_path: Path, *, early: bool
+) -> None:
+    path, argv = tmp_path / "hosts.sock", replace(PARENTAGE, early=early).argv
+    with (
+        listening(path) as listener,
+        launched(listener, argv),
+        closing(HostsClient(SharedParent(path))) as client,
+    ):
+        if early:
+            until(lambda: client.status()["is_warm"])
+        assert client.status()["is_warm"] is early
+        hosts = Hosts(client)
+        hosts.executor.warm(hosts.doing("add"))
+        assert client.status()["is_warm"]
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
 def test_another_user_is_sent_away(tmp_path: Path) -> None:
     script = (
