@@ -1,6 +1,7 @@
 """Which candidate is the champion, and why, in words.
 
-The best by its metric, unless one that is not significantly behind is much cheaper to serve.
+The best by its metric, unless one that is not significantly behind is much cheaper to serve: as
+workers answer it themselves and the best needs a host, or as it takes much less time.
 """
 
 from __future__ import annotations
@@ -56,6 +57,10 @@ def _is_quick(entry: Entry, most: float) -> bool:
 
 
 def _is_cheaper(entry: Entry, than: Entry) -> bool:
+    if entry.serving is None or than.serving is None:
+        return False
+    if entry.serving.in_worker != than.serving.in_worker:
+        return entry.serving.in_worker
     own, other = _milliseconds(entry), _milliseconds(than)
     return own <= CHEAPER * other and other - own >= LEAST_SAVED_MS
 
@@ -82,9 +87,14 @@ def _cheaper_said(leader: Entry, chosen: Entry, ranking: Ranking) -> str:
     assert lead.p_value is not None
     return (
         f"Its lead of {lead.difference:.3g} over {named(chosen)} is not significant "
-        f"(p = {lead.p_value:.2f}), and that serves a row in {_milliseconds(chosen):.3g} ms "
-        f"instead of {_milliseconds(leader):.3g} ms: it is chosen."
+        f"(p = {lead.p_value:.2f}), and that serves a row {_served(chosen)} "
+        f"instead of {_served(leader)}: it is chosen."
     )
+
+
+def _served(entry: Entry) -> str:
+    engine = entry.serving.engine if entry.serving else ""
+    return f"in {_milliseconds(entry):.3g} ms by the engine {engine}"
 
 
 def _baseline_said(chosen: Entry, entries: Sequence[Entry], ranking: Ranking) -> str:

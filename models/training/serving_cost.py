@@ -11,7 +11,7 @@ import pandas as pd
 
 from models.arrays import unpack_arrays
 from models.compilation import Predictor
-from models.engines import ENGINES, NATIVE
+from models.engines import ENGINES, FOR_WORKERS, NATIVE
 from models.estimators import serve_natively
 from models.inspection import inspect
 from models.landmarks import landmarks_of
@@ -37,6 +37,11 @@ class Serving:
     p99_ms: float
     bytes: int
     reason: str = ""
+
+    @property
+    def in_worker(self) -> bool:
+        """Whether the process that takes a request answers it; else it asks a sandboxed host."""
+        return self.engine in FOR_WORKERS
 
     def as_json(self) -> dict[str, Any]:
         """The cost as plain JSON types."""

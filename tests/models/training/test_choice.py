@@ -14,12 +14,14 @@ from models.training.serving_cost import Serving
 RANKING = Ranking("accuracy", 0.25, 0.95)
 
 
-def _entry(title: str, scores: list[float], milliseconds: float, **more: Any) -> Entry:
+def _entry(
+    title: str, scores: list[float], milliseconds: float, engine: str = "chain", **more: Any
+) -> Entry:
     return Entry(
         algorithm=title.lower(),
         title=title,
         scores=[{"accuracy": score} for score in scores],
-        serving=Serving("native", milliseconds, milliseconds, 1),
+        serving=Serving(engine, milliseconds, milliseconds, 1),
         **more,
     )
 
@@ -40,7 +42,8 @@ def test_as_good_and_much_cheaper_is_chosen_and_the_reason_is_said() -> None:
     assert chosen.entry is LINE
     assert chosen.why == (
         "Forest has the best accuracy of the folds, 0.9375. Its lead of 0.01 over Line is not "
-        "significant (p = 0.45), and that serves a row in 0.05 ms instead of 8 ms: it is chosen."
+        "significant (p = 0.45), and that serves a row in 0.05 ms by the engine chain instead of "
+        "in 8 ms by the engine chain: it is chosen."
     )
 
 
@@ -54,6 +57,15 @@ def test_little_cheaper_is_no_reason() -> None:
 
     assert _choose(FOREST, nearly).entry is FOREST
     assert _choose(tiny, LINE).entry is tiny
+
+
+def test_what_workers_answer_themselves_is_cheaper_than_what_needs_a_host() -> None:
+    hosted = _entry("Hosted", [0.94, 0.92, 0.90, 0.95], 0.02, engine="native")
+    tiny = _entry("Tiny", [0.93, 0.95, 0.91, 0.96], 0.1)
+    slow = _entry("Slow", [0.93, 0.95, 0.91, 0.97], 0.1, engine="graph")
+
+    assert _choose(tiny, hosted).entry is tiny
+    assert _choose(slow, LINE, hosted).entry is LINE
 
 
 def test_one_fold_is_no_proof_that_two_are_alike() -> None:

@@ -48,7 +48,12 @@ def _table(rows: int = ROWS, *, seed: int = 3) -> bytes:
     risk = frame.debt - 0.5 * frame.income + 10 * (frame.home == "rents")
     frame["paid"] = np.where(risk + random.normal(0, 6, rows) > 0, "no", "yes")
     frame.loc[4, "income"] = None
-    return frame.to_csv(index=False).encode()
+    return _as_csv(frame)
+
+
+def _as_csv(frame: pd.DataFrame) -> bytes:
+    data: bytes = frame.to_csv(index=False).encode()
+    return data
 
 
 def _train(listener: Listener | None = None, *, data: bytes = b"", **said: Any) -> Trained:
@@ -116,6 +121,7 @@ def test_model_is_taken_in_and_compiled_with_its_own_rows_and_answers(trained: T
     contents = _taken_in(trained).contents
 
     assert contents.engine == "chain"
+    assert contents.parity is not None
     assert contents.parity.agrees
     assert contents.signature.feature_names == ("income", "debt", "years", "home")
     assert len(orjson.loads(trained.answers)) == 30
@@ -199,7 +205,7 @@ def test_weights_that_an_algorithm_cannot_take_are_told() -> None:
 @plainly
 def test_held_out_verdict_is_that_of_a_direct_fit_by_scikit_learn() -> None:
     own = study(rows=ROWS, seed=4)
-    data = own.features.assign(y=own.target).to_csv(index=False).encode()
+    data = _as_csv(own.features.assign(y=own.target))
     rows = np.arange(ROWS)
     train_rows, held = train_test_split(rows, test_size=0.2, random_state=4, stratify=own.target)
     train_rows.sort()
@@ -221,7 +227,7 @@ def test_calibrated_model_is_stored_and_served_as_one(kind: str) -> None:
     frame["day"] = (np.datetime64("2024-01-01") + np.arange(ROWS)).astype(str)
 
     said = _train(
-        data=frame.to_csv(index=False).encode(),
+        data=_as_csv(frame),
         decide={"calibrate": True},
         tune={"method": "none"},
         validation={"folds": 3, "time": "day"} if kind == "time" else {"folds": 3},
@@ -239,7 +245,7 @@ def test_calibrated_model_is_stored_and_served_as_one(kind: str) -> None:
 @plainly
 def test_regression_is_trained_alike() -> None:
     own = study("regression", rows=100)
-    data = own.features.assign(y=own.target).to_csv(index=False).encode()
+    data = _as_csv(own.features.assign(y=own.target))
 
     said = _train(
         data=data, target="y", compare={"algorithms": ["linear", "svr"]}, tune={"method": "none"}
