@@ -17,7 +17,6 @@ from models.training.progress import Result
 
 # Of one job. What is more is found out again.
 MOST_BYTES: Final = 64 * 1024**2
-AT_ONCE: Final = 500
 
 
 class TrainingResults:
@@ -50,7 +49,7 @@ class TrainingResults:
     def known(self, session: Session, job: Job, sealer: Sealer) -> Iterator[Result]:
         """What is kept of a training."""
         rows = select(TrainingResultRow).where(TrainingResultRow.job_id == job.id)
-        for row in session.scalars(rows.execution_options(yield_per=AT_ONCE)):
+        for row in session.scalars(rows).all():
             key, value = orjson.loads(sealer.open(row.sealed, _context(job, row.key_digest)))
             yield Result(key, value)
 

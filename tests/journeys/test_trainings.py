@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import signal
@@ -114,7 +113,7 @@ def test_a_table_becomes_a_served_model_though_its_worker_is_killed(demo_instanc
         until(lambda: len(platform.workers()) == 2)
         token = str(platform.login("ben")["access_token"])
         with platform.client() as client:
-            form = {"data": ("t.csv", io.BytesIO(table())), "spec": ("s.toml", SPEC.encode())}
+            form = {"data": ("t.csv", table()), "spec": ("s.toml", SPEC.encode())}
             answer = client.post(PATH, files=form, headers=bearer(token))
         assert answer.status_code == 202, answer.text
         job_id = answer.json()["id"]

@@ -14,9 +14,13 @@ import pytest
 
 from config import holders, migrations
 from config.database import Database
+from config.errors import SealBroken
+from config.sealing import Sealer
 from models.errors import JobNotFound, LeaseLost
 from models.job_queue import Jobs
-from models.jobs import Job, Order, State, new_job_id
+from models.jobs import DATA, Job, Order, State, TrainingOrder, new_job_id
+from models.training.progress import Result
+from models.training_results import TrainingResults
 from models.uploads import StoredPart
 from tests import servers
 
@@ -321,3 +325,136 @@ def test_jobs_that_ended_long_ago_are_forgotten_and_open_ones_never(queue: Queue
         assert queue.jobs.unfinished(session, ACME.tenant_id, [old, kept]) == {kept}
         queue.jobs.delete_tenant(session, ACME)
         assert queue.jobs.open_of(session, ACME) == 0
+
+
+@dataclass
+class Trainings(Queue):
+    """The queue of trainings in the same database."""
+
+    def __post_init__(self) -> None:
+        self.jobs = Jobs(lambda: self.now, kind="training")
+
+    def add(self, tenant: Tenant = ACME, model: str = "linear") -> str:
+        self.now += 1
+        order = TrainingOrder(
+            model=model,
+            spec={"model": model, "target": "y"},
+            parts={DATA: StoredPart(7, "e" * 64)},
+            name="table.csv",
+            grants="training models.write",
+            seconds=60.0,
+        )
+        job_id = new_job_id(self.now)
+        with self.database.write() as session:
+            self.jobs.add(
+                session, tenant, job_id, order, created_by="user:ada@acme", principal_id="usr_1"
+            )
+        return job_id
+
+
+@pytest.fixture
+def trainings(queue: Queue) -> Trainings:
+    return Trainings(queue.database)
+
+
+def test_jobs_of_another_kind_are_left_alone(queue: Queue, trainings: Trainings) -> None:
+    intake, training = queue.add(), trainings.add()
+    assert queue.claimed().id == intake
+    assert queue.claim() is None
+    assert trainings.claim(most=1) is not None, "its tenant has an intake that is worked on"
+    with queue.database.write() as session:
+        for mine, other in ((queue, training), (trainings, intake)):
+            assert len(mine.jobs.list(session, ACME).items) == 1
+            assert mine.jobs.open_of(session, ACME) == 1
+            with pytest.raises(JobNotFound):
+                mine.jobs.cancel(session, ACME, other)
+        assert set(queue.jobs.open_by_state(session)) & {"training", "compiled"} == {"compiled"}
+        assert trainings.jobs.open_by_state(session) == {
+            "received": 1,
+            "training": 0,
+            "registering": 0,
+        }
+        both = queue.jobs.unfinished(session, ACME.tenant_id, [intake, training])
+        assert both == {intake, training}, "the uploads of both are needed"
+        trainings.jobs.delete_tenant(session, ACME)
+        assert queue.jobs.open_of(session, ACME) == 0
+
+
+def test_every_change_of_a_job_has_the_next_number(trainings: Trainings) -> None:
+    job_id = trainings.add()
+    job = trainings.claimed()
+    with trainings.database.write() as session:
+        trainings.jobs.tell(session, job, State.TRAINING, "begun")
+        trainings.jobs.progressed(session, job, {"phase": "comparing", "done": 1})
+        trainings.jobs.progressed(session, job, {"phase": "comparing", "done": 2})
+
+    shown = trainings.show(job_id)
+
+    assert [entry.number for entry in shown.log] == [1, 2]
+    assert shown.progress == {"phase": "comparing", "done": 2, "number": 4}
+    assert shown.revision == 4
+    trainings.now += LEASE + 1
+    heir = trainings.claimed()
+    with trainings.database.write() as session, pytest.raises(LeaseLost):
+        trainings.jobs.progressed(session, job, {"done": 3})
+    assert heir.progress["done"] == 2
+
+
+def test_one_job_is_taken_when_nobody_works_on_it(trainings: Trainings) -> None:
+    job_id = trainings.add()
+
+    def take(holder: str = holders.this_process(), tenant: Tenant = ACME) -> Job | None:
+        with trainings.database.write() as session:
+            return trainings.jobs.take(session, tenant, job_id, holder=holder, seconds=LEASE)
+
+    def idle() -> list[str]:
+        with trainings.database.read() as session:
+            return [job.id for job in trainings.jobs.idle(session, ACME)]
+
+    with pytest.raises(JobNotFound):
+        take(tenant=GLOBEX)
+    assert idle() == [job_id]
+    held = take()
+    assert held is not None
+    assert (take(), idle()) == (None, [])
+    with trainings.database.write() as session:
+        trainings.jobs.give_back(session, held, "later", counts=True, seconds=60)
+    assert idle() == [job_id], "put off, but not for who asks for it"
+    again = take()
+    assert again is not None
+    assert again.attempts == 2
+    trainings.end(again)
+    assert (take(), idle()) == (None, [])
+
+
+def test_a_job_that_nobody_goes_on_with_is_ended(trainings: Trainings) -> None:
+    forgotten = trainings.add()
+    trainings.now += 100
+    recent = trainings.add()
+    with trainings.database.write() as session:
+        assert trainings.jobs.expire(session, before=trainings.now - 50, note="forgotten") == 1
+
+    assert trainings.show(forgotten).state is State.CANCELLED
+    assert trainings.show(recent).state is State.RECEIVED
+
+
+def test_what_a_training_found_out_is_kept_sealed_and_goes_with_it(trainings: Trainings) -> None:
+    kept, sealer = TrainingResults(), Sealer((b"k" * 32,))
+    trainings.add()
+    other_id = trainings.add(GLOBEX)
+    job, other = trainings.claimed(), trainings.show(other_id, GLOBEX)
+    found = [Result(f"fold/{n}", {"score": n / 3}) for n in range(3)]
+    with trainings.database.write() as session:
+        size = kept.keep(session, job, found, sealer, room=10_000)
+        assert kept.keep(session, job, found[:1], sealer, room=10_000) < size, "again is once"
+        assert kept.size_of(session, job) == size
+        assert kept.size_of(session, other) == 0
+        assert kept.keep(session, other, found, sealer, room=size // 2) <= size // 2
+    with trainings.database.read() as session:
+        assert sorted(kept.known(session, job, sealer), key=lambda r: r.key) == found
+        with pytest.raises(SealBroken):
+            list(kept.known(session, job, Sealer((b"o" * 32,))))
+    with trainings.database.write() as session:
+        assert kept.forget(session, other.id) > 0
+        trainings.jobs.delete_tenant(session, ACME)
+        assert kept.size_of(session, job) == 0

@@ -47,7 +47,7 @@ def _manage(folder: str, *arguments: str) -> None:
     from service.commands.cli import root
     from service.operations import local_trainings
 
-    local_trainings.LocalTrainers = lambda: LocalTrainers(MODULE)  # type: ignore[assignment,misc]
+    vars(local_trainings)["LocalTrainers"] = lambda: LocalTrainers(MODULE)
     root(["--instance", folder, *arguments])
 
 

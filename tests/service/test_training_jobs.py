@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select
+from werkzeug.test import TestResponse
 
 from config.settings import Settings, load_settings
-from models.errors import DataRefused, IntakeRefused, SpecRefused, TrainerEnded, TrainingFailed
+from models.errors import (
+    DataRefused,
+    IntakeRefused,
+    LeaseLost,
+    SpecRefused,
+    TrainerEnded,
+    TrainingFailed,
+)
 from models.jobs import State
 from models.records import TrainingResultRow
 from models.training.progress import Result
@@ -57,6 +65,13 @@ def raising(error: BaseException) -> Callable[..., Any]:
         raise error
 
     return answer
+
+
+def pieces_of(response: TestResponse) -> Iterator[bytes]:
+    """What is sent of an answer, as it is."""
+    for piece in response.response:
+        assert isinstance(piece, bytes)
+        yield piece
 
 
 def heard(actor: Actor, job_id: str, **headers: str) -> Said:
@@ -166,11 +181,11 @@ def test_a_training_that_is_under_way_is_followed_live(
     monkeypatch.setattr(TrainingErrand, "renew_seconds", 0.01)
     job_id = posted(house)
     response = house.ben.get(f"{PATH}/{job_id}/events")
-    stream = iter(response.response)
+    stream = pieces_of(response)
     assert b"retry: 2000" in (first := next(stream))
     assert b"received" in first
     assert next(stream) == b":\n\n", "that it is there"
-    said = []
+    said: list[bytes] = []
 
     def between(_goes_on: object) -> None:
         while not any(b"event: progress" in piece for piece in said):
@@ -498,7 +513,7 @@ def test_a_version_that_is_registered_is_not_trained_again(
     job_id = posted(house)
 
     with monkeypatch.context() as patched:
-        patched.setattr(TrainingErrand, "_promote", raising(errands.LeaseLost(job_id)))
+        patched.setattr(TrainingErrand, "_promote", raising(LeaseLost(job_id)))
         work_on_next(house)
     assert shown(house, job_id)["version"] == 1
     trainer.answer = raising(AssertionError("it is trained already"))
