@@ -11,11 +11,11 @@ from models.training.measures import MEASURES
 from models.training.progress import Phase
 from service.schemas import (
     JOB,
-    LARGEST,
     PRINCIPAL,
     PROSE,
     SHA_256,
     TEXT,
+    UNREAD,
     AnswerSchema,
     Flag,
     StrictSchema,
@@ -116,6 +116,6 @@ class TrainingSchema(AnswerSchema):
 LAST_EVENT: Final[dict[str, Any]] = {
     "in": "header",
     "name": "Last-Event-ID",
-    "schema": {"type": "integer", "format": "int64", "minimum": 0, "maximum": LARGEST},
+    "schema": UNREAD,
     "description": "The `id` of the last event that was heard: what came after it is told.",
 }

@@ -580,4 +580,3 @@ class TestTidying:
             intake_jobs.tidy(later_on.platform)
 
         assert kept(house) == {waiting}
-        assert not work_on_next(house) or kept(house) == set()
