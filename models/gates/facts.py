@@ -52,8 +52,8 @@ class Evaluation:
             return None
 
     def is_of_data_of(self, other: Evaluation) -> bool:
-        """Whether both were judged on rows of the same table, by the same target."""
-        return (self.digest, self.target) == (other.digest, other.target) and bool(self.digest)
+        """Whether both were judged on rows of the same table."""
+        return self.digest == other.digest and bool(self.digest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,10 +132,10 @@ def _beside_champion(rule: MetricRule, margin: Margin, found: Judged, facts: Fac
     its = f"{rule.metric} of the champion, version {champion.number},"
     if champion.evaluation is None or rule.metric not in champion.evaluation.metrics:
         return Finding(False, f"{its} is not on record; {REMEDY}")
-    if own is None or not own.is_of_data_of(champion.evaluation):
-        return Finding(
-            False, f"{its} was judged on other data; train both on the same, or {REMEDY}"
-        )
+    if own is None or own.target != champion.evaluation.target:
+        return Finding(False, f"{its} was judged by another target, {champion.evaluation.target!r}")
+    if not own.is_of_data_of(champion.evaluation):
+        its += " judged on other data,"
     best = champion.evaluation.metrics[rule.metric]
     bound = _bound(rule, margin, best)
     if bound is None:

@@ -140,7 +140,6 @@ def test_other_columns_than_it_was_fitted_on_are_refused() -> None:
         {"fit": 3},
         {"_sklearn_output_config": {"transform": "pandas"}},
     ],
-    ids=lambda members: f"{members!r:.40}",
 )
 def test_file_may_not_set_what_no_fit_does(members: dict[str, Any]) -> None:
     part = DateParts().fit(np.array([["2024-01-31"]], dtype=object))

@@ -98,12 +98,8 @@ def test_without_another_champion_there_is_nothing_to_be_below() -> None:
         (standing(2, mae=(1.0, 1.0, 1.0)), "is not on record"),
         (standing(2, f1_macro=(0.1, None, None)), "has no interval"),
         (
-            standing(2, data={"digest": "e" * 64, "target": "y"}, f1_macro=(0.1, 0.1, 0.1)),
-            "judged on other data",
-        ),
-        (
             standing(2, data={"digest": "d" * 64, "target": "z"}, f1_macro=(0.1, 0.1, 0.1)),
-            "judged on other data",
+            "judged by another target, 'z'",
         ),
     ],
 )
@@ -111,6 +107,16 @@ def test_what_cannot_be_compared_does_not_pass(champion: Standing, said: str) ->
     rule = {"metric": "f1_macro", "not_below_champion": "interval"}
     (reason,) = reasons(replace(FACTS, champion=champion), rule)
     assert said in reason
+
+
+def test_champion_of_other_data_is_compared_and_it_is_said() -> None:
+    data = {"digest": "e" * 64, "target": "y"}
+    rule = {"metric": "f1_macro", "not_below_champion": "interval"}
+    better = replace(FACTS, champion=standing(2, data=data, f1_macro=(0.99, 0.98, 1.0)))
+    (reason,) = reasons(better, rule)
+    assert "version 2, judged on other data, is 0.99" in reason
+    worse = replace(FACTS, champion=standing(2, data=data, f1_macro=(0.1, 0.1, 0.1)))
+    assert reasons(worse, rule) == ()
 
 
 def test_version_without_the_metric_does_not_pass() -> None:
