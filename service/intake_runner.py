@@ -15,6 +15,7 @@ from service.operations import intakes, training_jobs
 from service.operations.errands import Errand
 
 POLL_SECONDS: Final = 0.5
+TRAININGS_POLL_SECONDS: Final = 1.0
 RETRY_SECONDS: Final = 2.0
 
 log = structlog.get_logger("sallyport.intakes")
@@ -30,9 +31,18 @@ class Runner:
     One of those that are free looks for it, for all: each look takes the interpreter from calls.
     """
 
-    def __init__(self, platform: Platform, next_errand: Next, *, name: str, threads: int) -> None:
+    def __init__(
+        self,
+        platform: Platform,
+        next_errand: Next,
+        *,
+        name: str,
+        threads: int,
+        poll_seconds: float = POLL_SECONDS,
+    ) -> None:
         self._platform = platform
         self._next_errand = next_errand
+        self._poll_seconds = poll_seconds
         self._stop = threading.Event()
         self._looking = threading.Lock()
         self._threads = [
@@ -72,7 +82,7 @@ class Runner:
             errand = self._next_errand(self._platform, self._stop)
             if errand is not None:
                 return errand
-            self._stop.wait(POLL_SECONDS)
+            self._stop.wait(self._poll_seconds)
         return None
 
 
@@ -88,4 +98,10 @@ class TrainingRunner(Runner):
 
     def __init__(self, platform: Platform) -> None:
         threads = platform.settings.training_runners
-        super().__init__(platform, training_jobs.next_errand, name="trainings", threads=threads)
+        super().__init__(
+            platform,
+            training_jobs.next_errand,
+            name="trainings",
+            threads=threads,
+            poll_seconds=TRAININGS_POLL_SECONDS,
+        )

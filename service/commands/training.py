@@ -15,7 +15,7 @@ import click
 from certs.files import PUBLIC
 from certs.files import replace as write_file
 from models.errors import SpecRefused, TrainingFailed
-from models.training.progress import Progress, Result
+from models.training.progress import Progress
 from models.training.spec import MOST_SECONDS, Spec, parse_spec
 from service.commands.operator import Operator
 from service.commands.output import json_option, listing, progress, show, tenant_option
@@ -160,9 +160,9 @@ def watching(*, as_json: bool) -> Iterator[Watching]:
                 click.echo(line, err=True)
             last = line
 
-        def studied(result: Result) -> None:
+        def studied(columns: list[dict[str, Any]]) -> None:
             if not as_json:
-                listing(result.value["columns"], COLUMNS, as_json=False)
+                listing(columns, COLUMNS, as_json=False)
 
         yield Watching(told, studied)
 

@@ -9,7 +9,7 @@ import math
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import Any, ClassVar
 
 import orjson
 
@@ -26,9 +26,8 @@ from models.training.spec import MOST_SECONDS, Spec
 from service.bootstrap import Platform
 from service.operations import training_orders
 from service.operations.errands import LEASE_SECONDS
+from service.operations.standings import STUDY, columns_of
 from service.operations.training_jobs import TrainingErrand
-
-STUDY: Final = "study"  # the key of the result that says what each column is taken for
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ class Watching:
     """Whom a command tells: how far it is, with the best so far, and what columns are."""
 
     told: Callable[[Progress, str], None]
-    studied: Callable[[Result], None]
+    studied: Callable[[list[dict[str, Any]]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +84,7 @@ class LocalErrand(TrainingErrand):
         """Note a result, and show what it says of columns."""
         TrainingErrand.found(self, result)
         if self.watching is not None and result.key == STUDY:
-            self.watching.studied(result)
+            self.watching.studied(columns_of(result.value.get("columns")))
 
     def leave(self) -> None:
         """Leave it to whoever goes on with it."""

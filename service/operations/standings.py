@@ -1,4 +1,4 @@
-"""The leaderboard of a training that is under way, as far as its results tell."""
+"""What the results of a training tell while it is under way: what leads, what columns are."""
 
 from __future__ import annotations
 
@@ -6,11 +6,17 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from config.prose import one_line
 from models.training.measures import USUAL, measure_of
 from models.training.progress import Result
 
 FOLD: Final = re.compile(r"compare/([a-z0-9_]{1,64})/fold-(\d{1,4})")
 MOST_SHOWN: Final = 40
+MOST_COLUMNS: Final = 200
+MOST_TEXT: Final = 300
+STUDY: Final = "study"  # the key of the result that says what each column is taken for
+TEXTS: Final = ("name", "kind", "reason")
+COUNTS: Final = ("missing", "unique")
 
 
 class Standings:
@@ -20,9 +26,12 @@ class Standings:
         compare = spec.get("compare") or {}
         self._wanted: str = compare.get("metric") or USUAL.get(spec.get("task") or "", "")
         self._scores: dict[str, list[Mapping[str, Any]]] = {}
+        self.columns: list[dict[str, Any]] = []
 
     def add(self, result: Result) -> None:
-        """Take note of a result, if it is of a fold."""
+        """Take note of a result, if it is of a fold or of the columns."""
+        if result.key == STUDY:
+            self.columns = columns_of(result.value.get("columns"))
         fold = FOLD.fullmatch(result.key)
         scores = result.value.get("scores")
         if fold and isinstance(scores, Mapping) and self._has_room(fold[1]):
@@ -56,6 +65,25 @@ class Standings:
             return self._wanted
         first = next(iter(self._scores.values()), [{}])[0]
         return next((name for name in USUAL.values() if name in first), "")
+
+
+def columns_of(said: object) -> list[dict[str, Any]]:
+    """The first columns, as far as a trainer says of each what is said of one."""
+    listed = said if isinstance(said, list) else []
+    return [_column(each) for each in listed[:MOST_COLUMNS] if _is_column(each)]
+
+
+def _column(said: Mapping[str, Any]) -> dict[str, Any]:
+    texts = {name: one_line(said[name], MOST_TEXT) for name in TEXTS}
+    return texts | {name: said[name] for name in COUNTS}
+
+
+def _is_column(said: object) -> bool:
+    return (
+        isinstance(said, Mapping)
+        and all(type(said.get(name)) is str for name in TEXTS)
+        and all(type(count := said.get(name)) is int and count >= 0 for name in COUNTS)
+    )
 
 
 def _mean(scores: list[Mapping[str, Any]], metric: str) -> float | None:

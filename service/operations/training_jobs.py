@@ -260,6 +260,7 @@ class TrainingErrand(errands.Errand):
         """What is shown of a training that is under way, and how long it has taken in all."""
         with self._saying:
             standings = self._standings.best() if self._standings is not None else []
+            columns = self._standings.columns if self._standings is not None else []
         return {
             "phase": str(progress.phase),
             "done": progress.done,
@@ -267,6 +268,7 @@ class TrainingErrand(errands.Errand):
             "note": progress.note,
             "seconds": self._spent_before + self.platform.clock() - self._began,
             "leaderboard": standings,
+            "columns": columns,
         }
 
 

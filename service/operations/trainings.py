@@ -34,7 +34,7 @@ class ProgressView:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingView:
-    """A training: how far it has come, what leads so far, and what became of it.
+    """A training: how far it has come, what columns are taken for, what leads, what became of it.
 
     `report` are the lines on data that was refused.
     """
@@ -43,6 +43,7 @@ class TrainingView:
     model: str
     state: str
     progress: ProgressView | None
+    columns: tuple[Mapping[str, Any], ...]
     leaderboard: tuple[Mapping[str, Any], ...]
     digest: str
     size: int
@@ -121,6 +122,7 @@ def view(job: Job) -> TrainingView:
         model=job.model,
         state=job.state,
         progress=ProgressView(**{name: said[name] for name in PROGRESS}) if is_told else None,
+        columns=tuple(said.get("columns", ())),
         leaderboard=tuple(said.get("leaderboard", ())),
         digest=job.digest,
         size=job.size,

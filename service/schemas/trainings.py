@@ -33,11 +33,12 @@ from service.schemas.jobs import FILE
 
 STATES: Final = [str(state) for state in (*OPEN_TRAININGS, *ENDED)]
 MOST_LINES: Final = 500
+MOST_TEXT: Final = 300
 SPEC: Final[dict[str, Any]] = {
     "type": "string",
     "format": PROSE,
     "maxLength": 64 * 1024,
-    "description": "What to train, as JSON or TOML; the guide has every member.",
+    "description": "What to train, as JSON or TOML.",
 }
 EVENTS: Final = TEXT | {"description": "Events as the HTML standard has them."}
 DOCUMENT: Final[dict[str, Any]] = {
@@ -77,6 +78,16 @@ class TrainingProgressSchema(AnswerSchema):
     )
 
 
+class TrainingColumnSchema(AnswerSchema):
+    """What a column of the table is taken for."""
+
+    name = prose("The column's name.", most=MOST_TEXT, required=True)
+    kind = prose("`numeric`, `categorical` and so on.", most=MOST_TEXT, required=True)
+    reason = prose("Why.", most=MOST_TEXT, required=True)
+    missing = whole("Cells without a value.", required=True)
+    unique = whole("Different values.", required=True)
+
+
 class StandingSchema(AnswerSchema):
     """A candidate while the comparison is under way; the report judges."""
 
@@ -93,6 +104,11 @@ class TrainingSchema(AnswerSchema):
     model = model_name(required=True)
     state = choice(STATES, "How far it has come, or how it ended.", required=True)
     progress = fields.Nested(TrainingProgressSchema)
+    columns = several(
+        fields.Nested(TrainingColumnSchema),
+        "What the first columns are taken for, once that is known.",
+        required=True,
+    )
     leaderboard = several(
         fields.Nested(StandingSchema), "What leads so far, the best first.", required=True
     )

@@ -103,6 +103,18 @@ def test_the_winner_is_registered_and_all_of_it_told(
     assert [version["version"] for version in shown] == [1]
 
 
+def test_columns_and_the_leaderboard_are_shown_to_people(
+    manage: CommandLine, spec: Path, trainer: Trainer
+) -> None:
+    shown = manage.run("train", str(spec), "-t", "acme", FORCE_COLOR="1")
+    assert ["x", "numeric", "0", "2", "numbers"] in [
+        line.split() for line in shown.stdout.splitlines()
+    ]
+    assert "comparing 2/2: tree" in shown.stderr
+    assert "\x1b[" in shown.stderr, "a bar"
+    assert "numbers" not in manage.text("train", str(spec), "-t", "acme", "--json")
+
+
 def test_without_registration_there_is_the_report_alone(
     manage: CommandLine, spec: Path, trainer: Trainer, tmp_path: Path
 ) -> None:
@@ -182,7 +194,7 @@ def test_a_broken_off_training_is_gone_on_with(
     assert "killed by SIGKILL" in line
     job = line.rpartition(" ")[2]
     assert f"manage.py train --resume {job}" in line
-    assert results(platform) == 2
+    assert results(platform) == 3
     trainer.answer = raising(KeyboardInterrupt())
     assert manage.run("train", "-t", "acme", "--resume", job).exit_code != 0
     trainer.answer, trainer.scores = files, ()
@@ -191,7 +203,7 @@ def test_a_broken_off_training_is_gone_on_with(
     made = manage.json("train", "-t", "acme", "--resume", job, "--report", f"{spec.parent}/r.html")
 
     assert (made["job"], made["version"]) == (job, 1)
-    assert len(trainer.known) == 2
+    assert len(trainer.known) == 3
     assert results(platform) == 0
     assert platform.uploads.jobs(made_tenant(platform)) == set()
     assert "has ended" in manage.refusal("train", "-t", "acme", "--resume", job)

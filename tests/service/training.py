@@ -21,6 +21,7 @@ from tests.service.uploading import skops_file
 PATH: Final = "/training/jobs"
 SPEC: Final = {"model": "fresh", "target": "y", "task": "regression"}
 TABLE: Final = b"x,y\n1,1\n2,2\n"
+COLUMN: Final = {"name": "x", "kind": "numeric", "reason": "numbers", "missing": 0, "unique": 2}
 
 
 def files(**instead: Any) -> TrainedFiles:
@@ -94,6 +95,7 @@ class Trainer:
         self.asked = {"spec": spec, "name": name, "seconds": options["seconds"]}
         self.known = list(options["known"])
         options["on_progress"](Progress(Phase.READING, 1, 1, "2 rows"))
+        options["on_result"](Result("study", {"columns": [COLUMN, {"name": 1}]}))
         for number, (algorithm, score) in enumerate(self.scores, 1):
             result = Result(f"compare/{algorithm}/fold-0", {"scores": {"rmse": score}})
             options["on_result"](result)
