@@ -41,6 +41,7 @@ from service.wsgi import Feed
 
 SPEC: Final = "spec"
 DATA: Final = "data"
+MOST_DOTS: Final = 1_000
 BODY: Final = {"required": True, "content": {FORM: {"schema": TrainingFormSchema}}}
 EVENT_STREAM: Final = "text/event-stream"
 ASK_SECONDS: Final = 0.5
@@ -264,11 +265,16 @@ def _members(text: bytes) -> Mapping[str, Any]:
     if text.lstrip().startswith(b"{"):
         said: Mapping[str, Any] = read_json(text)
         return said
+    # A key of so many parts takes its reader time and memory that grow with their square.
+    if text.count(b".") > MOST_DOTS:
+        raise InputMalformed({"/spec": f"TOML with more than {MOST_DOTS} dots; send it as JSON"})
     try:
         return tomllib.loads(text.decode())
     except UnicodeDecodeError:
         raise InputMalformed({"/spec": "not UTF-8"}) from None
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise InputMalformed({"/spec": "nested too deeply"}) from None
+    except ValueError as error:  # a number of too many digits is one that is not TOML's own
         raise InputMalformed({"/spec": f"neither JSON nor TOML: {error}"}) from error
 
 

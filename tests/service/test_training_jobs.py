@@ -244,6 +244,9 @@ SPECS_REFUSED = [
     (SPEC | {"validation": {"folds": 1}}, "/spec/validation/folds"),
     (SPEC | {"model": "No Name"}, "/spec/model"),
     ("no = = toml", "/spec"),
+    ("seed = " + "9" * 5_000, "/spec"),
+    ("seed = " + "[" * 30_000, "/spec"),
+    (".".join("a" * 20_000) + " = 1", "/spec"),  # would take gigabytes to read
     (b"\xff", "/spec"),
     ('{"model": "fresh", "model": "other"}', "/model"),
     ("x" * (64 * 1024 + 1), "/spec"),
