@@ -15,6 +15,7 @@ from models.names import CHAMPION, check_alias, check_model_name
 from models.stages import Progress, Stage
 from models.versions import Version
 from service.bootstrap import Platform
+from service.errors import PreconditionFailed
 from service.operations import aliases
 from service.operations.model_sources import open_material, opened
 from service.operations.preparation import Source, prepare
@@ -96,7 +97,7 @@ def point(
         try:
             aliases.promote(platform, scope, model, alias, number, reason=reason)
             notes.append(f"{alias} points at it")
-        except (ModelsError, PermissionMissing) as error:
+        except (ModelsError, PermissionMissing, PreconditionFailed) as error:
             notes.append(f"{alias} was not moved: {error}")
     return "; ".join(notes)
 

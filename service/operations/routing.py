@@ -60,10 +60,13 @@ class RouteReport:
 
 @dataclass(frozen=True, slots=True)
 class _Admitted:
-    """A version of a split as the gate saw it; the champion needs no `admission`."""
+    """A version of a split as the gate saw it; the champion needs no `admission`.
+
+    Without a `number` there was no such version that could answer, for the gate to look at.
+    """
 
     version: int | str
-    number: int
+    number: int | None
     admission: Admission | None
 
 
@@ -159,13 +162,12 @@ def _admitted(platform: Platform, scope: Scope, name: str, route: Route) -> list
     return [
         _Admitted(
             reference,
-            target.number,
+            None if target is None else target.number,
             None
-            if champion is not None and target.id == champion.id
+            if target is None or (champion is not None and target.id == champion.id)
             else admit(platform, scope, target, None),
         )
         for reference, target in arms
-        if target is not None  # what is not there is for the routing to refuse
     ]
 
 
@@ -177,7 +179,9 @@ def _confirm(
         if each.admission is not None:
             confirm(platform, act, scope, name, None, each.admission)
         found = _resolve(platform, act.session, scope, name, each.version)
-        if each.version != CHAMPION and (found is None or found.number != each.number):
+        # What cannot answer, then as now, is for the routing to refuse.
+        number = None if found is None else found.number
+        if each.version != CHAMPION and number != each.number:
             raise PreconditionFailed
 
 

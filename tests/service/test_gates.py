@@ -13,6 +13,7 @@ from werkzeug.test import TestResponse
 from auth.scope import Scope
 from models.errors import GateRefused
 from service.bootstrap import Platform
+from service.errors import PreconditionFailed
 from service.operations import aliases, gates, imports, routing
 from service.operations import models as models_operations
 from service.operations.recording import Act
@@ -234,6 +235,26 @@ def test_alias_that_moves_while_a_route_is_judged_is_not_divided_by(
     refused(answer, 412, "precondition-failed")
 
 
+def test_version_that_is_activated_while_a_route_is_judged_is_not_divided_by(
+    gated: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Retired it is nothing that the gate could look at, and active when the route is made."""
+    ben, bad, judged = gated.house.ben, gated.trained(rmse=BAD), routing._admitted
+    version = gated.path(f"/versions/{bad}")
+    assert ben.call("PATCH", version, json={"state": "retired"}).status_code == 200
+
+    def activated(*given: Any) -> Any:
+        admitted = judged(*given)
+        assert ben.call("PATCH", version, json={"state": "active"}).status_code == 200
+        return admitted
+
+    split = {"split": [{"version": bad, "weight": 1}]}
+    refused(ben.call("PUT", gated.path("/route"), json=split), 400, "invalid-input")
+    monkeypatch.setattr(routing, "_admitted", activated)
+    answer = ben.call("PUT", gated.path("/route"), json=split)
+    refused(answer, 412, "precondition-failed")
+
+
 def test_registration_makes_no_champion(gated: Model) -> None:
     gated.house.add_version(gated.name, promote=True)
     assert gated.champion == 1
@@ -336,6 +357,19 @@ def test_gate_that_changes_while_a_version_is_judged_is_not_passed(
     monkeypatch.setattr(aliases, "admit", admit)
     refused(gated.promote(number), 412, "precondition-failed")
     assert gated.champion == 1
+
+
+def test_job_whose_gate_changes_while_it_is_judged_keeps_its_version(
+    gated: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def confirm(*_: Any) -> None:
+        raise PreconditionFailed
+
+    number = gated.trained(rmse=GOOD)
+    monkeypatch.setattr(aliases, "confirm", confirm)
+    scope, platform = gated.house.operator("acme"), gated.house.platform
+    told = imports.point(platform, scope, gated.name, number, ("champion",), reason="")
+    assert told.startswith(f"version {number}; champion was not moved: it is not as this call")
 
 
 def test_command_line(gated: Model, tmp_path: Path) -> None:
