@@ -39,9 +39,9 @@ def query(sql: str, url: str) -> bytes:
     except ModuleNotFoundError as error:
         problem = f"the driver {error.name} of the database is not installed"
         raise DataRefused(problem) from error
-    except (ArgumentError, NoSuchModuleError) as error:
-        # What SQLAlchemy says of a URL may quote it, and with it a password.
-        raise DataRefused("the URL of the database cannot be read") from error
+    except (ArgumentError, NoSuchModuleError, TypeError, ValueError):
+        # What is said of a URL may quote it, and with it a password: not even a log is told.
+        raise DataRefused("the URL of the database cannot be read") from None
     if engine.dialect.name == "sqlite" and not Path(engine.url.database or "").is_file():
         raise DataRefused("there is no such SQLite file")
     try:

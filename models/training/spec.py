@@ -6,6 +6,7 @@ decided by the defaults here, or from the data, and shown before it is used.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -27,6 +28,7 @@ MOST_TRIALS: Final = 2_000
 MOST_SECONDS: Final = 7 * 86_400.0
 MOST_ROWS: Final = 10_000_000
 MOST_WORKERS: Final = 512
+VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,7 +149,7 @@ def parse_spec(text: str) -> Spec:
     """Read the TOML of a spec; raises SpecRefused."""
     try:
         said = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # too many digits, or brackets, besides
         raise SpecRefused("text", f"it is no TOML: {error}") from error
     return read_spec(said)
 
@@ -195,6 +197,10 @@ def _data(members: Members) -> Data:
         raise SpecRefused("data", "it names a path and a query", "leave one of them out")
     if bool(data.sql) != bool(data.database):
         raise SpecRefused("data", "a query needs a database, and a database a query")
+    if data.database and not VARIABLE.fullmatch(data.database):
+        # It is not repeated: it may be a URL with a password, which would be kept with the spec.
+        problem = "it is not the name of an environment variable"
+        raise SpecRefused("data.database", problem, "let a variable hold the URL, and name that")
     return data
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from models.errors import SpecRefused
@@ -80,6 +80,8 @@ def test_any_json_is_a_spec_or_refused_as_one(said: Any, member: str) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.text(max_size=60))
+@example("seed = " + "9" * 5_000)
+@example("seed = " + "[" * 30_000)
 def test_text_that_is_no_spec_is_refused(text: str) -> None:
     with pytest.raises(SpecRefused):
         parse_spec(text)
@@ -118,6 +120,7 @@ def test_column_is_told_by_one_word_or_by_a_table() -> None:
         ({"validation": {"kind": "time"}}, "validation"),
         ({"validation": {"folds": 1}}, "validation.folds"),
         ({"data": {"path": "a", "sql": "b", "database": "C"}}, "data"),
+        ({"data": {"sql": "b", "database": "postgresql://me:secret@here/there"}}, "data.database"),
         ({"data": {"sql": "select 1"}}, "data"),
         ({"decide": {"reject_cost": 1}}, "decide"),
         ({"decide": {"costs": {"a": {"b": -1}}}}, "decide.costs.a.b"),
