@@ -21,9 +21,19 @@ HEARTBEAT: Final = b":\n\n"
 
 
 class Streams:
-    """Counts what is open in a process; of one tenant only so many."""
+    """Counts what is open in a process; of one tenant only so many.
 
-    def __init__(self, *, most: int = MOST, most_each: int = MOST_EACH) -> None:
+    `what` is said of those that are too many.
+    """
+
+    def __init__(
+        self,
+        *,
+        most: int = MOST,
+        most_each: int = MOST_EACH,
+        what: str = "streams of events are open",
+    ) -> None:
+        self._what = what
         self._most = most
         self._most_each = most_each
         self._lock = threading.Lock()
@@ -38,9 +48,9 @@ class Streams:
         """Take a place, which is given back by a call; raises TooBusy."""
         with self._lock:
             if self._open[tenant] >= self._most_each:
-                raise TooBusy("too many of your streams of events are open", RETRY_SECONDS)
+                raise TooBusy(f"too many of your {self._what}", RETRY_SECONDS)
             if self._open.total() >= self._most:
-                raise TooBusy("too many streams of events are open", RETRY_SECONDS)
+                raise TooBusy(f"too many {self._what}", RETRY_SECONDS)
             self._open[tenant] += 1
 
         def close() -> None:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import click
 
+from config.prose import printable
 from service.commands.operator import Operator
 from service.commands.output import json_option, listing, plain, show, tenant_option
 from service.operations import drift as operations
@@ -58,7 +59,7 @@ def drift(
     if as_json:
         show(members | {"report": None if report is None else str(report)}, as_json=True)
         return
-    click.echo(found.words)
+    click.echo(printable(found.words))
     click.echo()
     said = [found.predictions] if found.predictions is not None else []
     listing([*map(_row, (*found.features, *said))], COLUMNS, as_json=False)

@@ -90,7 +90,7 @@ def progress(description: str) -> Progress:
     """A progress bar on standard error that vanishes when it is done; none in a file or pipe."""
     console = Console(stderr=True)
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
         TimeRemainingColumn(),

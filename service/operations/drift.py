@@ -23,9 +23,12 @@ from service.operations.prediction_logs import (
     list_segments,
     record_reading,
 )
+from service.streams import Streams
 
 REFERENCE: Final = "reference"  # the role of the file that tells what a model was trained on
 MOST_ROWS: Final = 500_000  # the latest; older ones are left out, and counted
+# Each holds its log in memory, and a process that compares.
+PLACES: Final = Streams(most=4, most_each=1, what="logs are compared right now")
 TOLD: Final = (
     *("model", "version", "verdict", "words", "since", "until"),
     *("rows", "reference_rows", "predictions"),
@@ -77,9 +80,26 @@ def show_drift(
 ) -> DriftReport:
     """Compare what was logged of a version, the champion unless one is named; on record.
 
-    Raises LogNotFound, or DriftUnknown where there is nothing to compare.
+    Raises LogNotFound, TooBusy, or DriftUnknown where there is nothing to compare.
     """
     scope.require(Permission.PREDICTIONS_READ, name)
+    leave = PLACES.open(scope.tenant_id)
+    try:
+        return _drift(platform, scope, name, version, period, page=page, goes_on=goes_on)
+    finally:
+        leave()
+
+
+def _drift(
+    platform: Platform,
+    scope: Scope,
+    name: str,
+    version: Reference,
+    period: Period,
+    *,
+    page: bool,
+    goes_on: Callable[[], None],
+) -> DriftReport:
     with platform.database.read() as session:
         target = platform.registry.find(session, scope, name, version).kept()
     reference = _reference(platform, target)

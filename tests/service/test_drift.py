@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from models.drift.reference import reference_of
 from service.commands.operator import Operator
+from service.operations import drift as operations
 from service.operations.drift import REFERENCE
 from service.operations.registration import register
 from tests.house import House
@@ -73,6 +75,13 @@ def test_what_cannot_be_compared_is_said(watched: House) -> None:
     refused(watched.ada.get(f"{DRIFT}?version=7"), 404, "not-found")
 
 
+def test_one_tenant_looks_at_one_log_at_once(watched: House) -> None:
+    end = operations.PLACES.open(watched.operator("acme").tenant_id)
+    refused(watched.ada.get(DRIFT), 503, "busy")
+    end()
+    assert watched.ada.get(DRIFT).status_code == 200
+
+
 def test_command_line(watched: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Operator, "platform", watched.platform)
     monkeypatch.setattr(Operator, "__exit__", lambda *_: None)
@@ -84,3 +93,7 @@ def test_command_line(watched: House, tmp_path: Path, monkeypatch: pytest.Monkey
     assert "exists" in line.refusal("drift", "watched", "-t", "acme", "--report", str(page))
     said = line.text("drift", "watched", "-t", "acme", "--since", "2020-01-01")
     assert said.startswith("Severe: 2 of 3 columns are away from the training data.\n")
+    told = operations.show_drift(watched.platform, watched.operator("acme"), "watched")
+    odd = replace(told, words="a\x1b]0;owned\x07")
+    monkeypatch.setattr(operations, "show_drift", lambda *_, **__: odd)
+    assert line.text("drift", "watched", "-t", "acme").startswith("a\\x1b]0;owned\\x07\n")

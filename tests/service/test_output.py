@@ -6,7 +6,7 @@ import pytest
 
 from config.prose import printable
 from models.errors import FormatRefused
-from service.commands.output import listing, show
+from service.commands.output import listing, progress, show
 from service.commands.refusals import explain
 
 ODD = "a\x1b]0;owned\x07\n\u202etxt\u2066\x9b[b]:bell:\r\u2028"
@@ -37,6 +37,15 @@ def test_cells_of_a_table_steer_no_terminal(capsys: pytest.CaptureFixture[str]) 
     assert all(line.isprintable() for line in lines)
     assert "[b]:bell:" in lines[1]
     assert "[/red]" in lines[1]
+
+
+def test_a_bar_shows_a_text_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress("[/red]") as bar:
+        bar.disable = False
+        bar.add_task("[link=https://other.example]here[/red]")
+        shown = str(bar.columns[0](bar.tasks[0]))
+
+    assert shown == "[link=https://other.example]here[/red]"
 
 
 def test_json_keeps_the_text_and_escapes_what_controls(
