@@ -26,6 +26,9 @@ OTHER_DELIMITERS: Final = (";", "\t", "|")
 LONGEST_CELL: Final = 4 * 1024**2
 ROWS_AT_ONCE: Final = 20_000
 CODE: Final = r"^\s*[+-]?0\d"  # zeros before a number are part of a code
+# Numbers as much of Europe writes them, and a cell that shows that the comma is no thousands'.
+COMMA_NUMBER: Final = r"^\s*[+-]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?\s*$"
+DECIMAL_COMMA: Final = r",(\d{1,2}|\d{4,})\s*$"
 
 
 def read_csv(data: bytes) -> Columns:
@@ -40,7 +43,11 @@ def read_csv(data: bytes) -> Columns:
     check_size(lines.rows, len(names))
     values = {}
     for at, name in enumerate(names):
-        values[name], told = _column(name, [chunk[at] for chunk in chunks])
+        texts = pa.chunked_array([chunk[at] for chunk in chunks])
+        pointed = None if delimiter == "," else _with_points(texts)
+        values[name], told = _column(name, texts if pointed is None else pointed)
+        if pointed is not None:
+            told += (_note(name, "its numbers have a decimal comma; callers send 1.5 for 1,5"),)
         findings += told
     if delimiter != ",":
         findings += (_note("table", f"its cells are parted by {delimiter!r}, not by commas"),)
@@ -154,10 +161,23 @@ def _named(header: list[str]) -> tuple[list[str], tuple[Finding, ...]]:
     return names, tuple(told)
 
 
-def _column(name: str, chunks: list[pa.Array]) -> tuple[NDArray[Any], tuple[Finding, ...]]:
+def _with_points(texts: pa.ChunkedArray) -> pa.ChunkedArray | None:
+    """A column of numbers with a decimal comma as the others write them; None if it is none."""
+    known = pc.filter(texts, pc.invert(_absent(texts)))
+    if not pc.any(pc.match_substring_regex(known, DECIMAL_COMMA)).as_py():
+        return None
+    if not pc.all(pc.match_substring_regex(known, COMMA_NUMBER)).as_py():
+        return None
+    return pc.replace_substring(pc.replace_substring(texts, ".", ""), ",", ".")
+
+
+def _absent(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.is_in(texts, pa.array(ABSENT, pa.large_string()))
+
+
+def _column(name: str, texts: pa.ChunkedArray) -> tuple[NDArray[Any], tuple[Finding, ...]]:
     """Numbers, if every cell is one or says that there is none; else texts as they are."""
-    texts = pa.chunked_array(chunks)
-    absent = pc.is_in(texts, pa.array(ABSENT, pa.large_string()))
+    absent = _absent(texts)
     stated = pc.if_else(absent, pa.scalar(None, pa.large_string()), texts)
     numbers = _numbers(stated)
     if numbers is None:

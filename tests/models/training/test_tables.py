@@ -90,6 +90,20 @@ def _npz(**arrays: Any) -> bytes:
     return sink.getvalue()
 
 
+def test_decimal_commas_are_numbers_where_semicolons_part_the_cells() -> None:
+    table = _read("a;b;c;d\n1,5;1.234,50;1,234;2,5\n;-7;12,500;about 3,5\n2;NA;3;4\n")
+
+    assert _cells(table) == {
+        "a": [1.5, None, 2.0],
+        "b": [1234.5, -7.0, None],
+        "c": ["1,234", "12,500", "3"],  # which may be thousands
+        "d": ["2,5", "about 3,5", "4"],
+    }
+    told = [finding.where for finding in table.findings if "decimal comma" in finding.what]
+    assert told == ["a", "b"]
+    assert _cells(_read('a,b\n"1,5",1\n')) == {"a": ["1,5"], "b": [1]}
+
+
 def test_cells_of_csv_keep_their_types() -> None:
     table = _read("a,b,c,d\n1,1.5,red,007\n2,,'blue,12\n-3,1e3,,3\n")
 
