@@ -15,6 +15,7 @@ import yaml
 from models.training.shown import shown, shown_lines
 from models.training.verdict import (
     against_baseline,
+    champion_of,
     count,
     headline,
     number,
@@ -93,7 +94,7 @@ def _description(evaluation: Mapping[str, Any]) -> str:
     what = (
         f"A scikit-learn pipeline that predicts **{_text(data['target'])}** "
         f"({evaluation['task']}) from {len(_used(evaluation))} columns of raw records, by "
-        f"{_text(evaluation['champion']['algorithm'])}."
+        f"{_text(champion_of(evaluation))}."
     )
     return "\n\n".join(filter(None, [said, what, f"**{_text(headline(evaluation))}.**"]))
 
@@ -123,7 +124,7 @@ def _procedure(evaluation: Mapping[str, Any]) -> str:
         f"{len(evaluation['leaderboard'])} candidates were compared by "
         f"{_text(title_of(evaluation['metric']).lower())}, on {validation['folds']} "
         f"{validation['kind']} folds{_again(validation['repeats'])}.",
-        f"Chosen: {_text(evaluation['champion']['why'])}.",
+        f"Chosen: {_text(evaluation['champion']['why'])}",
         f"{count(data['held_rows'])} of {count(data['rows'])} rows were held out and seen by no "
         "candidate.",
         f"The table's SHA-256 is `{_code(data['digest'])}`, the seed {evaluation['seed']}.",

@@ -16,13 +16,19 @@ def headline(evaluation: Mapping[str, Any]) -> str:
     holdout, metric = evaluation["holdout"], evaluation["metric"]
     found = holdout["metrics"].get(metric)
     if found is None:
-        return f"{shown(evaluation['champion']['algorithm'])}: {metric} is not known"
+        return f"{champion_of(evaluation)}: {metric} is not known"
     said = (
-        f"{shown(evaluation['champion']['algorithm'])}, {title_of(metric).lower()} "
+        f"{champion_of(evaluation)}, {title_of(metric).lower()} "
         f"{with_interval(found)} on {count(holdout['rows'])} held-out rows"
     )
     baseline = (holdout.get("baseline") or {}).get(metric)
     return f"{said}; the baseline {number(baseline['value'])}" if baseline else said
+
+
+def champion_of(evaluation: Mapping[str, Any]) -> str:
+    """What people call the algorithm that was chosen."""
+    titles = (each["title"] for each in evaluation["leaderboard"] if each["chosen"])
+    return shown(next(titles, evaluation["champion"]["algorithm"]))
 
 
 def against_baseline(evaluation: Mapping[str, Any]) -> str:

@@ -80,7 +80,7 @@ def evaluation_of(study: Study, **changed: Any) -> dict[str, Any]:
         "metric": "rmse" if study.task == "regression" else "balanced_accuracy",
         "leaderboard": _leaderboard(study),
         "searches": [_search()],
-        "champion": {"algorithm": "forest", "params": {"max_depth": 4}, "why": "it leads"},
+        "champion": {"algorithm": "forest", "params": {"max_depth": 4}, "why": "It leads."},
         "libraries": {"scikit-learn": "1.9.1"},
         "seconds": 12.5,
         **changed,

@@ -61,7 +61,7 @@ def test_a_stored_evaluation_is_a_page_again(evaluation: dict[str, Any]) -> None
         "all of its values are numbers",
     ):
         assert said in read.text
-    assert headline(evaluation).startswith("forest, balanced accuracy 0.")
+    assert headline(evaluation).startswith("Forest, balanced accuracy 0.")
     assert headline(evaluation).endswith("on 54 held-out rows; the baseline 0.500")
 
 
