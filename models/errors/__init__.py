@@ -69,6 +69,7 @@ from models.errors.training import (
     SpecRefused,
     TrainerEnded,
     TrainingFailed,
+    TrainingRefused,
 )
 
 __all__ = [
@@ -123,6 +124,7 @@ __all__ = [
     "StoreUnavailable",
     "TrainerEnded",
     "TrainingFailed",
+    "TrainingRefused",
     "UploadLost",
     "VersionBroken",
     "VersionDeleted",

@@ -29,6 +29,10 @@ class DataRefused(ModelsError):
         super().__init__(f"the data: {problem}" + (f"; {remedy}" if remedy else ""))
 
 
+class TrainingRefused(ModelsError):
+    """Raised when a training ended because of what it was to do, or on what; that is the reason."""
+
+
 class TrainingFailed(ModelsError):
     """Raised when a training ended without a model; the reason may be told by one before."""
 

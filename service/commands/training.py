@@ -14,7 +14,9 @@ import click
 
 from certs.files import PUBLIC
 from certs.files import replace as write_file
-from models.errors import SpecRefused, TrainingFailed
+from config.prose import printable
+from models.errors import SpecRefused, TrainingFailed, TrainingRefused
+from models.jobs import State
 from models.training.progress import Progress
 from models.training.spec import MOST_SECONDS, Spec, parse_spec
 from service.commands.operator import Operator
@@ -32,6 +34,7 @@ COLUMNS: Final = ("name", "kind", "missing", "unique", "reason")
 LEADERS: Final = (
     "rank",
     "algorithm",
+    "tuned",
     "score",
     "low",
     "high",
@@ -153,7 +156,8 @@ def watching(*, as_json: bool) -> Iterator[Watching]:
         def told(said: Progress, leading: str) -> None:
             nonlocal last
             best = f" (best: {leading})" if leading else ""
-            line = f"{said.phase} {said.done}/{said.total}: {said.note}{best}"
+            note = f": {said.note}" if said.note else ""
+            line = f"{said.phase} {said.done}/{said.total}{note}{best}"
             if not bar.disable:
                 bar.update(task, completed=said.done, total=said.total, description=line)
             elif line != last:
@@ -172,7 +176,8 @@ def _tell(ended: Ended, report: Path, *, as_json: bool) -> None:
     if job.problem or (job.version is None and trained is None):
         for line in job.progress.get("report", ()):
             click.echo(line, err=True)
-        raise TrainingFailed(job.problem)
+        failure = TrainingRefused if job.state is State.REFUSED else TrainingFailed
+        raise failure(job.problem)
     made: dict[str, Any] = {
         "model": job.model,
         "version": job.version,
@@ -182,6 +187,8 @@ def _tell(ended: Ended, report: Path, *, as_json: bool) -> None:
     if trained is not None:
         made |= _written(trained, report)
         if not as_json:
+            for line in _warnings(trained.evaluation):
+                click.echo(line)
             listing(_leaders(trained.evaluation), LEADERS, as_json=False)
             made.pop("leaderboard")
             made |= _in_words(trained.evaluation)
@@ -204,6 +211,14 @@ def _written(trained: TrainedFiles, report: Path) -> dict[str, Any]:
     }
 
 
+def _warnings(evaluation: Any) -> Iterator[str]:
+    """What somebody ought to decide about the data, in one line each."""
+    for each in (evaluation.get("data") or {}).get("findings", ()):
+        if each.get("severity") == "warning":
+            remedy = f"; {each['remedy']}" if each.get("remedy") else ""
+            yield printable(f"warning: {each.get('where')}: {each.get('what')}{remedy}")
+
+
 def _in_words(evaluation: Any) -> dict[str, str]:
     """The winner, and the verdict of the rows held out, in one line each."""
     metric, holdout = evaluation["metric"], evaluation["holdout"]
@@ -222,6 +237,7 @@ def _leaders(evaluation: Any) -> list[dict[str, Any]]:
         {
             "rank": entry.get("rank"),
             "algorithm": entry.get("algorithm"),
+            "tuned": "yes" if entry.get("tuned") else "",
             "score": _rounded((entry.get("metrics") or {}).get(metric), "mean"),
             "low": _rounded((entry.get("metrics") or {}).get(metric), "low"),
             "high": _rounded((entry.get("metrics") or {}).get(metric), "high"),

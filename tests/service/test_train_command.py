@@ -115,6 +115,19 @@ def test_columns_and_the_leaderboard_are_shown_to_people(
     assert "numbers" not in manage.text("train", str(spec), "-t", "acme", "--json")
 
 
+def test_what_is_to_be_decided_about_the_data_is_told(
+    manage: CommandLine, spec: Path, trainer: Trainer
+) -> None:
+    finding = {"where": "x", "what": "it repeats", "remedy": "call it drop", "severity": "warning"}
+    findings = [finding, finding | {"severity": "note", "where": "y"}]
+    trainer.answer = lambda: files(
+        evaluation={**files().evaluation, "data": {"findings": findings}}
+    )
+
+    lines = manage.text("train", str(spec), "-t", "acme").splitlines()
+    assert [line for line in lines if "repeats" in line] == ["warning: x: it repeats; call it drop"]
+
+
 def test_without_registration_there_is_the_report_alone(
     manage: CommandLine, spec: Path, trainer: Trainer, tmp_path: Path
 ) -> None:
@@ -157,8 +170,8 @@ def test_the_rows_of_a_query_are_trained_on(
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (DataRefused("it has no rows", report=("line 2: nothing",)), "it has no rows"),
-        (TrainingFailed("no candidate could be fitted"), "no candidate could be fitted"),
+        (DataRefused("it has no rows", report=("line 2: nothing",)), "the data: it has no rows"),
+        (TrainingFailed("nothing could be fitted"), "the training failed: nothing could be fitted"),
     ],
 )
 def test_what_comes_to_nothing_is_said_in_lines(
@@ -169,8 +182,7 @@ def test_what_comes_to_nothing_is_said_in_lines(
 
     assert result.exit_code == 1
     lines = result.stderr.splitlines()
-    assert lines[-1].startswith("Error: ")
-    assert said in lines[-1]
+    assert lines[-1] == f"Error: {said}"
     assert ("line 2: nothing" in lines) == isinstance(error, DataRefused)
     assert not spec.with_name("fresh-report.html").exists()
 
