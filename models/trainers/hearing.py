@@ -15,6 +15,7 @@ from models.training.progress import Keep, Phase, Progress, Result, Tell
 
 MOST_STEPS: Final = 10**9
 MOST_RESULT_DEPTH: Final = 16
+MOST_RESULT_VALUES: Final = 8_000_000  # of all together: an empty list takes ten times its text
 
 # What each message says besides its kind: no less and no more.
 MEMBERS: Final[Mapping[str, frozenset[str]]] = {
@@ -32,6 +33,7 @@ class Hearing:
         self._keep = keep
         self._results = 0
         self._bytes = 0
+        self._values = 0
 
     def hear(self, message: Message) -> None:
         """Pass a message on; raises FrameMalformed, or what a refusal stands for."""
@@ -53,8 +55,14 @@ class Hearing:
         if type(value) is not dict or not is_shallow(value, MOST_RESULT_DEPTH):
             raise FrameMalformed("a result that is none")
         self._results += 1
-        self._bytes += len(orjson.dumps(value))
-        if self._results > words.MOST_RESULTS or self._bytes > words.MOST_KNOWN_BYTES:
+        text = orjson.dumps(value)
+        self._bytes += len(text)
+        self._values += sum(map(text.count, (b",", b"[", b"{")))
+        if (
+            self._results > words.MOST_RESULTS
+            or self._bytes > words.MOST_KNOWN_BYTES
+            or self._values > MOST_RESULT_VALUES
+        ):
             raise FrameMalformed("more results than are kept")
         self._keep(Result(key, value))
 

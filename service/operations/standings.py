@@ -25,7 +25,7 @@ class Standings:
     def __init__(self, spec: Mapping[str, Any]) -> None:
         compare = spec.get("compare") or {}
         self._wanted: str = compare.get("metric") or USUAL.get(spec.get("task") or "", "")
-        self._scores: dict[str, list[Mapping[str, Any]]] = {}
+        self._scores: dict[str, list[dict[str, float]]] = {}
         self.columns: list[dict[str, Any]] = []
 
     def add(self, result: Result) -> None:
@@ -35,7 +35,7 @@ class Standings:
         fold = FOLD.fullmatch(result.key)
         scores = result.value.get("scores")
         if fold and isinstance(scores, Mapping) and self._has_room(fold[1]):
-            self._scores.setdefault(fold[1], []).append(scores)
+            self._scores.setdefault(fold[1], []).append(self._known(scores))
 
     def best(self) -> list[dict[str, Any]]:
         """Every algorithm with the mean of the metric so far, the best first."""
@@ -58,6 +58,15 @@ class Standings:
 
     def _has_room(self, name: str) -> bool:
         return name in self._scores or len(self._scores) < MOST_SHOWN
+
+    def _known(self, scores: Mapping[str, Any]) -> dict[str, float]:
+        """The numbers that may be asked for; all else that a trainer says is not kept."""
+        wanted = {self._wanted} if self._wanted else set(USUAL.values())
+        return {
+            name: float(scores[name])
+            for name in wanted & scores.keys()
+            if isinstance(scores[name], int | float) and not isinstance(scores[name], bool)
+        }
 
     def _metric(self) -> str:
         """The metric that was asked for, or the usual one of what there is."""
@@ -86,10 +95,6 @@ def _is_column(said: object) -> bool:
     )
 
 
-def _mean(scores: list[Mapping[str, Any]], metric: str) -> float | None:
-    known = [
-        float(value)
-        for each in scores
-        if isinstance(value := each.get(metric), int | float) and not isinstance(value, bool)
-    ]
+def _mean(scores: list[dict[str, float]], metric: str) -> float | None:
+    known = [each[metric] for each in scores if metric in each]
     return sum(known) / len(known) if known else None

@@ -50,6 +50,9 @@ FORMATS: Final = frozenset({"skops"})
 # What is stored of a training beside its model, and what each file is.
 TOLD: Final = {roles.EVALUATION: "json", roles.REPORT: "html", roles.REFERENCE: "json"}
 MOST_LINES: Final = 200
+# Of one transaction, which every other writer waits for: what is more is for the next.
+MOST_NOTES: Final = 20
+MOST_RESULTS: Final = 250
 
 
 def next_errand(platform: Platform, stopping: threading.Event) -> TrainingErrand | None:
@@ -152,7 +155,8 @@ class TrainingErrand(errands.Errand):
         with self._saying:
             if progress.phase is not self._phase:
                 self._phase = progress.phase
-                self._said.notes.append(str(progress.phase))
+                if len(self._said.notes) < MOST_NOTES:  # an honest one has few phases
+                    self._said.notes.append(str(progress.phase))
             self._said.progress = self._shown = progress
 
     def found(self, result: Result) -> None:
@@ -249,8 +253,9 @@ class TrainingErrand(errands.Errand):
 
     def _take(self) -> Said:
         with self._saying:
-            said, self._said = self._said, Said()
-        return said
+            said, results = self._said, self._said.results
+            self._said = Said(results=results[MOST_RESULTS:])
+        return replace(said, results=results[:MOST_RESULTS])
 
     @property
     def _spent_before(self) -> float:

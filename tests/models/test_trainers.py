@@ -287,6 +287,10 @@ def test_results_without_end_end_a_training(monkeypatch: pytest.MonkeyPatch) -> 
     assert "more results than are kept" in refusal(
         Message("result", {"key": "a", "value": {"b": "c" * 100}})
     )
+    monkeypatch.setattr(hearing, "MOST_RESULT_VALUES", 3)
+    assert "more results than are kept" in refusal(
+        Message("result", {"key": "a", "value": {"b": [[], []]}})
+    )
 
 
 def test_silence_ends_a_training_when_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:

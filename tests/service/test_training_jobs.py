@@ -23,7 +23,7 @@ from models.errors import (
 )
 from models.jobs import State
 from models.records import TrainingResultRow
-from models.training.progress import Result
+from models.training.progress import Phase, Progress, Result
 from service.operations import accounts, errands, plans, tenants, training_jobs, training_orders
 from service.operations import jobs as intake_jobs
 from service.operations.training_jobs import TrainingErrand
@@ -545,6 +545,28 @@ def test_what_is_kept_of_one_training_is_bounded(
     posted(house)
     work_on_next(house)
     assert results(house) == 1
+
+
+def test_what_a_trainer_floods_a_worker_with_is_written_down_piece_by_piece(
+    house: House, trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training_jobs, "MOST_RESULTS", 2)
+    job_id = posted(house)
+    errand = training_jobs.next_errand(house.platform, threading.Event())
+    assert errand is not None
+    errand._known()
+    for number in range(60):
+        errand.told(Progress((Phase.READING, Phase.COMPARING)[number % 2], 1, 1))
+    for number in range(5):
+        scores = {"rmse": 1.0, "other": ["x" * 1000], "mae": True}
+        errand.found(Result(f"compare/a/fold-{number}", {"scores": scores}))
+    for written in (2, 4, 5):
+        with house.platform.database.write() as session:
+            errand.renewing(session)
+        assert results(house) == written
+    assert len(shown(house, job_id)["log"]) == 1 + training_jobs.MOST_NOTES
+    assert errand._standings is not None
+    assert errand._standings._scores == {"a": [{"rmse": 1.0}] * 5}
 
 
 def test_a_tenant_is_told_of_no_training_of_another(house: House, trainer: Trainer) -> None:
