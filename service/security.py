@@ -12,6 +12,7 @@ import binascii
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, TypeVar, cast
 
 import flask
@@ -96,6 +97,17 @@ def current_platform() -> Platform:
 def current_scope() -> Scope:
     """The scope of this request's principal; only behind `@requires`."""
     return cast(Scope, g.scope)
+
+
+def standing_scope() -> Callable[[], Scope]:
+    """What tells at any later time whose this request's credential is, and raises as it would then.
+
+    For answers that go on while credentials run out, and accounts change.
+    """
+    platform, certificate = current_platform(), request.environ.get(CERTIFICATE)
+    if certificate is not None:
+        return partial(identity.identify_certificate, platform, certificate)
+    return partial(identity.identify, platform, bearer_token() or "")
 
 
 def authenticated_scope() -> Scope:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -10,7 +10,6 @@ from auth.permissions import Permission
 from auth.scope import Scope
 from models.jobs import Job
 from service.bootstrap import Platform
-from service.operations import identity
 from service.operations.trainings import PROGRESS, find
 
 SHOWN: Final = (*PROGRESS, "leaderboard")
@@ -26,15 +25,26 @@ class Event:
 
 
 class Following:
-    """One who follows a training, who knows all changes up to a number."""
+    """One who follows a training, who knows all changes up to a number.
 
-    def __init__(self, platform: Platform, scope: Scope, job_id: str, *, known: int = 0) -> None:
+    `standing` tells at any time who that is, and what they may do by then.
+    """
+
+    def __init__(
+        self,
+        platform: Platform,
+        scope: Scope,
+        job_id: str,
+        *,
+        standing: Callable[[], Scope],
+        known: int = 0,
+    ) -> None:
         self._platform = platform
         self._scope = scope
         self._job_id = job_id
         self._known = known
         self._state = ""
-        self._seen = platform.epoch.newest(scope.tenant_id)
+        self._standing = standing
         self._model = find(platform, scope, job_id).model
         self.has_ended = False
 
@@ -45,8 +55,8 @@ class Following:
         return job.has_ended and job.revision <= self._known
 
     def news(self) -> list[Event]:
-        """What is new; raises JobNotFound, TokenRefused or PermissionMissing."""
-        self._check_standing()
+        """What is new; raises JobNotFound, ClientRefused, TokenRefused or PermissionMissing."""
+        self._standing().require(Permission.TRAINING, self._model)
         job = find(self._platform, self._scope, self._job_id)
         self.has_ended = job.has_ended
         if job.revision <= self._known:
@@ -70,10 +80,3 @@ class Following:
             said = {"state": job.state, "version": job.version, "problem": job.problem or None}
             told = {name: value for name, value in said.items() if value is not None}
             yield Event("state", job.revision, told)
-
-    def _check_standing(self) -> None:
-        """Tell nothing to who may not know it any more."""
-        newest = self._platform.epoch.newest(self._scope.tenant_id)
-        if newest != self._seen:
-            self._seen = newest
-            identity.require_live(self._platform, self._scope, Permission.TRAINING, self._model)

@@ -16,7 +16,7 @@ from auth.permissions import Permission
 from models.errors import InputTooLarge, JobNotFound, SpecRefused
 from models.training.spec import Data, Spec, read_spec
 from service.description.headers import referred
-from service.errors import InputMalformed, MediaTypeRefused, step
+from service.errors import ClientRefused, InputMalformed, MediaTypeRefused, step
 from service.idempotency import reads_body_itself, reserve
 from service.limits import charge, charges_itself
 from service.operations import training_orders, trainings
@@ -33,7 +33,7 @@ from service.schemas.trainings import (
     TrainingFormSchema,
     TrainingSchema,
 )
-from service.security import current_platform, current_scope, requires
+from service.security import current_platform, current_scope, requires, standing_scope
 from service.spools import CONTINUE, Admission
 from service.streams import HEARTBEAT, event, retry
 from service.upload_forms import FORM, Digested, read_upload
@@ -123,7 +123,7 @@ def follow_training(job_id: str) -> flask.Response:
     with `Last-Event-ID`, and misses nothing.
     """
     platform, scope = current_platform(), current_scope()
-    following = Following(platform, scope, job_id, known=_last_event())
+    following = Following(platform, scope, job_id, standing=standing_scope(), known=_last_event())
     if following.is_over:
         return flask.Response(status=204)
     asking = Asking(following)
@@ -192,7 +192,7 @@ class Asking:
         had_ended = self._following.has_ended
         try:
             news = self._following.news()
-        except (AuthError, JobNotFound):
+        except (AuthError, ClientRefused, JobNotFound):
             return None  # whoever comes again is told why
         if not news and had_ended:
             return None

@@ -223,12 +223,29 @@ def test_streams_are_bounded_and_end(
     assert house.platform.streams.count == 0
 
 
-def test_who_may_not_train_any_more_hears_nothing_more(house: House, trainer: Trainer) -> None:
+def _disable(house: House, _monkeypatch: pytest.MonkeyPatch) -> None:
+    house.ada.call("PATCH", "/admin/users/ben", json={"state": "disabled"})
+
+
+def _revoke(house: House, _monkeypatch: pytest.MonkeyPatch) -> None:
+    assert house.ben.post("/auth/logout").status_code == 204
+
+
+def _wait(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    later = house.platform.clock() + 3600
+    monkeypatch.setattr(house.platform.caches.callers, "_clock", lambda: later)
+    object.__setattr__(house.platform, "clock", lambda: later)
+
+
+@pytest.mark.parametrize("happens", [_disable, _revoke, _wait])
+def test_who_may_not_train_any_more_hears_nothing_more(
+    house: House, trainer: Trainer, monkeypatch: pytest.MonkeyPatch, happens: Callable[..., None]
+) -> None:
     job_id = posted(house)
     stream = iter(house.ben.get(f"{PATH}/{job_id}/events").response)
     assert b"received" in next(stream)
 
-    house.ada.call("PATCH", "/admin/users/ben", json={"state": "disabled"})
+    happens(house, monkeypatch)
 
     assert list(stream) == []
 
