@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from rich.progress import TextColumn
 
 from config.prose import printable
 from models.errors import FormatRefused
@@ -39,11 +40,13 @@ def test_cells_of_a_table_steer_no_terminal(capsys: pytest.CaptureFixture[str]) 
     assert "[/red]" in lines[1]
 
 
-def test_a_bar_shows_a_text_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bar_shows_a_text_as_it_is() -> None:
     with progress("[/red]") as bar:
         bar.disable = False
         bar.add_task("[link=https://other.example]here[/red]")
-        shown = str(bar.columns[0](bar.tasks[0]))
+        column = bar.columns[0]
+        assert isinstance(column, TextColumn)
+        shown = str(column(bar.tasks[0]))
 
     assert shown == "[link=https://other.example]here[/red]"
 
