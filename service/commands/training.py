@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from auth.scope import Scope
 from certs.files import PUBLIC
 from certs.files import replace as write_file
 from config.prose import printable
@@ -86,8 +87,13 @@ def train(
         resume = _begin(operator, tenant, spec, changes, register=register)
     elif changes != Changes() or not register:
         raise click.UsageError("--resume: it goes on as it was begun; give --report at most")
-    with watching(as_json=as_json) as watch:
-        ended = operations.carry_out(operator.platform, operator.scope(tenant), resume, watch)
+    scope = operator.scope(tenant)
+    try:
+        with watching(as_json=as_json) as watch:
+            ended = operations.carry_out(operator.platform, scope, resume, watch)
+    except KeyboardInterrupt:
+        _tell_broken_off(scope, resume)
+        raise
     beside = Path() if spec is None else spec.parent
     _tell(ended, report or beside / f"{ended.job.model}-report.html", as_json=as_json)
 
@@ -115,9 +121,14 @@ def _begin(
     platform, scope = operator.platform, operator.scope(tenant)
     before = operations.unfinished(platform, scope, spec)
     if before is not None:
-        click.echo(f"{before.id} of this spec was broken off; {how_to_go_on(before.id)}", err=True)
+        _tell_broken_off(scope, before.id)
     name, pieces = table_of(spec, path.parent, changes.data)
     return operations.begin(platform, scope, spec, pieces, name, register=register).id
+
+
+def _tell_broken_off(scope: Scope, job_id: str) -> None:
+    told = f"{job_id} of this spec was broken off; {how_to_go_on(scope, job_id)}"
+    click.echo(told, err=True)
 
 
 def table_of(spec: Spec, folder: Path, given: Path | None) -> tuple[str, Iterable[bytes]]:

@@ -133,13 +133,13 @@ def carry_out(platform: Platform, scope: Scope, job_id: str, watching: Watching)
     with platform.database.read() as session:
         job = jobs.show(session, scope, job_id)
     if not job.has_ended:
-        raise TrainingFailed(f"{job.log[-1].note}; {how_to_go_on(job_id)}")
+        raise TrainingFailed(f"{job.log[-1].note}; {how_to_go_on(scope, job_id)}")
     return Ended(job, errand.trained if job.state is State.READY else None)
 
 
-def how_to_go_on(job_id: str) -> str:
+def how_to_go_on(scope: Scope, job_id: str) -> str:
     """What an operator does with a training that was broken off."""
-    return f"go on with it: manage.py train --resume {job_id}"
+    return f"go on with it: manage.py train --tenant {scope.tenant} --resume {job_id}"
 
 
 def _plain(spec: Spec) -> object:

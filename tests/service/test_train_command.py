@@ -205,10 +205,12 @@ def test_a_broken_off_training_is_gone_on_with(
     line = manage.run("train", str(spec), "-t", "acme").stderr.splitlines()[-1]
     assert "killed by SIGKILL" in line
     job = line.rpartition(" ")[2]
-    assert f"manage.py train --resume {job}" in line
+    assert f"manage.py train --tenant acme --resume {job}" in line
     assert results(platform) == 3
     trainer.answer = raising(KeyboardInterrupt())
-    assert manage.run("train", "-t", "acme", "--resume", job).exit_code != 0
+    interrupted = manage.run("train", "-t", "acme", "--resume", job)
+    assert interrupted.exit_code != 0
+    assert f"--tenant acme --resume {job}" in interrupted.stderr
     trainer.answer, trainer.scores = files, ()
     (spec.parent / "table.csv").unlink()  # it was noted with the training
 
@@ -239,7 +241,7 @@ def test_a_killed_command_leaves_what_it_found_out(
         patched.setattr(training_jobs, "run_training", raising(TrainingFailed("at once")))
         before = manage.run("train", str(spec), "-t", "acme").stderr
     job = before.split()[0]
-    assert f"was broken off; go on with it: manage.py train --resume {job}" in before
+    assert f"was broken off; go on with it: manage.py train --tenant acme --resume {job}" in before
     monkeypatch.setattr(local_trainings, "LocalTrainers", lambda: LocalTrainers(MODULE))
 
     made = manage.json("train", str(spec), "-t", "acme", "--resume", job)
