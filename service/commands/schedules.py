@@ -30,6 +30,7 @@ COLUMNS: Final = (
 )
 RAN: Final = ("tenant", "model", "outcome", "version", "note")
 INTERVAL: Final = re.compile(r"([1-9][0-9]{0,6})([mhd])")
+MOST_ATTEMPTS: Final = 2
 UNITS: Final = {"m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
@@ -130,9 +131,12 @@ def _stopped_as_by_hand() -> Iterator[None]:
 
 
 def train(platform: Platform, scope: Scope, spec: Spec, folder: Path) -> operations.Trained:
-    """Train as `manage.py train` does, or go on with what was broken off."""
+    """Train as `manage.py train` does, or go on with what was broken off.
+
+    What has ended its process already would do so again and again: the table may be another by now.
+    """
     before = local_trainings.unfinished(platform, scope, spec)
-    if before is None:
+    if before is None or before.attempts >= MOST_ATTEMPTS or not before.training.register:
         name, pieces = table_of(spec, folder, None)
         before = local_trainings.begin(platform, scope, spec, pieces, name, register=True)
     watching = Watching(lambda _progress, _leading: None, lambda _result: None)

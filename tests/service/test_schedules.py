@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,8 +16,9 @@ from config.settings import load_settings
 from models.errors import DriftUnknown, ScheduleRefused, TrainingFailed
 from models.training.spec import Spec, read_spec
 from service.bootstrap import Platform
+from service.commands import schedules as commands
 from service.commands.schedules import UNITS
-from service.operations import schedules, tenants
+from service.operations import local_trainings, schedules, tenants
 from service.operations.drift import DriftReport
 from service.operations.schedules import Run, Trained
 from service.pidfile import SCHEDULES_DUE
@@ -259,6 +261,29 @@ def test_schedule_that_could_never_train_is_refused(acme: House) -> None:
         schedules.set_schedule(acme.platform, scope, without, FOLDER, every_seconds=DAY)
     with pytest.raises(ScheduleRefused, match="from a minute to a year"):
         weekly(acme, every_seconds=1.0)
+
+
+@pytest.mark.parametrize(
+    ("attempts", "register", "goes_on"), [(1, True, True), (2, True, False), (1, False, False)]
+)
+def test_what_was_broken_off_is_gone_on_with_unless_that_comes_to_nothing(
+    acme: House, monkeypatch: pytest.MonkeyPatch, attempts: int, register: bool, goes_on: bool
+) -> None:
+    order = SimpleNamespace(register=register)
+    before = SimpleNamespace(id="before", attempts=attempts, training=order)
+    ended = SimpleNamespace(problem="", version=2, log=[SimpleNamespace(note="version 2")])
+    carried: list[str] = []
+
+    def carry_out(_platform: object, _scope: object, job_id: str, _watching: object) -> object:
+        carried.append(job_id)
+        return SimpleNamespace(job=ended)
+
+    monkeypatch.setattr(local_trainings, "unfinished", lambda *_: before)
+    monkeypatch.setattr(local_trainings, "begin", lambda *_, **__: SimpleNamespace(id="anew"))
+    monkeypatch.setattr(local_trainings, "carry_out", carry_out)
+    made = commands.train(acme.platform, acme.operator("acme"), SPEC, FOLDER)
+    assert made == Trained(2, "version 2")
+    assert carried == ["before" if goes_on else "anew"]
 
 
 def test_command_line(acme: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
