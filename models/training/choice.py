@@ -103,6 +103,8 @@ def _baseline_said(chosen: Entry, entries: Sequence[Entry], ranking: Ranking) ->
     lead = ranking.lead(chosen, baseline) if baseline else None
     if lead is None or (lead.difference > 0 and lead.significant(ranking.confidence)):
         return ""
+    if lead.difference <= 0:
+        return f"The baseline is no worse ({lead.difference:+.3g})."
     return f"It is not significantly better than the baseline ({lead.difference:+.3g})."
 
 

@@ -95,6 +95,8 @@ def test_champion_no_better_than_the_baseline_is_told_to_be_so() -> None:
 
     assert _choose(GUESS, poor).entry is poor
     assert "not significantly better than the baseline" in _choose(GUESS, poor).why
+    better = _entry("Guess", [0.6, 0.6, 0.6, 0.6], 0.001, baseline=True)
+    assert "The baseline is no worse (-0.0" in _choose(better, poor).why
     assert "baseline" not in _choose(GUESS, FOREST).why
 
 
