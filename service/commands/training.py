@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from auth.scope import Scope
-from certs.files import PUBLIC
+from certs.files import PRIVATE
 from certs.files import replace as write_file
 from config.prose import printable
 from models.errors import SpecRefused, TrainingFailed, TrainingRefused
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 OUTPUT: Final = click.Path(dir_okay=False, path_type=Path)
 PIECE_BYTES: Final = 1024 * 1024
+EVALUATION: Final = ".json"
 COLUMNS: Final = ("name", "kind", "missing", "unique", "reason")
 LEADERS: Final = (
     "rank",
@@ -82,6 +83,8 @@ def train(
     as_json: bool,
 ) -> None:
     """Train as SPEC says, and register the winner. What is found out outlives this command."""
+    if report is not None and report.suffix == EVALUATION:
+        raise click.UsageError(f"--report: the evaluation is beside it, as {EVALUATION}")
     changes = Changes(budget=budget, data=data, promote=promote)
     if resume is None:
         resume = _begin(operator, tenant, spec, changes, register=register)
@@ -208,10 +211,10 @@ def _tell(ended: Ended, report: Path, *, as_json: bool) -> None:
 
 
 def _written(trained: TrainedFiles, report: Path) -> dict[str, Any]:
-    """Put the report and the evaluation where they were wanted."""
-    evaluation = report.with_suffix(".json")
-    write_file(report, trained.report, mode=PUBLIC)
-    write_file(evaluation, trained.evaluation_bytes, mode=PUBLIC)
+    """Put the report and the evaluation where they were wanted, for this user alone to read."""
+    evaluation = report.with_suffix(EVALUATION)
+    write_file(report, trained.report, mode=PRIVATE)
+    write_file(evaluation, trained.evaluation_bytes, mode=PRIVATE)
     said = trained.evaluation
     return {
         "champion": said["champion"],

@@ -94,6 +94,7 @@ def test_the_winner_is_registered_and_all_of_it_told(
     report = spec.with_name("fresh-report.html")
     assert made["report"] == str(report)
     assert report.read_bytes() == files().report
+    assert report.stat().st_mode & 0o777 == 0o600, "it tells what is in the table"
     assert Path(made["evaluation"]).read_bytes() == files().evaluation_bytes
     assert trainer.asked["spec"]["budget_seconds"] == 30
     assert trainer.asked["name"] == "table.csv"
@@ -134,6 +135,7 @@ def test_without_registration_there_is_the_report_alone(
     report = tmp_path / "elsewhere.html"
     words = ("train", str(spec), "-t", "acme", "--no-register", "--report", str(report))
     made = manage.json(*words)
+    assert "beside it" in manage.refusal(*words[:-1], str(report.with_suffix(".json")))
 
     assert made["version"] is None
     assert report.exists()
