@@ -364,7 +364,9 @@ def main(arguments: Sequence[str], craft: Craft, *, niceness: int = NICENESS) ->
 
 def _prepare(flavour: str) -> None:
     # They bring scikit-learn and more: not before this program listens.
-    import_module("models.hosting.warming").warm(flavour)
+    warming = import_module("models.hosting.warming")
+    warming.leave_out()
+    warming.warm(flavour)
     import_module(OPENER).import_handlers(flavour)
     import_module(WORKSHOP)
 

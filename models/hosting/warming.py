@@ -63,6 +63,9 @@ PASSED_OVER: Final = re.compile(
     r"|_?dask|_?spark\w*|_?duckdb|_?ibis|_?polars|_?sqlframe|_numba|_matplotlib|cupy|torch"
     r"|antigravity|libonnxruntime\w*)(\.|$)"
 )
+# Libraries take these up where they are: they draw, or compute elsewhere, and look for files when
+# they are first used.
+LEFT_OUT: Final = ("dask", "distributed", "matplotlib", "optuna", "ray")
 SINGLE: Final = (
     "decimal",
     "fractions",
@@ -82,6 +85,12 @@ SINGLE: Final = (
 
 # What TensorFlow does not start without. Nothing reads them once the filter is closed.
 READ_AT_START: Final = ("/dev/urandom", "/proc/self/cmdline")
+
+
+def leave_out() -> None:
+    """Have libraries find nothing of what no model is answered with."""
+    for name in LEFT_OUT:
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]
 
 
 def warm(flavour: str = "sklearn") -> None:

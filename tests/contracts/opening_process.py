@@ -29,6 +29,7 @@ PIECE = 65_536
 def main() -> None:
     """Open what standard input names until it ends."""
     flavour = sys.argv[1]
+    warming.leave_out()
     warming.warm(flavour)
     import_handlers(flavour)
     for line in sys.stdin:

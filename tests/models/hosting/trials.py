@@ -30,7 +30,7 @@ from skops.io.exceptions import UnsupportedTypeException
 
 from models.hosting.confinement import Confinement
 from models.hosting.sandbox import enter
-from models.hosting.warming import warm
+from models.hosting.warming import leave_out, warm
 from models.signature import METHODS
 from tests.models.every_estimator import LABELS, ON, ROWS, fitted, names
 from tests.models.hosting.children import in_child
@@ -199,6 +199,7 @@ LIBRARIES: Final[dict[str, Callable[[], None]]] = {
 def main() -> None:
     """Try everything."""
     warnings.simplefilter("ignore")
+    leave_out()
     warm()
     found = {name: estimator(name) for name in names()}
     found |= {name: confined(use) for name, use in LIBRARIES.items()}
