@@ -30,7 +30,10 @@ LIBRARIES: Final = MappingProxyType({"ray": "ray", "dask": "distributed"})
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """What runs fits; `count` of them at once. `pool` are those of a cluster, started once."""
+    """What runs fits; `count` of them at once. `pool` are those of a cluster, started once.
+
+    Nothing else runs there: what a forest says, its threads would add up in the order they end.
+    """
 
     backend: str
     count: int
@@ -42,7 +45,7 @@ class Workers:
         if self.backend == SEQUENTIAL:
             return map(function, items)
         # Only loky hands out what is ready before the rest is, and has its processes wait for more.
-        pool = self.pool or Parallel(return_as="generator")
+        pool = self.pool or _pool(self.backend, self.count, return_as="generator")
         return iter(pool(delayed(function)(item) for item in items))
 
 
@@ -56,21 +59,19 @@ def workers_of(wish: Wish, *, confined: bool) -> Iterator[Workers]:
     if wish.backend == SEQUENTIAL or (count == 1 and not wish.address):
         yield Workers(SEQUENTIAL, 1)
     else:
-        with _STARTED[wish.backend](wish, count), _configured(wish.backend, count):
+        with _STARTED[wish.backend](wish, count):
             if wish.backend == LOKY:
                 yield Workers(wish.backend, count)
                 return
             # Threads share one list of filters for warnings, and leave it as the last found it.
-            with warnings.catch_warnings(), Parallel() as pool:
+            with warnings.catch_warnings(), _pool(wish.backend, count) as pool:
                 yield Workers(wish.backend, count, pool=pool)
 
 
-def _configured(backend: str, count: int) -> AbstractContextManager[Any]:
+def _pool(backend: str, count: int, **options: Any) -> Parallel:
     inner = {"inner_max_num_threads": 1} if backend == LOKY else {}
-    configured: AbstractContextManager[Any] = parallel_config(
-        backend=backend, n_jobs=count, **inner
-    )
-    return configured
+    with parallel_config(backend=backend, n_jobs=count, **inner):
+        return Parallel(**options)
 
 
 def _library(name: str) -> Any:

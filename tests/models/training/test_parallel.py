@@ -14,6 +14,7 @@ import distributed
 import numpy as np
 import psutil
 import pytest
+from joblib import effective_n_jobs
 
 from models.errors import SpecRefused
 from models.training import parallel
@@ -72,6 +73,13 @@ def _unheard() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_what_is_done_beside_the_fits_has_one_thread(backend: Backend) -> None:
+    with _away(backend) as workers:
+        list(workers.map(_where, [1, 2]))
+        assert effective_n_jobs(None) == 1
 
 
 @pytest.mark.parametrize("backend", ["loky", "threading"])
