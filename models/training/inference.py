@@ -178,9 +178,10 @@ def _texts(raw: Raw, numbers: Numbers) -> Looked:
     if dated >= DATED_SHARE:
         return dates(raw, form, f"dates such as {one_line(known[0], 40)!r}")
     words = float(np.mean([len(text.split()) for text in known]))
-    if len(known) == len(raw.cells) >= LEAST_IDS and words < 2:
-        return left_out(raw, "id", "each row has a word of its own")
     present = len(raw.cells) - plan.missing
+    if len(known) >= max(LEAST_IDS, IDS_SHARE * present) and words < 2:
+        nearly = "" if len(known) == present else "nearly "
+        return left_out(raw, "id", f"{nearly}each row has a word of its own")
     if words >= TEXT_WORDS and len(known) >= max(FEW_VALUES / 2, TEXT_SHARE * present):
         reason = f"texts of about {words:.0f} words, most of which are there once"
         return _kept(raw, "text", reason)

@@ -74,6 +74,7 @@ def _sentence(at: int) -> str:
         pytest.param(_texts(lambda at: f"{at % 28 + 1}.5.2024"), "date", id="dates with points"),
         pytest.param(_texts(_sentence), "text", id="sentences"),
         pytest.param(_texts(lambda at: f"k{at:x}"), "id", id="a word for each row"),
+        pytest.param(_texts(lambda at: f"k{max(at, 3):x}"), "id", id="a word for nearly each row"),
         pytest.param(_drawn(["k"]), "drop", id="a constant"),
         pytest.param(np.full(ROWS, 3.0), "drop", id="a constant number"),
         pytest.param(_drawn([None]), "drop", id="nothing"),
