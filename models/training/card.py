@@ -18,6 +18,7 @@ from models.training.verdict import (
     champion_of,
     count,
     headline,
+    in_a_sentence,
     number,
     percent,
     title_of,
@@ -109,7 +110,7 @@ def _limitations(evaluation: Mapping[str, Any]) -> str:
     for weak in _weak(evaluation.get("slices", [])):
         lines.append(
             f"It is weaker where {_text(weak['column'])} is {_text(weak['values'])}: "
-            f"{title_of(weak['metric']).lower()} {number(weak['value'])} on "
+            f"{in_a_sentence(weak['metric'])} {number(weak['value'])} on "
             f"{count(weak['rows'])} held-out rows."
         )
     for finding in evaluation["data"]["findings"]:
@@ -122,7 +123,7 @@ def _procedure(evaluation: Mapping[str, Any]) -> str:
     validation, data = evaluation["validation"], evaluation["data"]
     lines = [
         f"{len(evaluation['leaderboard'])} candidates were compared by "
-        f"{_text(title_of(evaluation['metric']).lower())}, on {validation['folds']} "
+        f"{_text(in_a_sentence(evaluation['metric']))}, on {validation['folds']} "
         f"{validation['kind']} folds{_again(validation['repeats'])}.",
         f"Chosen: {_text(evaluation['champion']['why'])}",
         f"{count(data['held_rows'])} of {count(data['rows'])} rows were held out and seen by no "

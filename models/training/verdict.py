@@ -18,7 +18,7 @@ def headline(evaluation: Mapping[str, Any]) -> str:
     if found is None:
         return f"{champion_of(evaluation)}: {metric} is not known"
     said = (
-        f"{champion_of(evaluation)}, {title_of(metric).lower()} "
+        f"{champion_of(evaluation)}, {in_a_sentence(metric)} "
         f"{with_interval(found)} on {count(holdout['rows'])} held-out rows"
     )
     baseline = (holdout.get("baseline") or {}).get(metric)
@@ -49,6 +49,12 @@ def title_of(metric: str) -> str:
     measure = measure_of(metric)
     title = measure.title if measure else shown(kind)
     return f"{title} of {shown(label)}" if label else title
+
+
+def in_a_sentence(metric: str) -> str:
+    """The same within a sentence, where ROC stays ROC, and a class is called as it is."""
+    title = title_of(metric)
+    return title[:1].lower() + title[1:] if title[1:2].islower() else title
 
 
 def with_interval(found: Mapping[str, Any]) -> str:

@@ -24,6 +24,7 @@ from models.training.figures.subject import Subject
 from models.training.fitting import unheard
 from models.training.scoring import positive_of
 from models.training.shown import shown
+from models.training.verdict import in_a_sentence
 
 MOST_LOOKED_AT: Final = 200  # columns that are looked at in passing
 MOST_COLUMNS: Final = 15  # that are looked at well
@@ -216,7 +217,7 @@ def _answered(subject: Subject) -> str:
 def _said_of_importance(subject: Subject) -> str:
     columns = len(subject.study.features.columns)
     said = (
-        f"How much worse {subject.measured.lower()} gets when a column is shuffled, {REPEATS} "
+        f"How much worse {in_a_sentence(subject.metric)} gets when a column is shuffled, {REPEATS} "
         f"times; columns that say the same cover for each other. {_some(subject, ROWS)}"
     )
     if columns > MOST_COLUMNS:

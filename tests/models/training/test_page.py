@@ -13,7 +13,7 @@ from models.training.figures.drawing import Figure
 from models.training.page import page
 from models.training.reporting import report
 from models.training.shown import shown
-from models.training.verdict import against_baseline, headline, number
+from models.training.verdict import against_baseline, headline, in_a_sentence, number
 from tests.models.training.studies import case_of, evaluation_of, study_of_two
 
 HOSTILE = "</style></td><script>alert('x')</script>\"'&"
@@ -159,3 +159,8 @@ def _with_every_text(value: Any, text: str) -> Any:
     if isinstance(value, list):
         return [_with_every_text(each, text) for each in value]
     return f"{text}{value}" if isinstance(value, str) else value
+
+
+def test_metrics_are_named_in_sentences_as_their_letters_and_classes_demand() -> None:
+    assert in_a_sentence("roc_auc") == "ROC AUC"
+    assert in_a_sentence("recall:Yes") == "recall of Yes"
