@@ -23,7 +23,7 @@ from service.operations.uploads import RETRY_SECONDS, leaving_room
 
 OPEN: Final = "training_jobs"
 SECONDS: Final = "training_seconds"
-NAME: Final = "data"  # what the table is called where its name is not known
+NAME: Final = "table"  # what the table is called where its name is not known
 PIECE_BYTES: Final = 1024 * 1024
 # What runs in the sandbox runs there alone.
 ALONE: Final = Parallel(backend="sequential", workers=1)

@@ -421,13 +421,13 @@ def test_a_restore_killed_at_any_step_is_completed_by_the_next(
     peopled: CommandLine, backup: Path, tmp_path: Path
 ) -> None:
     key = str(peopled.instance / "master.key")
-    for found in killed("restore", tmp_path / "killed", 15, str(backup), key):
+    for found in killed("restore", tmp_path / "killed", 10, str(backup), key):
         assert not found["failed"], found
 
 
 @pytest.mark.drill
 def test_an_init_killed_at_any_step_is_completed_by_the_next(tmp_path: Path) -> None:
-    for found in killed("init", tmp_path / "killed", 24):
+    for found in killed("init", tmp_path / "killed", 16):
         assert not found["failed"], found
         assert not found["wrong"], found
 

@@ -22,6 +22,7 @@ NOT_OVER_HTTP = {
     "SandboxTooWeak",
     "StoreExtraMissing",
     "ExportRefused",
+    "TrainingRefused",
     # Between processes and within engines: other errors are made of them.
     "EstimatorNotHeld",
     "FrameMalformed",
