@@ -20,6 +20,10 @@ SCHEMA: Final = 2
 Flavour = Literal["sklearn", "tensorflow"]
 ENGINE: Final = "engine"  # the role of the packed arrays that an engine loads
 MODEL: Final = "model"  # the role of the model's own file, which only a host opens
+# The roles of what a training tells of the model that it made.
+EVALUATION: Final = "evaluation"
+REPORT: Final = "report"
+REFERENCE: Final = "reference"  # what the table was like: later data is compared with it
 IN_HOSTS: Final = frozenset({"graph", "graph-chain"})  # engines whose arrays only a host opens
 
 

@@ -16,7 +16,6 @@ import orjson
 from models.engines import NATIVE
 from models.manifest import Contents
 
-EVALUATION: Final = "evaluation"  # the role of the file
 MOST_BYTES: Final = 64 * 1024 * 1024
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import orjson
 
+from models import manifest as roles
 from models.errors import FrameMalformed
 from models.formats import recognise_bytes
 from models.hosting.messages import Message
@@ -67,21 +68,21 @@ def trained_files(message: Message, *, most_model_bytes: int) -> TrainedFiles:
         raise FrameMalformed("the members of its last word")
     blobs = _by_role(message)
     for role, blob in blobs.items():
-        most = most_model_bytes if role == words.MODEL else words.MOST_BYTES[role]
+        most = most_model_bytes if role == roles.MODEL else words.MOST_BYTES[role]
         if not 0 < len(blob) <= most:
             raise FrameMalformed(f"its {role} has {len(blob)} bytes, and may have 1 to {most}")
-    known = recognise_bytes(blobs[words.MODEL])
+    known = recognise_bytes(blobs[roles.MODEL])
     if known is None or known.name != MODEL_FORMAT:
         raise FrameMalformed("the format of its model")
-    evaluation = _document(blobs[words.EVALUATION], words.EVALUATION)
+    evaluation = _document(blobs[roles.EVALUATION], roles.EVALUATION)
     _check_evaluation(evaluation)
-    _document(blobs[words.REFERENCE], words.REFERENCE)
+    _document(blobs[roles.REFERENCE], roles.REFERENCE)
     return TrainedFiles(
-        model=blobs[words.MODEL],
+        model=blobs[roles.MODEL],
         evaluation=evaluation,
-        evaluation_bytes=blobs[words.EVALUATION],
-        report=blobs[words.REPORT],
-        reference=blobs[words.REFERENCE],
+        evaluation_bytes=blobs[roles.EVALUATION],
+        report=blobs[roles.REPORT],
+        reference=blobs[roles.REFERENCE],
         rows=blobs[words.ROWS],
         answers=blobs[words.ANSWERS],
     )

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import orjson
 
+from models import manifest as roles
 from models.errors import DataRefused, FormatRefused
 from models.hosting.messages import Bounds, Message
 from models.sealed_files import Given, SealedFile, sealed
@@ -103,7 +104,7 @@ def _known(results: Iterable[Result]) -> bytes:
 
 
 def _bounds(most_model_bytes: int) -> Bounds:
-    others = sum(most for role, most in words.MOST_BYTES.items() if role != words.MODEL)
+    others = sum(most for role, most in words.MOST_BYTES.items() if role != roles.MODEL)
     return Bounds(
         head=words.MOST_WORD_BYTES,
         blobs=len(words.MOST_BYTES),

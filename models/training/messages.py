@@ -11,6 +11,8 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Final
 
+from models.manifest import EVALUATION, MODEL, REFERENCE, REPORT
+
 TRAIN: Final = "train"
 TOLD: Final = "told"
 RESULT: Final = "result"
@@ -32,10 +34,6 @@ MOST_LINES, MOST_LINE = 500, 500  # of the report on refused data
 TOLD_SECONDS: Final = 0.2  # between two words on how far it is
 
 # What a training hands over, and the most bytes of each; a model's are bounded by a setting.
-MODEL: Final = "model"
-EVALUATION: Final = "evaluation"
-REPORT: Final = "report"
-REFERENCE: Final = "reference"
 ROWS: Final = "rows"
 ANSWERS: Final = "answers"
 MOST_BYTES: Final = MappingProxyType(

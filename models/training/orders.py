@@ -12,6 +12,7 @@ from typing import Final
 
 import orjson
 
+from models import manifest as roles
 from models.errors import TrainingFailed
 from models.hosting.messages import Message
 from models.training import messages as words
@@ -44,10 +45,10 @@ def _train(order: Message, connection: socket.socket) -> Message:
     trained = train(spec, data, body["name"], reporting, confined=body["confined"])
     telling.flush()
     blobs = {
-        words.MODEL: trained.model,
-        words.EVALUATION: as_json(trained.evaluation),
-        words.REPORT: trained.report,
-        words.REFERENCE: as_json(trained.reference),
+        roles.MODEL: trained.model,
+        roles.EVALUATION: as_json(trained.evaluation),
+        roles.REPORT: trained.report,
+        roles.REFERENCE: as_json(trained.reference),
         words.ROWS: trained.rows,
         words.ANSWERS: trained.answers,
     }

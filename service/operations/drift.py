@@ -13,6 +13,7 @@ from auth.permissions import Permission
 from auth.rows import everything
 from auth.scope import Scope
 from models.errors import DataRefused, DriftUnknown, SegmentLost, TrainingFailed
+from models.manifest import REFERENCE
 from models.names import Reference
 from models.trainers.drifting import MOST_LOG_BYTES, Question, find_drift
 from models.versions import Version
@@ -23,9 +24,9 @@ from service.operations.prediction_logs import (
     list_segments,
     record_reading,
 )
+from service.operations.version_files import read_file
 from service.streams import Streams
 
-REFERENCE: Final = "reference"  # the role of the file that tells what a model was trained on
 MOST_ROWS: Final = 500_000  # the latest; older ones are left out, and counted
 # Each holds its log in memory, and a process that compares.
 PLACES: Final = Streams(most=4, most_each=1, what="logs are compared right now")
@@ -131,12 +132,11 @@ def _drift(
 
 
 def _reference(platform: Platform, target: Version) -> bytes:
-    if REFERENCE not in target.files:
+    reference = read_file(platform, target, REFERENCE)
+    if reference is None:
         problem = f"it is not on record what version {target.number} was trained on"
         raise DriftUnknown(target.model, problem, "train it with the platform")
-    with platform.database.read() as session:
-        sealer = platform.registry.sealer(session, target)
-    return platform.artefacts.open(target, REFERENCE, sealer)
+    return reference
 
 
 def _segments(

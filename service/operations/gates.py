@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -23,19 +23,19 @@ from models.errors import (
     RouteNotFound,
     VersionDeleted,
 )
-from models.gates.facts import EVALUATION, Evaluation, Facts, Standing, Timing, parity_of
+from models.gates.facts import Evaluation, Facts, Standing, Timing, parity_of
 from models.gates.kept import KeptGate
 from models.gates.rules import read_gate
 from models.gates.timing import probe_rows, timing_of
 from models.gates.verdict import Verdict, judge
+from models.manifest import EVALUATION, REFERENCE
 from models.names import CHAMPION, Reference
 from models.versions import Version
 from service.bootstrap import Platform
 from service.errors import PreconditionFailed
 from service.operations.preconditions import ANYTHING, Expected, state_of
 from service.operations.recording import Act, recorded
-
-REFERENCE: Final = "reference"  # the role of the file that tells what a model was trained on
+from service.operations.version_files import read_file
 
 Question = tuple[int, int | None]  # the gate's revision, and who is champion
 
@@ -243,12 +243,8 @@ def _evaluation(platform: Platform, version: Version) -> Evaluation | None:
 
 def _file(platform: Platform, version: Version, role: str) -> bytes | None:
     """A file that not every version has; of a deleted one nothing is left."""
-    if role not in version.files:
-        return None
     try:
-        with platform.database.read() as session:
-            sealer = platform.registry.sealer(session, version)
-        return platform.artefacts.open(version, role, sealer)
+        return read_file(platform, version, role)
     except (ArtefactMissing, ModelNotFound, VersionDeleted):
         return None
 

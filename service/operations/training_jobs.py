@@ -18,6 +18,7 @@ from auth.permissions import Permission
 from auth.scope import Scope
 from config.holders import this_process
 from config.sealing import Sealer
+from models import manifest as roles
 from models.errors import (
     DataRefused,
     IntakeFailed,
@@ -33,7 +34,6 @@ from models.stages import Prepared, Stage
 from models.trainers import Trainers
 from models.trainers.files import TrainedFiles
 from models.trainers.running import run_training
-from models.training import messages as roles
 from models.training.progress import Phase, Progress, Result
 from models.training_results import MOST_BYTES
 from models.versions import Version

@@ -12,11 +12,9 @@ from auth.scope import Scope
 from models.errors import JobNotFound, ReportNotFound
 from models.jobs import Entry, Job
 from models.names import Reference
-from models.training.messages import EVALUATION, REPORT
 from service.bootstrap import Platform
 from service.operations.recording import recorded
-
-__all__ = ["EVALUATION", "REPORT"]
+from service.operations.version_files import read_file
 
 PROGRESS: Final = ("phase", "done", "total", "note", "seconds")
 
@@ -140,7 +138,7 @@ def view(job: Job) -> TrainingView:
 def _read(platform: Platform, scope: Scope, model: str, version: Reference, role: str) -> bytes:
     with platform.database.read() as session:
         found = platform.registry.find(session, scope, model, version).kept()
-        if role not in found.files:
-            raise ReportNotFound(f"version {found.number} of {model!r}")
-        sealer = platform.registry.sealer(session, found)
-    return platform.artefacts.open(found, role, sealer)
+    content = read_file(platform, found, role)
+    if content is None:
+        raise ReportNotFound(f"version {found.number} of {model!r}")
+    return content

@@ -14,6 +14,7 @@ from flask import request
 from auth.errors import AuthError
 from auth.permissions import Permission
 from models.errors import InputTooLarge, JobNotFound, SpecRefused
+from models.manifest import EVALUATION, REPORT
 from models.training.spec import Data, Spec, read_spec
 from service.description.headers import referred
 from service.errors import ClientRefused, InputMalformed, MediaTypeRefused, step
@@ -22,7 +23,6 @@ from service.limits import charge, charges_itself
 from service.operations import training_orders, trainings
 from service.operations.following import Following
 from service.operations.training_orders import Reception
-from service.operations.trainings import EVALUATION, REPORT
 from service.pages import linked, paging
 from service.parsing import MAX_CONTROL_BYTES, Blueprint, read_json, upload_of
 from service.schemas import PageSchema

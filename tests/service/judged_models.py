@@ -8,8 +8,7 @@ from typing import Any
 
 import orjson
 
-from models.gates.facts import EVALUATION
-from models.manifest import StoredFile
+from models.manifest import EVALUATION, StoredFile
 from models.stages import Prepared
 from service.operations.registration import register
 from tests.house import House

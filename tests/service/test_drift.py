@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from models.drift.reference import reference_of
+from models.manifest import REFERENCE
 from service.commands.operator import Operator
 from service.operations import drift as operations
-from service.operations.drift import REFERENCE
 from service.operations.registration import register
 from tests.house import House
 from tests.models.drift.threads import Threads
