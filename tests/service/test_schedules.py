@@ -9,11 +9,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import orjson
 import pytest
 
 from auth.scope import Scope
 from config.settings import load_settings
 from models.errors import DriftUnknown, ScheduleRefused, TrainingFailed
+from models.manifest import EVALUATION
 from models.training.spec import Spec, read_spec
 from service.bootstrap import Platform
 from service.commands import schedules as commands
@@ -21,6 +23,7 @@ from service.commands.schedules import UNITS
 from service.operations import local_trainings, schedules, tenants
 from service.operations.drift import DriftReport
 from service.operations.schedules import Run, Trained
+from service.operations.version_files import read_file
 from service.pidfile import SCHEDULES_DUE
 from tests.auth.clock import Clock
 from tests.house import House, opened
@@ -305,3 +308,39 @@ def test_command_line(acme: House, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert line.json("schedules", "list", *tenant)[0]["failures"] == 1
     assert line.json("schedules", "remove", "linear", *tenant)["model"] == "linear"
     assert "no schedule" in line.refusal("schedules", "remove", "linear", *tenant)
+
+
+@pytest.mark.drill
+def test_scheduled_training_runs_its_spec_for_real_and_reads_its_table_anew(
+    acme: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.schedules.LEAST_SECONDS", 0.0)
+    monkeypatch.setitem(UNITS, "m", 1e-6)
+    line, tenant, spec = CommandLine(acme.folder), ("-t", "acme"), tmp_path / "spec.toml"
+    spec.write_text(
+        'model = "retrained"\ntarget = "y"\ntask = "regression"\npromote = true\n'
+        '[data]\npath = "table.csv"\n[validation]\nfolds = 2\n'
+        '[compare]\nalgorithms = ["linear"]\n[tune]\nmethod = "none"\n'
+        '[parallel]\nbackend = "sequential"\n'
+    )
+    rows = 60
+    (tmp_path / "table.csv").write_text(table_of(rows))
+    line.json("schedules", "set", "retrained", str(spec), *tenant, "--every", "1m")
+    (first,) = line.json("schedules", "run")
+    (tmp_path / "table.csv").write_text(table_of(rows + 20))  # a day later there are more
+    (second,) = line.json("schedules", "run")
+    assert [first["version"], second["version"]] == [1, 2]
+    described = line.json("models", "show", "retrained", *tenant)
+    assert described["champion"] == 2
+    platform, scope = acme.platform, acme.operator("acme")
+    with platform.database.read() as session:
+        found = [platform.registry.find(session, scope, "retrained", n).kept() for n in (1, 2)]
+    said = [orjson.loads(read_file(platform, each, EVALUATION) or b"") for each in found]
+    assert [each["data"]["rows"] for each in said] == [rows, rows + 20]
+    assert said[0]["spec"] == said[1]["spec"]
+
+
+def table_of(rows: int) -> str:
+    """A table from which y can be told by a line, but for a little."""
+    lines = (f"{at},{at % 7},{2 * at + at % 7 + 0.1 * (at % 3)}" for at in range(rows))
+    return "a,b,y\n" + "\n".join(lines) + "\n"
