@@ -49,30 +49,29 @@ class Size:
 
 
 def make(instance: Path, size: Size) -> None:
-    """Make an installation of a size, unless it is there."""
+    """Make an installation of a size, unless it is there; counters end with a boot."""
     note = instance / NOTE
-    if note.exists() and json.loads(note.read_text()) == asdict(size):
-        return
-    manage("--instance", str(instance), "init", "--demo")
+    is_there = note.exists() and json.loads(note.read_text()) == asdict(size)
+    if not is_there:
+        manage("--instance", str(instance), "init", "--demo")
     platform = assemble(load_settings(instance))
     try:
-        tenants = _tenants(platform, size.tenants)
-        _users(platform, tenants, size.users)
-        _versions(platform, tenants[: size.versions], size.versions)
-        _traces(platform)
+        if not is_there:
+            _fill(platform, size)
+        _calls(platform)
     finally:
         platform.close()
     note.write_text(json.dumps(asdict(size)))
 
 
 def tokens(platform: Platform, count: int, *, tenants: int) -> Iterator[str]:
-    """Access tokens of that many callers, spread over the first tenants; each has a session."""
+    """Access tokens of that many callers, in the first tenants in turns; each has a session."""
     rows = (
         select(UserRow.id, SessionRow.id)
         .join(SessionRow, SessionRow.subject_id == UserRow.id)
         .join(TenantRow, TenantRow.id == UserRow.tenant_id)
         .where(TenantRow.name.in_([name_of(number) for number in range(tenants)]))
-        .order_by(UserRow.username, UserRow.tenant_id)
+        .order_by(UserRow.username, TenantRow.name)
         .limit(count)
     )
     with platform.database.read() as session:
@@ -131,6 +130,13 @@ def prepared(platform: Platform, model: Any) -> Prepared:
             accept_version=False,
         )
         return prepare(platform, source, tell=lambda *_: None, goes_on=lambda: None)
+
+
+def _fill(platform: Platform, size: Size) -> None:
+    tenants = _tenants(platform, size.tenants)
+    _users(platform, tenants, size.users)
+    _versions(platform, tenants[: size.versions], size.versions)
+    _records(platform)
 
 
 def _tenants(platform: Platform, count: int) -> list[str]:
@@ -198,19 +204,27 @@ def _versions(platform: Platform, tenants: list[str], count: int) -> None:
         register(platform, scope, MODEL, made[number % len(made)])
 
 
-def _traces(platform: Platform) -> None:
-    """What a day leaves behind: an audit record, and a call in the counter store, of each user."""
-    with platform.database.read() as session:
-        users = session.execute(select(UserRow.id, UserRow.tenant_id)).all()
-    for some in _batches(users):
-        say(f"records of {len(users)} users")
+def _records(platform: Platform) -> None:
+    """What a day leaves in the audit trail: a record of each user."""
+    for some in _batches(_everybody(platform)):
+        say("records of all users")
         with platform.database.write() as session:
             for user_id, tenant_id in some:
                 platform.audit.append(
                     session, actor=user_id, tenant_id=tenant_id, action="sessions.login", subject=""
                 )
-        for user_id, tenant_id in some:
-            platform.counters.add_usage(Usage(tenant_id, user_id, MODEL, 1, 1, 20))
+
+
+def _calls(platform: Platform) -> None:
+    """What a day leaves in the counter store: a call of each user."""
+    for user_id, tenant_id in _everybody(platform):
+        platform.counters.add_usage(Usage(tenant_id, user_id, MODEL, 1, 1, 20))
+
+
+def _everybody(platform: Platform) -> list[tuple[str, str]]:
+    with platform.database.read() as session:
+        users = session.execute(select(UserRow.id, UserRow.tenant_id))
+        return [(user_id, tenant_id) for user_id, tenant_id in users]
 
 
 def _batches(values: Any) -> Iterator[list[Any]]:

@@ -344,7 +344,7 @@ def _seed(database: Database, usage: UsageLedger) -> Seed:
 
     def used(key: tuple[str, ...], day: str) -> int:
         with database.read() as session:
-            return usage.rows_on(session, key[1], day)
+            return usage.rows_on(session, key[0], day)
 
     return used
 

@@ -165,7 +165,7 @@ def _policy(name: str, quota: int, window: float) -> str:
 
 
 def _places(scope: Scope) -> tuple[str, str]:
-    return (CONCURRENT, scope.tenant_id)
+    return (scope.tenant_id, CONCURRENT)
 
 
 def _charges(
@@ -173,7 +173,7 @@ def _charges(
 ) -> tuple[Charge, ...]:
     """Every limit that the request counts against, the narrowest last but for the day's."""
     tenant = scope.tenant_id
-    # The tenant comes first, so that its counters stand side by side in the store.
+    # The tenant comes first, so that all that is kept of it stands side by side in the store.
     charges = [
         *_both("", (tenant,), plan, requests, rows),
         *_both("user_", (tenant, "user", scope.principal.id), plan, requests, rows),
@@ -181,7 +181,7 @@ def _charges(
     if model is not None:
         charges += _both("model_", (tenant, "model", model), plan, requests, rows, model=model)
     if rows:
-        key, limit = (BY_DAY, tenant), plan.of(BY_DAY)
+        key, limit = (tenant, BY_DAY), plan.of(BY_DAY)
         charges.append(Charge(key, rows, limit, DAY, BY_DAY, calendar=True, unit=ROWS))
     return tuple(charges)
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from itertools import islice, takewhile
+from itertools import islice
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -28,7 +28,7 @@ from config.counters import (
     VersionStatistics,
 )
 from config.counters.bills import Bill, settle
-from config.counters.keys import PLACES, USAGE, encode, join
+from config.counters.keys import PLACES, encode
 from config.counters.ledger import (
     Moment,
     SeedMissing,
@@ -38,12 +38,14 @@ from config.counters.ledger import (
     force,
     give_back,
     has_begun,
+    is_usage_before,
     seed_name,
     usage_of,
 )
 from config.counters.places import changed, dead, read_places, taken, taken_in, write_places
 from config.counters.statistics import (
     add_statistics,
+    are_statistics,
     drop_statistics,
     name_of,
     read_statistics,
@@ -52,6 +54,7 @@ from config.counters.store import MachineStore, drop, under
 from config.counters.sweeping import RECORDS, Sweeper
 from config.errors import CounterStoreDown
 
+FORM: Final = "2"  # of keys and records: a file of another form is not read
 MAP_BYTES: Final = 64 * 1024 * 1024
 SWEEP_WHEN_FULL: Final = 4_096
 DROPPED_AT_ONCE: Final = 1_024
@@ -78,7 +81,7 @@ class EmbeddedCounters:
         size: int = MAP_BYTES,
     ) -> None:
         self._path = path
-        self._store = MachineStore(path, size=size)
+        self._store = MachineStore(path, size=size, form=FORM)
         self._seed = seed
         self._clock = clock
         self._wall = wall
@@ -176,21 +179,17 @@ class EmbeddedCounters:
         """Every running total but those seen, with the generation that they belong to."""
 
         def work(txn: lmdb.Transaction[bytes]) -> UsageTotals:
-            return usage_of(_source(txn), under(txn, USAGE), seen)
+            return usage_of(_source(txn), txn.cursor(), seen)
 
         assert self.source, "it has a name from now on, so that calls are counted meanwhile"
         return self._read(work)
 
     def drop_usage_before(self, day: str) -> None:
         """Forget the totals of earlier days, some at a time: calls are counted in between."""
-        end = USAGE + join((day,))  # the day comes first in a key
-
-        def earlier(txn: lmdb.Transaction[bytes]) -> list[bytes]:
-            names = takewhile(end.__gt__, (name for name, _ in under(txn, USAGE)))
-            return list(islice(names, DROPPED_AT_ONCE))
-
-        while names := self._read(earlier):
+        last = b""
+        while names := self._read(partial(_usage_before, day=day, start=last)):
             self._write(partial(drop, names=names))
+            last = names[-1]
 
     def add_statistics(self, statistics: VersionStatistics) -> None:
         """Add to the totals of its version."""
@@ -200,7 +199,13 @@ class EmbeddedCounters:
         self, tenant_id: str | None = None, model: str | None = None
     ) -> tuple[VersionStatistics, ...]:
         """The totals of every version, of a tenant's, or of one model's."""
-        found = self._read(lambda txn: list(under(txn, name_of(tenant_id, model))))
+
+        def work(txn: lmdb.Transaction[bytes]) -> list[tuple[bytes, bytes]]:
+            if tenant_id is None:
+                return [one for one in txn.cursor() if are_statistics(one[0])]
+            return list(under(txn, name_of(tenant_id, model)))
+
+        found = self._read(work)
         return tuple(read_statistics(name, value) for name, value in found)
 
     def drop_statistics(
@@ -338,6 +343,13 @@ class EmbeddedCounters:
                 return set()
             self._looked = now
         return dead(read_places(record))
+
+
+def _usage_before(txn: lmdb.Transaction[bytes], *, day: str, start: bytes) -> list[bytes]:
+    cursor = txn.cursor()
+    cursor.set_range(start)
+    names = (name for name in cursor.iternext(values=False) if is_usage_before(name, day))
+    return list(islice(names, DROPPED_AT_ONCE))
 
 
 def _source(txn: lmdb.Transaction[bytes]) -> str:

@@ -1,4 +1,9 @@
-"""How tuples of text become keys of bytes: no two tuples share one."""
+"""How tuples of text become keys of bytes: no two tuples share one.
+
+A key begins with its first part, which says whose it is, before the kind. What one call changes
+then stands side by side in a sorted store, and is on few of its pages however many tenants there
+are. Each kind by itself would have pages of its own, and a way to them that gets longer.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +16,6 @@ from config.counters import Key
 
 LONGEST: Final = 480  # LMDB's limit is 511
 SLIDING: Final = b"c"
-FORMER: Final = b"s"  # sliding counters before a record held two of them
 DAILY: Final = b"d"
 PLACES: Final = b"p"
 USAGE: Final = b"u"
@@ -23,8 +27,9 @@ _LENGTH: Final = struct.Struct(">I")
 
 @lru_cache(maxsize=65_536)
 def encode(kind: bytes, key: Key, detail: int | str = 0) -> bytes:
-    """Write kind, detail (a window's bucket width, a day) and parts, each with its length."""
-    return fit(kind, join((str(detail), *key)))
+    """Write the first part, the kind, detail (a bucket's width, a day) and the other parts."""
+    owner, *parts = key
+    return fit(join((owner,)), kind, join((str(detail), *parts)))
 
 
 def join(parts: Key) -> bytes:
@@ -43,11 +48,33 @@ def split(encoded: bytes) -> Key:
     return tuple(parts)
 
 
-def fit(kind: bytes, joined: bytes) -> bytes:
-    """Put the kind in front; what is too long for LMDB is replaced by its hash."""
-    if len(joined) <= LONGEST:
-        return kind + _PLAIN + joined
-    return kind + _HASHED + blake2b(joined, digest_size=32).digest()
+def owned(owner: bytes, kind: bytes, parts: bytes) -> bytes:
+    """The key of what is joined already."""
+    return _PLAIN + owner + kind + parts
+
+
+def fit(owner: bytes, kind: bytes, parts: bytes) -> bytes:
+    """The same; what is too long for LMDB is replaced by its hash."""
+    if len(owner) + len(kind) + len(parts) <= LONGEST:
+        return owned(owner, kind, parts)
+    return _HASHED + kind + blake2b(owner + kind + parts, digest_size=32).digest()
+
+
+def after_first(joined: bytes, start: int = 0) -> int:
+    """Where the second of the parts begins that are joined from a place on."""
+    end: int = start + _LENGTH.size + _LENGTH.unpack_from(joined, start)[0]
+    return end
+
+
+def of_kind(name: bytes) -> bytes:
+    """A key from its kind on, without whose it is."""
+    return name[after_first(name, 1) :] if name.startswith(_PLAIN) else name[1:]
+
+
+def parts_of(name: bytes) -> Key:
+    """Read back the parts of a key that was not hashed: whose it is, and the others."""
+    at = after_first(name, 1)
+    return split(name[1:at]) + split(name[at + 1 :])
 
 
 def _bytes(part: str) -> bytes:

@@ -20,7 +20,7 @@ from config.counters import (
     UsageTotals,
     Verdict,
 )
-from config.counters.keys import DAILY, FORMER, SLIDING, USAGE, encode, join, split
+from config.counters.keys import DAILY, SLIDING, USAGE, encode, join, of_kind, owned, parts_of
 from config.counters.windows import (
     Window,
     add_at,
@@ -253,11 +253,10 @@ def _lower(records: Records, key: bytes, amount: int) -> None:
 
 def is_spent(key: bytes, record: bytes, moment: Moment) -> bool:
     """Whether a counter's record says nothing any more."""
-    if key.startswith(SLIDING):
+    kind = of_kind(key)[:1]
+    if kind == SLIDING:
         return over_by(record) <= int(moment.at * MICRO)
-    if key.startswith(FORMER):
-        return True
-    return key.startswith(DAILY) and int(QUOTA.unpack(record)[1]) < moment.ordinal
+    return kind == DAILY and int(QUOTA.unpack(record)[1]) < moment.ordinal
 
 
 def force(records: Records, charges: Sequence[Charge], moment: Moment, seeds: Seeds | None) -> None:
@@ -290,7 +289,12 @@ def add_to_usage(records: Records, key: bytes, requests: int, rows: int, micros:
 @lru_cache(maxsize=65_536)
 def usage_key(day: str, tenant_id: str, subject_id: str, model: str) -> bytes:
     """Where the running total of a day, tenant, subject and model is kept."""
-    return USAGE + join((day, tenant_id, subject_id, model))
+    return owned(join((tenant_id,)), USAGE, join((day, subject_id, model)))
+
+
+def is_usage_before(key: bytes, day: str) -> bool:
+    """Whether a running total of an earlier day is kept under a key."""
+    return USAGE <= of_kind(key) < USAGE + join((day,))
 
 
 def write_totals(requests: int, rows: int, micros: int) -> bytes:
@@ -300,12 +304,16 @@ def write_totals(requests: int, rows: int, micros: int) -> bytes:
 
 def read_usage(key: bytes, value: bytes) -> Usage:
     """Read back one running total."""
-    day, tenant_id, subject_id, model = split(key[len(USAGE) :])
+    tenant_id, day, subject_id, model = parts_of(key)
     requests, rows, compute_us = _TOTALS.unpack(value)
     return Usage(tenant_id, subject_id, model, requests, rows, compute_us, day)
 
 
 def usage_of(source: str, entries: Iterable[tuple[bytes, bytes]], seen: Marks) -> UsageTotals:
     """Read the running totals of one generation, but those seen: of many few change at a time."""
-    marks = {key: value for key, value in entries if seen.get(key) != value}
+    marks = {
+        key: value
+        for key, value in entries
+        if seen.get(key) != value and of_kind(key).startswith(USAGE)
+    }
     return UsageTotals(source, tuple(read_usage(*mark) for mark in marks.items()), marks)

@@ -23,7 +23,6 @@ from config.counters import (
     VersionStatistics,
 )
 from config.counters.bills import Bill, settle
-from config.counters.keys import USAGE
 from config.counters.ledger import (
     Moment,
     SeedMissing,
@@ -32,12 +31,13 @@ from config.counters.ledger import (
     force,
     give_back,
     is_spent,
-    read_usage,
+    is_usage_before,
     seed_name,
     usage_of,
 )
 from config.counters.statistics import (
     add_statistics,
+    are_statistics,
     drop_statistics,
     name_of,
     read_statistics,
@@ -155,14 +155,13 @@ class LocalCounters:
     def usage_totals(self, seen: Marks = NOTHING) -> UsageTotals:
         """Every running total but those seen."""
         with self._lock:
-            return usage_of(self._source, self._under(USAGE), seen)
+            return usage_of(self._source, self._records.items(), seen)
 
     def drop_usage_before(self, day: str) -> None:
         """Forget the totals of earlier days."""
         with self._lock:
-            for key, value in self._under(USAGE):
-                if read_usage(key, value).day < day:
-                    del self._records[key]
+            for key in [key for key in self._records if is_usage_before(key, day)]:
+                del self._records[key]
 
     def add_statistics(self, statistics: VersionStatistics) -> None:
         """Add to the totals of its version."""
@@ -174,7 +173,10 @@ class LocalCounters:
     ) -> tuple[VersionStatistics, ...]:
         """The totals of every version, of a tenant's, or of one model's."""
         with self._lock:
-            found = self._under(name_of(tenant_id, model))
+            if tenant_id is None:
+                found = [one for one in self._records.items() if are_statistics(one[0])]
+            else:
+                found = self._under(name_of(tenant_id, model))
         return tuple(read_statistics(key, value) for key, value in found)
 
     def drop_statistics(

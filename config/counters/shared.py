@@ -29,7 +29,17 @@ from config.counters import (
     VersionStatistics,
 )
 from config.counters.bills import Bill, receipt_of
-from config.counters.keys import DAILY, PLACES, SLIDING, USAGE, encode, join, split
+from config.counters.keys import (
+    DAILY,
+    PLACES,
+    SLIDING,
+    USAGE,
+    after_first,
+    encode,
+    join,
+    owned,
+    split,
+)
 from config.counters.ledger import MICRO, day_of, usage_of, write_totals
 from config.counters.statistics import MOST_VERSIONS, amounts_of
 from config.counters.windows import width
@@ -259,11 +269,17 @@ def _usage_of(day: bytes, flat: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
     totals: dict[bytes, dict[int, int]] = defaultdict(dict)
     for field, amount in zip(flat[::2], flat[1::2], strict=True):
         totals[field[1:]][field[0]] = int(amount)
-    under = USAGE + join((_day(int(day)),))
+    joined = join((_day(int(day)),))
     return [
-        (under + name, write_totals(*(units[unit] for unit in UNITS)))
+        (_usage_key(joined, name), write_totals(*(units[unit] for unit in UNITS)))
         for name, units in totals.items()
     ]
+
+
+def _usage_key(day: bytes, name: bytes) -> bytes:
+    """What `usage_key` makes of the parts of a name, of which the tenant is the first."""
+    at = after_first(name)
+    return owned(name[:at], USAGE, day + name[at:])
 
 
 def _statistics_arguments(statistics: VersionStatistics | None) -> list[Any]:

@@ -9,7 +9,7 @@ from operator import add
 from typing import Final
 
 from config.counters import Answered, Counters, VersionStatistics
-from config.counters.keys import STATISTICS, join, split
+from config.counters.keys import STATISTICS, join, of_kind, owned, parts_of
 from config.counters.ledger import Records
 
 MOST_VERSIONS: Final = 50_000  # of all tenants: a quarter of the embedded store at most
@@ -50,12 +50,16 @@ class Statistics:
 
 
 @lru_cache(maxsize=65_536)
-def name_of(
-    tenant_id: str | None = None, model: str | None = None, number: int | None = None
-) -> bytes:
+def name_of(tenant_id: str, model: str | None = None, number: int | None = None) -> bytes:
     """Where the totals of a version are kept, or with what those of several begin."""
-    parts = (tenant_id, model, None if number is None else str(number))
-    return STATISTICS + join(tuple(part for part in parts if part is not None))
+    parts = (model, None if number is None else str(number))
+    named = join(tuple(part for part in parts if part is not None))
+    return owned(join((tenant_id,)), STATISTICS, named)
+
+
+def are_statistics(key: bytes) -> bool:
+    """Whether the totals of a version are kept under a key."""
+    return of_kind(key).startswith(STATISTICS)
 
 
 def amounts_of(statistics: VersionStatistics) -> tuple[int, ...]:
@@ -110,7 +114,7 @@ def add_success(records: Records, key: bytes, call: Answered, last_ms: int) -> N
 
 def read_statistics(key: bytes, value: bytes) -> VersionStatistics:
     """Read back the totals of one version."""
-    tenant_id, model, number = split(key[len(STATISTICS) :])
+    tenant_id, model, number = parts_of(key)
     return VersionStatistics(tenant_id, model, int(number), *_TOTALS.unpack(value))
 
 

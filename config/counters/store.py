@@ -24,13 +24,15 @@ class MachineStore:
     """Opens the environment at a path in each process, and anew where that has become needed.
 
     Nothing is synced to the disk: what a killed process wrote is in the page cache, and after a
-    loss of power the file cannot be trusted, so a file of another boot is thrown away unread. An
-    environment must not cross a fork, so each process opens its own on first use.
+    loss of power the file cannot be trusted, so a file of another boot is thrown away unread, and
+    one of another form, which another release wrote. An environment must not cross a fork, so each
+    process opens its own on first use.
     """
 
-    def __init__(self, path: Path, *, size: int) -> None:
+    def __init__(self, path: Path, *, size: int, form: str = "") -> None:
         self._path = path
         self._size = size
+        self._form = form
         self._inode = 0
         self._checked = 0.0
         self._env: lmdb.Environment | None = None
@@ -80,7 +82,7 @@ class MachineStore:
 
     def _open(self) -> lmdb.Environment:
         mark = self._path / "boot"
-        boot = _boot_id()
+        boot = _boot_id() + self._form
         if not mark.is_file() or mark.read_text() != boot:
             shutil.rmtree(self._path, ignore_errors=True)
             self._path.mkdir(parents=True, mode=0o700)

@@ -298,7 +298,7 @@ def test_place_comes_back_however_the_request_ends(
 def test_places_are_one_number_for_all_workers(house: House, neighbour: Neighbour) -> None:
     limit(house, concurrent_requests=1)
     there = house.rob.through(neighbour.client)
-    key = ("concurrent_requests", house.operator("acme").tenant_id)
+    key = (house.operator("acme").tenant_id, "concurrent_requests")
     assert house.platform.counters.enter(key, 1, house.platform.holder)
 
     response = there.predict(ROW)

@@ -7,10 +7,11 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import lmdb
 import pytest
 
-from config.counters import Charge, Usage
-from config.counters.embedded import EmbeddedCounters
+from config.counters import Charge, Usage, VersionStatistics
+from config.counters.embedded import FORM, EmbeddedCounters
 from config.counters.guarded import GuardedCounters
 from config.errors import CounterStoreDown
 from tests.auth.clock import Clock
@@ -70,6 +71,36 @@ def test_a_store_of_another_boot_is_thrown_away(path: Path, counters: EmbeddedCo
 
     assert counters.source != source
     assert counters.charge([charge()]).remaining == (2,)
+
+
+def test_a_store_of_another_form_is_thrown_away(path: Path, counters: EmbeddedCounters) -> None:
+    counters.charge([charge()])
+    source = counters.source
+    counters.close()
+    mark = path / "boot"
+    mark.write_text(mark.read_text().removesuffix(FORM))
+
+    assert counters.source != source
+
+
+def test_what_is_kept_of_a_tenant_stands_side_by_side(
+    path: Path, counters: EmbeddedCounters
+) -> None:
+    for tenant in ("acme", "globex", "acme"):
+        daily = Charge((tenant, "day"), 1, 9, 86_400, "day", calendar=True)
+        counters.charge(
+            [Charge((tenant,), 1, 9, 60.0, "a"), Charge((tenant, "b"), 1, 9, 60.0, "b")]
+        )
+        counters.charge([daily], usage=Usage(tenant, "ada", "linear", 1, 1, 5))
+        counters.add_statistics(VersionStatistics(tenant, "linear", 1, *[1] * 10))
+        assert counters.enter((tenant, "places"), 9, "holder")
+    counters.close()
+
+    with lmdb.open(str(path), lock=False, readonly=True) as env, env.begin() as txn:
+        names = [name for name, _ in txn.cursor() if not name.startswith(b"m")]
+
+    kept = ["acme" if b"acme" in name else "globex" for name in names]
+    assert kept == ["acme"] * 6 + ["globex"] * 6
 
 
 def test_a_deleted_store_is_made_anew_and_keeps_the_daily_quota(path: Path) -> None:

@@ -238,7 +238,7 @@ def test_models_that_are_unloaded_and_versions_that_are_retired_answer_nobody(
 def test_places_for_calls_at_once_are_the_tenants(place: House, dialect: Dialect) -> None:
     platform, tenant = place.platform, place.operator("acme").tenant_id
     plans.set_limits(platform, place.operator("acme"), values={"concurrent_requests": 1})
-    key = ("concurrent_requests", tenant)
+    key = (tenant, "concurrent_requests")
     assert platform.counters.enter(key, 1, "somebody else")
 
     refused = dialect.predict(place.rob.token, Wish(ROWS))

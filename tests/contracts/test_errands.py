@@ -113,7 +113,7 @@ def test_one_that_finds_no_place_is_left_alone(curved: House) -> None:
     assert curved.olga.call("PATCH", "/admin/limits?tenant=acme", json=limits).status_code == 200
     assert curved.rob.post("/predict", data=BODY, **JSON).status_code == 200
     made = errand(curved, Express(curved.platform))
-    key = ("concurrent_requests", curved.operator("acme").tenant_id)
+    key = (curved.operator("acme").tenant_id, "concurrent_requests")
     assert curved.platform.counters.enter(key, 1, curved.platform.holder)
     assert made.run() is None
     refused(curved.rob.post("/predict", data=BODY, **JSON), 429, "rate-limited")

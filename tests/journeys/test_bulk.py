@@ -119,7 +119,7 @@ def test_the_client_comes_back_when_it_is_told_to(
     """The tenant's only place for a call is taken at first."""
     platform.manage("limits", "set", "--tenant", "acme", "--concurrent-requests", "1")
     operator = assemble(load_settings(platform.instance))
-    key = ("concurrent_requests", tenants.operator_scope(operator, "acme").tenant_id)
+    key = (tenants.operator_scope(operator, "acme").tenant_id, "concurrent_requests")
     assert operator.counters.enter(key, 1, operator.holder)
     waited: list[float] = []
 
