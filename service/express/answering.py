@@ -149,8 +149,4 @@ class Express:
     ) -> Errand | None:
         if self._platform.tracing.is_on:
             return None  # what its host did is told within a trace of its own
-        known = perf_counter()
-        features = asked.bound(mine.signature)
-        bind = perf_counter() - known
-        read = Read(key, features, len(asked), decode=decoded - began, bind=bind)
-        return errand(self._platform, self.passes, mine, read)
+        return errand(self._platform, self.passes, mine, Read(key, asked, decoded - began))

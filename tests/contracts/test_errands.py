@@ -172,6 +172,17 @@ def test_a_failure_is_charged_and_computed_once_and_told_by_the_application(
     assert (statistics.success_count, statistics.fail_count) == (2, 1)
 
 
+def test_rows_that_do_not_fit_are_left_alone_and_uncharged(curved: House) -> None:
+    express = Express(curved.platform)
+    errand(curved, express)
+    made = express.answer(curved.rob.token, b'{"features":[1,2,3],"model":"curved"}')
+    assert isinstance(made, Errand)
+    before = curved.rob.post("/predict", data=BODY, **JSON)
+    assert made.run() is None
+    after = curved.rob.post("/predict", data=BODY, **JSON)
+    assert left(after) == {name: count - 1 for name, count in left(before).items()}
+
+
 def test_no_header_brings_a_setback(curved: House) -> None:
     headers = {visits.SETBACK: "1", visits.SETBACK.replace(".", "_"): "1"}
     assert curved.rob.post("/predict", data=BODY, headers=headers, **JSON).status_code == 200

@@ -12,7 +12,7 @@ from wsgiref.types import WSGIEnvironment
 
 import pytest
 
-from service import rsgi
+from service import gateway, rsgi
 from service.express.errands import Errand
 from service.gateway import Gateway
 from service.lanes import LanesFull
@@ -248,6 +248,14 @@ def test_a_setback_is_told_by_the_application(
     answer = sent(loop, tmp_path, Errand("waiting", "tenant", lambda: setback))
     assert answer.status == 500
     assert "the application raised" in caplog.text
+
+
+def test_errands_do_not_wait_in_any_number(
+    loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway, "WAITING_ERRANDS", 0)
+    answer = sent(loop, tmp_path, Errand("waiting", "tenant", lambda: SAID))
+    assert answer.body == b"body"
 
 
 def test_an_errand_for_whose_lane_there_is_no_room_is_the_applications(
