@@ -60,6 +60,7 @@ log = logging.getLogger(__name__)
 LEAST_UPLOAD_BYTES_PER_SECOND: Final = 64 * 1024  # an upload may be long, so it is not also slow
 WAITING_CALLS: Final = 512
 WAITING_CALLS_EACH: Final = 128
+WAITING_ERRANDS: Final = 64  # what was read of them takes more memory than their bodies
 WAITING_SLOW: Final = 128  # some seconds' worth of password hashes
 WAITING_SLOW_EACH: Final = 32
 UPLOADS: Final = 16
@@ -172,9 +173,11 @@ class Gateway:
 
         None, or a setback, is for `answer`, which is then to be asked with it.
         """
-        caller = Caller(errand.pace, errand.lane, is_known=True)
+        caller, lanes = Caller(errand.pace, errand.lane, is_known=True), self._lanes[errand.pace]
+        if lanes.crowd.waiting >= WAITING_ERRANDS:
+            return None
         try:
-            done = await self._lanes[errand.pace].run(errand.lane, errand.run)
+            done = await lanes.run(errand.lane, errand.run)
         except LanesFull:
             return None
         if not isinstance(done, Answer):

@@ -12,16 +12,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
+from typing import NamedTuple
 
 from config.counters import Answered, Receipt, VersionStatistics
 from config.counters.bills import receipt_of
 from config.errors import CounterStoreDown
+from models.errors import ModelsError
 from models.tables import Features
-from service import charging, native, observing
+from service import charging, observing
 from service.bootstrap import Platform
 from service.charging import Slot
 from service.errors import RateLimited
-from service.express.passes import Key, Pass, Passes
+from service.express.heads import Head, Reading
+from service.express.passes import Pass, Passes, key_of
 from service.express.telling import tell
 from service.lanes import Pace
 from service.visits import Setback
@@ -42,13 +45,20 @@ class Errand:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A call that was read: its rows as its model takes them, and the seconds until then."""
+    """A call that was read, in so many seconds."""
 
-    key: Key
-    features: Features
-    rows: int
+    head: Head
+    reading: Reading
+    seconds: float
+
+
+class Times(NamedTuple):
+    """When a call began and was admitted, and what its stages in between took; in seconds."""
+
+    began: float
     decode: float
     bind: float
+    admitted: float
 
 
 def errand(platform: Platform, passes: Passes, mine: Pass, read: Read) -> Errand:
@@ -58,48 +68,59 @@ def errand(platform: Platform, passes: Passes, mine: Pass, read: Read) -> Errand
 
 def _run(platform: Platform, passes: Passes, read: Read) -> Answer | Setback | None:
     observing.name(observing.request_ids.next())
-    mine = passes.find(read.key)  # anew, for it may have waited
+    mine = passes.find(key_of(read.head, read.reading))  # anew, for it may have waited
     if not isinstance(mine, Pass):
         return None
-    began = perf_counter() - read.decode - read.bind
+    began = perf_counter() - read.seconds
     try:
+        features = read.reading.asked.bound(mine.signature)  # here, for texts may take long
+        bound = perf_counter()
         with charging.slot(platform, mine.recurring.scope) as place:
-            verdict = platform.counters.charge(mine.tariff.bill.charges(read.rows))
+            verdict = platform.counters.charge(mine.tariff.bill.charges(len(features)))
             receipt = receipt_of(verdict)
             if receipt is None:
                 return None
             try:
-                return _answered(platform, mine, read, place, receipt, began)
+                times = Times(began, read.seconds, bound - began - read.seconds, perf_counter())
+                return _answered(platform, mine, read, features, place, receipt, times)
             except Exception as error:  # noqa: BLE001 - the application words it
                 return Setback(error, charging.policies_of(verdict))
-    except (RateLimited, CounterStoreDown):
+    except (ModelsError, RateLimited, CounterStoreDown):
         return None
 
 
 def _answered(
-    platform: Platform, mine: Pass, read: Read, place: Slot, receipt: Receipt, began: float
+    platform: Platform,
+    mine: Pass,
+    read: Read,
+    features: Features,
+    place: Slot,
+    receipt: Receipt,
+    times: Times,
 ) -> Answer:
-    place.statistics = partial(_failure, mine, began)  # unless it comes to an answer
-    admitted = perf_counter()
+    place.statistics = partial(_failure, mine, times.began)  # unless it comes to an answer
     answers = platform.executor.answer(
-        mine.version, mine.method, read.features, seconds=platform.settings.predict_seconds
+        mine.version, mine.method, features, seconds=platform.settings.predict_seconds
     )
     computed = perf_counter()
-    body = native.encode(mine.version, answers)
+    dialect = read.head.address.dialect
+    described, body = dialect.write(read.head, read.reading, mine.version, mine.method, answers)
     encoded = perf_counter()
-    admit, compute = admitted - began - read.decode - read.bind, computed - admitted
+    rows, total = len(features), encoded - times.began
+    admit = times.admitted - times.began - times.decode - times.bind
+    compute, encode = computed - times.admitted, encoded - computed
     call = Answered(
-        total_ns=int((encoded - began) * 1e9),
+        total_ns=int(total * 1e9),
         queue_ns=int(admit * 1e9),
-        decode_ns=int((read.decode + read.bind) * 1e9),
+        decode_ns=int((times.decode + times.bind) * 1e9),
         compute_ns=int(compute * 1e9),
-        encode_ns=int((encoded - computed) * 1e9),
-        rows=read.rows,
+        encode_ns=int(encode * 1e9),
+        rows=rows,
     )
     place.usage = mine.tariff.bill.usage_of(call)
     place.statistics = partial(mine.tariff.bill.statistics_of, call)
-    spent = (0.0, read.decode, admit, read.bind, compute, encoded - computed)
-    headers = tell(mine, receipt, rows=read.rows, total=encoded - began, spent=spent)
+    spent = (0.0, times.decode, admit, times.bind, compute, encode)
+    headers = tell(mine, receipt, described, rows=rows, total=total, spent=spent)
     return Answer(200, headers, body)
 
 
