@@ -1,10 +1,11 @@
 """What the processes take: after the start, after predictions, and for each further small version.
 
-    python -m benchmarks.footprint [--folder FOLDER] [--versions 1000] [--json]
+    python -m benchmarks.footprint [--folder FOLDER] [--versions 1000] [--json] [--save]
 
 Makes (and keeps, under --folder) an installation of so many tenants with a small compiled version
 each: linear models, small trees and pipelines in turns. Pss counts what processes share in parts,
-Private is what ending one alone would give back.
+Private is what ending one alone would give back. --save keeps what is found in footprint.json,
+beside RESULTS.md, whose table of bars shows it when it is written next.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.measured import Measured, circumstances
 from benchmarks.populated import Size, make, tokens
 from benchmarks.served import DEMO, Caller, Server, memory, report, say, serving
 from config.settings import load_settings
@@ -33,11 +35,15 @@ def main() -> None:
     parser.add_argument("--versions", type=int, default=1_000)
     parser.add_argument("--predictions", type=int, default=PREDICTIONS)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--save", action="store_true", help="keep it beside RESULTS.md")
     given = parser.parse_args()
+    about = circumstances("benchmarks.footprint")
     instance = (given.folder / f"versions-{given.versions}").absolute()
     instance.mkdir(parents=True, exist_ok=True)
     make(instance, Size(given.versions, given.versions, given.versions))
     found = measure(instance, given.versions, given.predictions)
+    if given.save:
+        Measured(about, found).keep("footprint")
     report(found, as_json=given.json, lines=list(told(found)))
 
 
@@ -67,7 +73,7 @@ def _open(server: Server, caller: Caller, callers: list[str]) -> dict[str, float
     worker = _worker(server)
     for token in callers[:tenth]:
         _predict(caller, token)
-    before = memory(worker)
+    before, processes = memory(worker), len(server.processes())
     for number, token in enumerate(callers[tenth:]):
         if number % 100 == 0:
             say(f"versions: {number + tenth} of {len(callers)}")
@@ -77,7 +83,7 @@ def _open(server: Server, caller: Caller, callers: list[str]) -> dict[str, float
     return {
         "versions": opened,
         "kb_each": round((after["Private"] - before["Private"]) * 1024 / opened, 1),
-        "hosts": sum(role.startswith("nursery") for role in server.processes().values()),
+        "processes": len(server.processes()) - processes,
     }
 
 
@@ -110,7 +116,7 @@ def told(found: dict[str, Any]) -> Iterator[str]:
         f"each of {opening['versions']} further versions, its tenant's first call included: "
         f"{opening['kb_each']:.0f} kB"
     )
-    yield f"processes for models, one for each flavour that is installed: {opening['hosts']}"
+    yield f"processes that came with them: {opening['processes']}"
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
 """What growth costs: the same calls of a small and of a large installation, in turns.
 
-    python -m benchmarks.growth [--folder FOLDER] [--rounds 7] [--json]
+    python -m benchmarks.growth [--folder FOLDER] [--rounds 7] [--json] [--save]
 
 Makes (and keeps, under --folder) an installation of 10 tenants, 100 users and 10 versions and one
 of 10,000 tenants, 100,000 users and 1,000 versions; see benchmarks/populated.py for what in them is
 synthetic. Both are served with one worker on loopback. Rounds of calls alternate between the two;
 a call's cost is the processor time of all the server's processes, and its time is the caller's.
 "A known caller of every model" are 10 callers of the small and 1,000 of the large one: what it
-shows is mostly what many callers cost beside few, wherever they are.
+shows is mostly what many callers cost beside few, wherever they are. --save keeps what is found in
+growth.json, beside RESULTS.md, whose table of bars shows it when it is written next.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.measured import Measured, circumstances
 from benchmarks.populated import Size, account, make, tokens
 from benchmarks.served import DEMO, Caller, Server, report, say, serving
 from config.settings import load_settings
@@ -94,13 +96,17 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("instance/benchmarks"))
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--save", action="store_true", help="keep it beside RESULTS.md")
     given = parser.parse_args()
+    about = circumstances("benchmarks.growth")
     instances = {name: (given.folder / name).absolute() for name in SIZES}
     for name, instance in instances.items():
         instance.mkdir(parents=True, exist_ok=True)
         make(instance, SIZES[name])
     starts = measure_starts(instances, given.rounds)
     found = {"start": starts} | measure_calls(instances, given.rounds)
+    if given.save:
+        Measured(about, found).keep("growth")
     report(found, as_json=given.json, lines=list(told(found)))
 
 

@@ -20,6 +20,7 @@ from typing import Any, Final
 ROOT: Final = Path(__file__).resolve().parent.parent
 START_SECONDS: Final = 120.0
 POLL_SECONDS: Final = 0.005
+CPU_CLOCK: Final = 2  # of all the threads that a process has had, as Linux numbers them
 DEMO: Final = b'{"features":[5,10]}'
 
 
@@ -156,9 +157,9 @@ def family(pid: int) -> list[int]:
 
 def cpu_seconds(pid: int) -> float:
     """The processor time of a process, user and system."""
-    with suppress(FileNotFoundError, ProcessLookupError):
-        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+    with suppress(OSError):  # it has ended
+        # The clock that clock_getcpuclockid(3) names: /proc tells hundredths of a second.
+        return time.clock_gettime((~pid << 3) | CPU_CLOCK)
     return 0.0
 
 

@@ -39,14 +39,18 @@ class ServingExecutor:
         self, version: Version, method: str, features: Features, *, seconds: float
     ) -> NDArray[Any]:
         """Answer each row within so many seconds, in the dtype of the model's own answers."""
-        if method in _answered_here(version):
+        if not self.is_native(version, method):
             return self._compiled.answer(version, method, features, seconds=seconds)
         self._natively[version.tenant_id] = time.monotonic()
         return self._native.answer(version, method, features, seconds=seconds)
 
     def at_hand(self, version: Version, method: str) -> Portioned | None:
         """What answers a method in this process at once, if it is open; opens nothing."""
-        return self._compiled.at_hand(version) if method in _answered_here(version) else None
+        return None if self.is_native(version, method) else self._compiled.at_hand(version)
+
+    def is_native(self, version: Version, method: str) -> bool:
+        """Whether a host answers a method."""
+        return method not in _answered_here(version)
 
     def keeps_waiting(self, tenant_id: str) -> bool:
         """Whether the tenant has lately called what a host answers."""

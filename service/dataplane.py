@@ -55,6 +55,9 @@ def predict(visit: Visit, decode: Decode) -> Answer:
     """Take a call through every gate to a prediction."""
     platform, scope = visit.platform, visit.scope
     visit.stages.done("authenticate")
+    if visit.setback is not None:
+        visit.policies = visit.setback.policies
+        raise visit.setback.error
     with charging.slot(platform, scope) as place:
         call = _admit(visit, place, decode)
         answers = execute(visit, call)

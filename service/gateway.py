@@ -31,12 +31,14 @@ from service.bodies import (
     too_large,
 )
 from service.errors import RateLimited, StorageFull, TooBusy
+from service.express.errands import Errand
 from service.lanes import Caller, Lanes, LanesFull, Pace
 from service.monitoring import Load, Monitor
 from service.pacing import BodyPace, deliver, discard, keeping_pace
 from service.problems import BAD_REQUEST, BUSY, INTERNAL, STORAGE_FULL, problem_of
 from service.receiving import BodyReader
 from service.spools import CONTINUE, UPLOAD, Admission, Spool, Spools, Upload
+from service.visits import SETBACK, Setback
 from service.wording import Wordings
 from service.wsgi import (
     BODY,
@@ -58,6 +60,7 @@ log = logging.getLogger(__name__)
 LEAST_UPLOAD_BYTES_PER_SECOND: Final = 64 * 1024  # an upload may be long, so it is not also slow
 WAITING_CALLS: Final = 512
 WAITING_CALLS_EACH: Final = 128
+WAITING_ERRANDS: Final = 64  # what was read of them takes more memory than their bodies
 WAITING_SLOW: Final = 128  # some seconds' worth of password hashes
 WAITING_SLOW_EACH: Final = 32
 UPLOADS: Final = 16
@@ -141,28 +144,48 @@ class Gateway:
         chunks: AsyncIterator[bytes],
         gone: Gone | None = None,
         whole: Whole | None = None,
+        *,
+        setback: Setback | None = None,
     ) -> Answer:
         """Read the body, call the application, and return its answer.
 
         `chunks` or `whole`, of which one is asked for, raises ConnectionAbortedError where a body
-        is cut off. An answer in pieces is to be sent by `send`, or closed.
+        is cut off. An answer in pieces is to be sent by `send`, or closed. A `setback` is what the
+        call has come to before, and not to be tried again.
         """
         body = Body(chunks, whole)
-        if self._in_one_piece is not None and gone is not None:
-            self._in_one_piece.asks_again(request.client)
-            gone = self._in_one_piece.gone(request.client, gone)
+        gone = self._next(request, gone)
         try:
             request.refuse_method()
             kind = self._uploads.takes(request) if self._uploads is not None else None
             if kind is not None:
                 return await self._answer_upload(kind, request, body, gone)
-            return await self._answer_call(request, body, gone)
+            return await self._answer_call(request, body, gone, setback)
         except RequestRefused as refusal:
             await discard(request, body)
             return self._refuse(refusal, request)
         except ConnectionAbortedError:
             cut_off = RequestRefused(BAD_REQUEST, "the body was cut off; send it again")
             return self._refuse(cut_off, request)
+
+    async def run(self, request: Request, errand: Errand, gone: Gone) -> Answer | Setback | None:
+        """Answer a call outside of the application, when it is its lane's turn.
+
+        None, or a setback, is for `answer`, which is then to be asked with it.
+        """
+        caller, lanes = Caller(errand.pace, errand.lane, is_known=True), self._lanes[errand.pace]
+        if lanes.crowd.waiting >= WAITING_ERRANDS:
+            return None
+        try:
+            done = await lanes.run(errand.lane, errand.run)
+        except LanesFull:
+            return None
+        if not isinstance(done, Answer):
+            return done
+        try:
+            return self._sent(request, done, caller, self._next(request, gone))
+        except RequestRefused as refusal:
+            return self._refuse(refusal, request)
 
     async def send(self, chunks: Chunks, write: Callable[[bytes], Awaitable[None]]) -> None:
         """Send an answer in pieces, each when the client has taken the one before it.
@@ -209,11 +232,23 @@ class Gateway:
         while piece := await loop.run_in_executor(self._disk, next, chunks, b""):
             yield piece
 
-    async def _answer_call(self, request: Request, body: Body, gone: Gone | None) -> Answer:
+    def _next(self, request: Request, gone: Gone | None) -> Gone | None:
+        """Note the next request of a connection; how to learn that the connection is gone."""
+        if self._in_one_piece is None or gone is None:
+            return gone
+        self._in_one_piece.asks_again(request.client)
+        return self._in_one_piece.gone(request.client, gone)
+
+    async def _answer_call(
+        self, request: Request, body: Body, gone: Gone | None, setback: Setback | None
+    ) -> Answer:
         with arriving(self._bodies, self._sort(request)) as held:
             if request.may_have_body:
                 await self._reader.read(request, body, held)
-            answer = await self._call(environ_of(request, held.whole()), held.caller)
+            environ = environ_of(request, held.whole())
+            if setback is not None:
+                environ[SETBACK] = setback
+            answer = await self._call(environ, held.caller)
         return self._sent(request, answer, held.caller, gone)
 
     def _sent(self, request: Request, answer: Answer, caller: Caller, gone: Gone | None) -> Answer:

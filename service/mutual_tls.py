@@ -69,7 +69,7 @@ class Gunicorn(BaseApplication):  # type: ignore[misc]
         """State every option; gunicorn's files and variables are not read."""
         certs = self._settings.instance / "certs"
         options = {
-            "bind": [f"fd://{self._inherited.listener}"],
+            "bind": [f"fd://{self._inherited.listeners[0]}"],
             "worker_class": CertificateWorker,
             "workers": 1,
             "worker_connections": CONNECTIONS,

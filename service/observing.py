@@ -102,11 +102,16 @@ def begin(platform: Platform, header: Callable[[str], str | None]) -> Call:
     parent = header("traceparent")
     trace = platform.tracing.begin(parent, header("tracestate") if parent else None)
     call = Call(platform=platform, request_id=request_ids.next(), trace=trace)
-    structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(request_id=call.request_id)
+    name(call.request_id)
     if trace is not None:
         structlog.contextvars.bind_contextvars(trace_id=f"{trace.trace_id:032x}")
     return call
+
+
+def name(request_id: str) -> None:
+    """Have every log line of this context carry the identifier of a call from here on."""
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id=request_id)
 
 
 def finish(call: Call, outcome: Outcome) -> dict[str, str]:

@@ -23,8 +23,9 @@ class Program:
     when the supervisor is gone) with the numbers of the descriptors that it inherits. With an
     `environment` it is given that one alone, and nothing of the supervisor's.
 
-    One that `shares` its port listens there itself, with the listener as a place holder that
-    does not; `setting` is what an operator sets for another port.
+    One with several `accepting` processes is given as many listeners at its port. One that `shares`
+    its port listens there itself, with the listener as a place holder that does not. `setting` is
+    what an operator sets for another port.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Program:
     host: str = ""
     port: int | None = None
     setting: str = "--port"
+    accepting: int = 1
     shares: bool = False
     path: Path | None = None  # of a Unix socket
     environment: Mapping[str, str] | None = None
@@ -47,6 +49,7 @@ def programs_of(
         argv=(*python, "service.workers", "--application", application),
         host=settings.host,
         port=settings.port,
+        accepting=settings.workers,
     )
     mutual_tls = Program(
         name="mutual-tls",

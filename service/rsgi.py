@@ -11,7 +11,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import Any, Final, Protocol
 from granian import _granian
 
 from config.logging import frames_of
+from service.express.errands import Errand
 from service.gateway import Gateway
 from service.pacing import FIRST_BODY_SECONDS, too_late
 from service.pipes import Pipe
@@ -53,7 +54,7 @@ class Express(Protocol):
     def recognise(self, headers: Mapping[str, str]) -> tuple[str, str, int] | None:
         """The token, the tenant and the size of a call that may be plain, judged by its head."""
 
-    def answer(self, token: str, body: bytes) -> Answer | Lesson | None:
+    def answer(self, token: str, body: bytes) -> Answer | Errand | Lesson | None:
         """The answer to a call, which is charged and recorded by then; else it is left alone."""
 
 
@@ -175,6 +176,8 @@ class Front:
         if isinstance(said, Answer):
             watcher.proto.response_bytes(said.status, said.headers, said.body)
             watcher.done()
+        elif isinstance(said, Errand):
+            self._loop.call_soon_threadsafe(self._begin, watcher, self._run(watcher, said, body))
         else:
             self._pass_on(watcher, _whole(body), said)
 
@@ -200,42 +203,53 @@ class Front:
         chunks: AsyncIterator[bytes] | None = None,
         lesson: Lesson | None = None,
     ) -> None:
-        self._loop.call_soon_threadsafe(self._begin, watcher, chunks, lesson)
+        serving = self._serve(watcher, chunks, lesson)
+        self._loop.call_soon_threadsafe(self._begin, watcher, serving)
 
-    def _begin(
-        self, watcher: Watcher, chunks: AsyncIterator[bytes] | None, lesson: Lesson | None
-    ) -> None:
-        watcher.taskref(self._loop.create_task(self._serve(watcher, chunks, lesson)))
+    def _begin(self, watcher: Watcher, work: Coroutine[Any, Any, None]) -> None:
+        watcher.taskref(self._loop.create_task(self._finish(watcher, work)))
 
-    async def _serve(
-        self, watcher: Watcher, chunks: AsyncIterator[bytes] | None, lesson: Lesson | None
-    ) -> None:
+    async def _finish(self, watcher: Watcher, work: Coroutine[Any, Any, None]) -> None:
         try:
-            status = await self._answer(watcher.scope, watcher.proto, chunks)
+            await work
         except BaseException as error:  # noqa: BLE001 - as granian's own watchers do
             watcher.err(error)
             return
         watcher.done()
-        if lesson is not None and status == ANSWERED:
-            await self._loop.run_in_executor(None, lesson)
 
-    async def _answer(self, scope: Any, protocol: Any, chunks: AsyncIterator[bytes] | None) -> int:
-        request = request_of(scope)
-        body = read_body(protocol, version=scope.http_version) if chunks is None else chunks
+    async def _serve(
+        self, watcher: Watcher, chunks: AsyncIterator[bytes] | None, lesson: Lesson | None
+    ) -> None:
+        protocol = watcher.proto
+        version = watcher.scope.http_version
+        body = read_body(protocol, version=version) if chunks is None else chunks
         whole = partial(read_whole, protocol) if chunks is None else None
+        request = request_of(watcher.scope)
         answer = await self._gateway.answer(request, body, protocol.client_disconnect, whole)
+        await self._send(protocol, answer)
+        if lesson is not None and answer.status == ANSWERED:
+            self._loop.run_in_executor(None, lesson)
+
+    async def _run(self, watcher: Watcher, errand: Errand, body: bytes) -> None:
+        """Answer a call that is waited for; the application is handed what is left of it."""
+        request, gone = request_of(watcher.scope), watcher.proto.client_disconnect
+        done = await self._gateway.run(request, errand, gone)
+        if not isinstance(done, Answer):
+            done = await self._gateway.answer(request, _whole(body), gone, setback=done)
+        await self._send(watcher.proto, done)
+
+    async def _send(self, protocol: Any, answer: Answer) -> None:
         if isinstance(answer.body, bytes):
             protocol.response_bytes(answer.status, answer.headers, answer.body)
-            return answer.status
+            return
         if isinstance(answer.body, Feed):
             await self._feed(protocol, answer.status, answer.headers, answer.body)
-            return answer.status
+            return
         # Who has gone, or fetches nothing: what is missing of the declared length tells of it.
         gone = suppress(TimeoutError, BrokenPipeError)
         with closing(answer.body), gone, Pipe(self._folder) as pipe:
             protocol.response_file(answer.status, answer.headers, str(pipe.path))
             await self._gateway.send(answer.body, pipe.write)
-        return answer.status
 
     async def _feed(self, protocol: Any, status: int, headers: Headers, feed: Feed) -> None:
         """Send a feed until it ends, or whoever follows it has gone.

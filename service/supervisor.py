@@ -13,7 +13,7 @@ import os
 import resource
 import signal
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields
 from functools import partial
@@ -103,9 +103,9 @@ class Supervisor:
         """
         with ExitStack() as stack:
             stack.enter_context(_only_one(self._settings))
-            listeners = {p.name: stack.enter_context(_listen(p)) for p in self._programs}
+            listeners = {p.name: stack.enter_context(_listeners(p)) for p in self._programs}
             self.ports = {
-                program.name: listeners[program.name].getsockname()[1]
+                program.name: listeners[program.name][0].getsockname()[1]
                 for program in self._programs
                 if program.port is not None
             }
@@ -180,6 +180,36 @@ def _only_one(settings: Settings) -> Any:
 
 
 @contextmanager
+def _listeners(program: Program) -> Iterator[tuple[socket.socket, ...]]:
+    """A listener for each accepting process, among which the kernel divides new connections.
+
+    One for all would leave most connections to whichever process is awake when they come.
+    """
+    with ExitStack() as stack:
+        first = stack.enter_context(_listen(program))
+        found = [] if first is None else [first]
+        try:
+            while found and len(found) < program.accepting:
+                found.append(stack.enter_context(_beside(first)))
+        except OSError as error:
+            raise AddressUnavailable(
+                program.host, program.port or 0, program.setting, error
+            ) from error
+        yield tuple(found)
+
+
+def _beside(first: socket.socket) -> socket.socket:
+    """Another listener at the address of one that was alone there; other users may have none."""
+    first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    another = socket.socket(first.family, first.type, first.proto)
+    another.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    another.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    another.bind(first.getsockname())
+    another.listen(BACKLOG)
+    return another
+
+
+@contextmanager
 def _listen(program: Program) -> Any:
     if program.path is not None:
         with _listen_at(program.path) as listener:
@@ -247,26 +277,25 @@ def environment_of(settings: Settings) -> Mapping[str, str]:
 
 def _start(
     program: Program,
-    listener: socket.socket | None,
+    listeners: Sequence[socket.socket],
     lifeline: int,
     environment: Mapping[str, str],
 ) -> Child:
-    return fork(partial(_become, program, listener, lifeline, environment), leads_group=True)
+    return fork(partial(_become, program, listeners, lifeline, environment), leads_group=True)
 
 
 def _become(
     program: Program,
-    listener: socket.socket | None,
+    listeners: Sequence[socket.socket],
     lifeline: int,
     environment: Mapping[str, str],
     ready: int,
 ) -> None:
-    inherited = {"ready": ready, "lifeline": lifeline}
-    if listener is not None:
-        inherited["listener"] = listener.fileno()
-    for descriptor in inherited.values():
+    inherited = [("ready", ready), ("lifeline", lifeline)]
+    inherited += [("listener", listener.fileno()) for listener in listeners]
+    for _, descriptor in inherited:
         os.set_inheritable(descriptor, True)
-    options = [word for name, fd in inherited.items() for word in (f"--{name}", str(fd))]
+    options = [word for name, fd in inherited for word in (f"--{name}", str(fd))]
     argv = [*program.argv, *options]
     given = environment if program.environment is None else program.environment
     os.execve(argv[0], argv, dict(given))  # noqa: S606 - that there is no shell is the point

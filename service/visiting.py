@@ -9,7 +9,7 @@ from flask import g, request
 from service import dataplane
 from service.dataplane import Answer, Decode
 from service.security import current_platform, current_scope
-from service.visits import Visit
+from service.visits import SETBACK, Visit
 
 
 def visit_of(dialect: str) -> Visit:
@@ -21,6 +21,7 @@ def visit_of(dialect: str) -> Visit:
         header=request.headers.get,
         request_id=g.request_id,
         stages=g.stages,
+        setback=request.environ.get(SETBACK),
     )
     return cast(Visit, g.visit)
 

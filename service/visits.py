@@ -15,12 +15,23 @@ from service.stages import Stages
 NATIVE: Final = "native"  # the dialect of the platform's own JSON
 
 
+SETBACK: Final = "sallyport.setback"  # in the environ, where no header can reach
+
+
+@dataclass(frozen=True, slots=True)
+class Setback:
+    """What a call has come to that was charged, and is not to be computed again."""
+
+    error: Exception
+    policies: tuple[Policy, ...]
+
+
 @dataclass(slots=True, kw_only=True)
 class Visit:
     """Who calls, in which dialect; `header` reads the call's headers or metadata.
 
     `policies` are the limits that the caller is closest to, once the call is charged; `version`
-    and `rows` are what has answered so far, and how much.
+    and `rows` are what has answered so far, and how much. A `setback` is what it comes to.
     """
 
     platform: Platform
@@ -32,6 +43,7 @@ class Visit:
     policies: tuple[Policy, ...] = ()
     version: Version | None = None
     rows: int = 0
+    setback: Setback | None = None
 
     def answered(self, version: Version, *, rows: int) -> None:
         """Count rows that a version has answered."""

@@ -1,9 +1,9 @@
-"""The web program: a warm parent and the workers it forks, all on one inherited listener.
+"""The web program: a warm parent and the workers it forks, each on an inherited listener.
 
 The parent imports the application's modules once and opens nothing; a worker is a fork of it and
 so starts in milliseconds. granian's worker serves TLS and HTTP; its own process manager is not
-used, because it ends the server when workers die in quick succession and listens once per worker,
-which loses queued connections. See docs/decisions/0003-serving.md.
+used, because it ends the server when workers die in quick succession, and a worker that ends takes
+the connections that wait for it along. See docs/decisions/0003-serving.md.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 from wsgiref.types import WSGIApplication
@@ -67,9 +67,12 @@ UNFIT: Final = (ConfigurationError, DatabaseOutOfDate, SealBroken, AuthError, Ce
 
 @dataclass(frozen=True, kw_only=True)
 class Inherited:
-    """What the supervisor hands to a program: descriptors, and what to serve."""
+    """What the supervisor hands to a program: descriptors, and what to serve.
 
-    listener: int
+    There is a listener for each process that accepts connections.
+    """
+
+    listeners: Sequence[int]
     ready: int
     lifeline: int
     application: str
@@ -78,17 +81,18 @@ class Inherited:
 def main(arguments: Sequence[str]) -> None:
     """Serve until told to stop."""
     inherited = inherited_from(arguments, program="service.workers")
-    settings = load_settings()
+    # As many as the supervisor began with: nobody would accept at a listener that is left over.
+    settings = replace(load_settings(), workers=len(inherited.listeners))
     configure_logging(settings.log_level, settings.log_format)
     logging.getLogger("_granian").setLevel(logging.WARNING)  # a line for each failed handshake
     factory = load_factory(inherited.application)
     posts = [
         Post(
             f"worker {number + 1}",
-            partial(_start, settings, inherited, factory, speaks=number == 0),
+            partial(_start, settings, listener, factory, speaks=number == 0),
             drain_seconds=settings.drain_seconds,
         )
-        for number in range(settings.workers)
+        for number, listener in enumerate(inherited.listeners)
     ]
     keep(posts, ready=inherited.ready, lifeline=inherited.lifeline)
 
@@ -103,7 +107,8 @@ def load_factory(application: str) -> Factory:
 def inherited_from(arguments: Sequence[str], *, program: str) -> Inherited:
     """Read the command line that the supervisor gives to a program."""
     parser = argparse.ArgumentParser(prog=program)
-    for name in ("listener", "ready", "lifeline"):
+    parser.add_argument("--listener", type=int, required=True, action="append", dest="listeners")
+    for name in ("ready", "lifeline"):
         parser.add_argument(f"--{name}", type=int, required=True)
     parser.add_argument("--application", required=True)
     return Inherited(**vars(parser.parse_args(arguments)))
@@ -141,8 +146,8 @@ def _abandon(posts: list[Post]) -> None:
     os._exit(1)
 
 
-def _start(settings: Settings, inherited: Inherited, factory: Factory, *, speaks: bool) -> Child:
-    work = partial(_work, settings, inherited, partial(_load, factory, speaks=speaks))
+def _start(settings: Settings, listener: int, factory: Factory, *, speaks: bool) -> Child:
+    work = partial(_work, settings, listener, partial(_load, factory, speaks=speaks))
     return fork(work, leads_group=False)
 
 
@@ -156,7 +161,7 @@ def _load(factory: Factory, settings: Settings, *, speaks: bool) -> WSGIApplicat
         sys.exit(REFUSED)
 
 
-def _work(settings: Settings, inherited: Inherited, factory: Factory, ready: int) -> None:
+def _work(settings: Settings, listener: int, factory: Factory, ready: int) -> None:
     """Be a worker: load the application, serve, and return when drained.
 
     An application with a `close` is told when the last request is answered.
@@ -172,11 +177,11 @@ def _work(settings: Settings, inherited: Inherited, factory: Factory, ready: int
     stop.add_cb(lambda: loop.call_soon_threadsafe(drained.set))
     express = getattr(application, "express", None)
     front = Front(loop, gateway, settings.state / "pipes", express)
-    tune(inherited.listener)
-    _worker(settings, inherited.listener).serve_str(front.scheduler(), loop, stop)
+    tune(listener)
+    _worker(settings, listener).serve_str(front.scheduler(), loop, stop)
 
     def retire(_number: int, _frame: object) -> None:
-        _stop_accepting(inherited.listener)
+        _stop_accepting(listener)
         loop.call_soon_threadsafe(gateway.retire)
         loop.call_soon_threadsafe(loop.call_later, SETTLING_SECONDS, stop.set)
 

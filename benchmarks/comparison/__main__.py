@@ -14,9 +14,10 @@ from benchmarks.comparison.environments import HOME
 from benchmarks.comparison.loads import LOADS
 from benchmarks.comparison.machine import about
 from benchmarks.comparison.peers import PEERS
-from benchmarks.comparison.report import HERE, write
+from benchmarks.comparison.report import write
 from benchmarks.comparison.results import Results, opened, say
 from benchmarks.comparison.rounds import run
+from benchmarks.measured import HERE
 
 
 def main() -> None:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
 from benchmarks.comparison.bars import WHY, Bar, bars
+from benchmarks.comparison.further import Further, further, further_bars
 from benchmarks.comparison.loads import BARE, LOADS, SALLYPORT, TWICE
 from benchmarks.comparison.mixed import ALL, LOGINS, PLAIN
 from benchmarks.comparison.plot import drawn
-from benchmarks.comparison.results import Results, ratio
+from benchmarks.comparison.results import Record, Results, ratio
 
-HERE: Final = Path(__file__).resolve().parent.parent
 COMPARED: Final = [load for load in LOADS if load.kind == "steady" and not load.among]
 VERDICT: Final = {True: "met", False: "**missed**", None: "not measured"}
+NOTHING: Final[Further] = {}
 GENERATORS: Final = {
     "wrk": "wrk",
     "own": "our own client in Python, which is slower than wrk: ratios come out smaller",
@@ -32,21 +34,22 @@ rounds of {seconds:g} s, loaded from outside over loopback. How it is measured a
 
 
 def write(results: Results, folder: Path) -> None:
-    """Write the report and its plot."""
+    """Write the report and its plot, with what other programs left in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "results.svg").write_text(drawn(results, COMPARED))
-    (folder / "RESULTS.md").write_text("\n".join(lines(results)) + "\n")
+    (folder / "RESULTS.md").write_text("\n".join(lines(results, further(folder))) + "\n")
 
 
-def lines(results: Results) -> Iterator[str]:
-    """The report, line by line."""
+def lines(results: Results, measured: Further = NOTHING) -> Iterator[str]:
+    """The report, line by line; `measured` is what programs beside the comparison found."""
     about = results.about
     yield HEAD.format(**about)
     peers = _peers(results)
     times = "How many times as many answers a second as"
     yield from _section(times, ["load", "connections", *peers], _ratios(results))
     header = ["what", "against", "wanted", "found", ""]
-    yield from _section("The bars", header, map(_bar, bars(results)))
+    found = chain(bars(results), further_bars(measured))
+    yield from _section("The bars", header, map(_bar, found))
     header = ["load", "connections", SALLYPORT, *peers]
     yield from _section("Answers a second; p50 and p99 in ms", header, _numbers(results))
     header = ["server", "asked a second", "p50, ms", "p99, ms"]
@@ -58,6 +61,7 @@ def lines(results: Results) -> Iterator[str]:
     yield from _section(what, header, _starts(results))
     yield from _not_measured(results)
     yield from _machine(results)
+    yield from (f"- {name}: {_once(one.about)}" for name, one in measured.items())
 
 
 def _peers(results: Results) -> list[str]:
@@ -165,6 +169,14 @@ def _machine(results: Results) -> Iterator[str]:
     yield f"- Python {about['python']}; Sallyport with {_versions(about['ours'])}"
     yield f"- its models are answered by: {_versions(results.engines)}"
     yield from (f"- {peer}: {_versions(found)}" for peer, found in about["theirs"].items())
+
+
+def _once(about: Record) -> str:
+    """When, how and on what a program beside the comparison measured its bars."""
+    return (
+        f"`{about['command']}`, {about['date']} UTC, commit {about['commit']}, "
+        f"{about['cores']} cores of {about['processor']}, load average {about['load']}"
+    )
 
 
 def _section(title: str, header: Sequence[str], rows: Iterator[list[str]]) -> Iterator[str]:

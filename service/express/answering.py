@@ -9,23 +9,24 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from time import perf_counter
 from typing import Final
 
 from auth.errors import AuthError
-from config.counters import Answered, Receipt
+from config.counters import Answered
 from config.errors import CounterStoreDown
 from config.logging import frames_of
 from models.errors import ModelsError
 from models.requests.tensors import PredictionRequest, read_prediction_request
-from service import hardening, native, observing
+from service import native, observing
 from service.bootstrap import Platform
+from service.express.errands import Errand, Read, errand
 from service.express.passes import Detour, Key, Pass, Passes
-from service.observing import request_ids
-from service.wsgi import Answer, Headers
+from service.express.telling import JSON, tell
+from service.wsgi import Answer
 
 log = logging.getLogger(__name__)
 
@@ -34,15 +35,12 @@ MOST_BYTES: Final = 64 * 1024
 SIZE: Final = re.compile("[1-9][0-9]{0,4}")
 # Of the thread that all such calls share: what takes longer gets a thread of its own.
 MOST_MICROSECONDS: Final = 500.0
-JSON: Final = "application/json"
 SPELLINGS: Final = frozenset({JSON, f"{JSON}; charset=utf-8", f"{JSON};charset=utf-8"})
 SCHEME: Final = "Bearer "
 # What asks for more than a plain answer, or says that the body is not what it looks like.
 UNUSUAL: Final = frozenset(
     {"content-encoding", "expect", "idempotency-key", "transfer-encoding", "upgrade"}
 )
-ALWAYS: Final = (("content-type", JSON), *hardening.ALWAYS, *hardening.UNLESS_SET)
-
 
 Lesson = Callable[[], None]
 
@@ -72,8 +70,10 @@ class Express:
             return None
         return token, caller.scope.tenant_id, int(length)
 
-    def answer(self, token: str, body: bytes) -> Answer | Lesson | None:
+    def answer(self, token: str, body: bytes) -> Answer | Errand | Lesson | None:
         """The answer to a call, which is charged and recorded by then; else it is left alone.
+
+        One that is waited for is an errand, of which nothing but the reading is done.
 
         What is new is answered by the application, which proves that it may be: the lesson is to
         be called then, outside of this thread.
@@ -88,7 +88,7 @@ class Express:
                 return partial(self._learn, key)
             if isinstance(mine, Detour):
                 return None
-            return self._predict(mine, asked, began, decoded)
+            return self._predict(mine, key, asked, began, decoded)
         except (ModelsError, CounterStoreDown):
             return None
         except Exception as error:  # noqa: BLE001 - the application meets it again, and answers
@@ -100,12 +100,16 @@ class Express:
             self.passes.issue(key)
 
     def _predict(
-        self, mine: Pass, asked: PredictionRequest, began: float, decoded: float
-    ) -> Answer | None:
+        self, mine: Pass, key: Key, asked: PredictionRequest, began: float, decoded: float
+    ) -> Answer | Errand | None:
+        if mine.pace == "waiting":
+            return self._errand(mine, key, asked, began, decoded)
         predictor = self._platform.executor.at_hand(mine.version, mine.method)
-        rows = len(asked)
-        if predictor is None or predictor.microseconds(mine.method, rows) > MOST_MICROSECONDS:
+        if predictor is None:
             return None
+        rows = len(asked)
+        if predictor.microseconds(mine.method, rows) > MOST_MICROSECONDS:
+            return self._errand(mine, key, asked, began, decoded)
         known = perf_counter()
         features = asked.bound(mine.signature)
         bound = perf_counter()
@@ -137,26 +141,12 @@ class Express:
             computed - bound,
             encoded - computed,
         )
-        headers = _told(mine, receipt, rows=rows, total=settled - began, spent=spent)
+        headers = tell(mine, receipt, rows=rows, total=settled - began, spent=spent)
         return Answer(200, headers, body)
 
-
-def _told(
-    mine: Pass, receipt: Receipt, *, rows: int, total: float, spent: Sequence[float]
-) -> Headers:
-    """The headers of an answer that is charged; it is counted, and traced, here."""
-    request_id = request_ids.next()
-    timing, response = observing.tell(
-        mine.recurring, request_id, rows=rows, total=total, spent=spent
-    )
-    policies, limits = mine.tariff.fields(receipt)
-    headers: Headers = [
-        *ALWAYS,
-        ("x-request-id", request_id),
-        ("ratelimit-policy", policies),
-        ("ratelimit", limits),
-        ("server-timing", timing),
-    ]
-    if response is not None:
-        headers.append(("traceresponse", response))
-    return headers
+    def _errand(
+        self, mine: Pass, key: Key, asked: PredictionRequest, began: float, decoded: float
+    ) -> Errand | None:
+        if self._platform.tracing.is_on:
+            return None  # what its host did is told within a trace of its own
+        return errand(self._platform, self.passes, mine, Read(key, asked, decoded - began))

@@ -13,6 +13,7 @@ from models.versions import Version
 from service import charging, observing
 from service.bootstrap import Caller, Platform
 from service.charging import Tariff
+from service.lanes import Pace
 from service.observing import Outcome, Recurring
 from service.operations import resolution
 from service.visits import NATIVE
@@ -34,6 +35,7 @@ class Pass:
     tariff: Tariff
     recurring: Recurring
     until: float
+    pace: Pace  # of the threads that answer what takes its time: a host's calls wait for it
 
     @property
     def tenant_id(self) -> str:
@@ -43,7 +45,7 @@ class Pass:
 
 @dataclass(frozen=True, slots=True)
 class Detour:
-    """That such calls go the long way: they are watched or divided, or a host answers them."""
+    """That such calls go the long way: they are watched or divided, or their model is not open."""
 
     tenant_id: str
     until: float
@@ -74,7 +76,9 @@ class Passes:
         plan = resolution.plan(platform, scope, model, reference)
         version, until = plan.versions[0], min(caller.until, plan.until)
         method = version.signature.check_method(asked)
-        if not _is_plain(plan) or platform.executor.at_hand(version, method) is None:
+        is_native = platform.executor.is_native(version, method)
+        is_open = is_native or platform.executor.at_hand(version, method) is not None
+        if not _is_plain(plan) or not is_open:
             return Detour(scope.tenant_id, until)
         recurring = Recurring(
             platform=platform,
@@ -85,7 +89,8 @@ class Passes:
             tally=observing.tally_of(platform, version, NATIVE, ANSWERED),
         )
         tariff = charging.tariff(platform, scope, version)
-        return Pass(version, version.signature, method, tariff, recurring, until)
+        pace: Pace = "waiting" if is_native else "quick"
+        return Pass(version, version.signature, method, tariff, recurring, until, pace)
 
 
 def _is_plain(plan: Plan) -> bool:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmarks.comparison.bars import WHY, bars
 from benchmarks.comparison.client import length_of, percentile
+from benchmarks.comparison.further import further, further_bars
 from benchmarks.comparison.generators import NoResult, parse
 from benchmarks.comparison.report import lines
 from benchmarks.comparison.results import Results, ratio
+from benchmarks.measured import Measured, circumstances, kept
 
 PRINTED = """Running 2s test @ https://127.0.0.1:8443/predict
   1 threads and 16 connections
@@ -107,3 +111,51 @@ def test_the_report_says_what_was_missed_refused_and_not_measured() -> None:
     assert f"at least 50 x | 10 x | **missed**: {WHY['forest of 100 trees, one row']} |" in text
     assert "50 % failed" in text
     assert "- ray, every load: cannot be installed: no disk" in text
+
+
+WHEN = {
+    "command": "python -m benchmarks.NAME --save",
+    "date": "2026-03-01 12:00",
+    "commit": "abc1234",
+    "cores": 2,
+    "processor": "a processor",
+    "load": 0.3,
+}
+FOOTPRINT = {"opening": {"versions": 900, "kb_each": 19.5, "processes": 0}}
+GROWTH = {
+    "start": {"small_time": 1.5, "large_time": 2.0},
+    "one known caller": {"ratio_cpu": 1.14},
+    "ten known callers": {"ratio_cpu": 1.02},
+}
+
+
+def test_bars_of_other_programs_stand_in_the_table_with_when_they_were_measured(
+    tmp_path: Path,
+) -> None:
+    Measured(WHEN, FOOTPRINT).keep("footprint", tmp_path)
+    Measured(WHEN, GROWTH).keep("growth", tmp_path)
+    text = "\n".join(lines(Results(about=ABOUT), further(tmp_path)))
+    assert "| each further compiled small version |  | at most 200 kB | 19.5 kB | met |" in text
+    assert "| each idle tenant |  | at most 0 host processes | 0 host processes | met |" in text
+    assert "| at most 5 % more | 14 % more | **missed**" in text
+    assert "| at most 2 s more | 0.5 s more | met |" in text
+    assert "- growth: `python -m benchmarks.NAME --save`, 2026-03-01 12:00 UTC, commit abc" in text
+
+
+def test_bars_of_programs_that_kept_nothing_have_no_row(tmp_path: Path) -> None:
+    assert kept("growth", tmp_path) is None
+    assert not list(further_bars(further(tmp_path)))
+
+
+def test_a_process_for_some_of_the_idle_tenants_misses_the_bar() -> None:
+    opening = FOOTPRINT["opening"] | {"processes": 1}
+    [_, bar] = further_bars({"footprint": Measured(WHEN, {"opening": opening})})
+    assert bar.met is False
+
+
+@pytest.mark.parametrize("place", [["--folder", "/home/me"], ["--out=/home/me"]])
+def test_circumstances_name_no_folder_of_whoever_measured(
+    monkeypatch: pytest.MonkeyPatch, place: list[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["growth", *place, "--rounds", "7"])
+    assert circumstances("benchmarks.growth")["command"].endswith("benchmarks.growth --rounds 7")

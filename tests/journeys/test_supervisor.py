@@ -10,6 +10,7 @@ import ssl
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -241,3 +242,17 @@ def test_what_never_serves_is_given_up(instance: Path, application: str) -> None
 
     assert process.returncode == 1
     assert said.splitlines()[-1] == "nothing is served; the lines above say why"
+
+
+def test_connections_are_divided_among_the_workers(instance: Path) -> None:
+    with serving(instance, WORKERS=2) as running, ExitStack() as stack:
+        workers = running.web.children()
+        before = {worker.pid: worker.num_fds() for worker in workers}
+        for _ in range(48):
+            stack.enter_context(socket.create_connection(("127.0.0.1", running.port)))
+
+        def accepted() -> list[int]:
+            return [worker.num_fds() - before[worker.pid] for worker in workers]
+
+        until(lambda: sum(accepted()) >= 48)
+        assert min(accepted()) > 4, accepted()  # by chance, in one of a billion runs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -11,11 +12,15 @@ from wsgiref.types import WSGIEnvironment
 
 import pytest
 
-from service import rsgi
+from service import gateway, rsgi
+from service.express.errands import Errand
 from service.gateway import Gateway
+from service.lanes import LanesFull
 from service.rsgi import Front, Loop
+from service.visits import SETBACK, Setback
 from service.wsgi import Answer
 
+Said = Answer | Errand | Callable[[], None] | None
 SAID: Final = Answer(200, [("x-way", "short")], b"short")
 
 
@@ -120,20 +125,22 @@ class Short:
 
     path = "/quick"
 
-    def __init__(self, said: Answer | Callable[[], None] | None) -> None:
+    def __init__(self, said: Said) -> None:
         self.said = said
         self.asked: list[tuple[str, bytes]] = []
 
     def recognise(self, headers: Mapping[str, str]) -> tuple[str, str, int] | None:
         return ("token", "tenant", int(headers["content-length"])) if headers else None
 
-    def answer(self, token: str, body: bytes) -> Answer | Callable[[], None] | None:
+    def answer(self, token: str, body: bytes) -> Said:
         self.asked.append((token, body))
         return self.said
 
 
 def echo(environ: WSGIEnvironment, start_response: Any) -> list[bytes]:
     """A WSGI application."""
+    if SETBACK in environ:
+        raise environ[SETBACK].error
     start_response("200 OK", [("X-Way", "long")])
     return [environ["wsgi.input"].read()]
 
@@ -208,6 +215,61 @@ def test_a_lesson_is_taught_after_the_application_has_answered(loop: Loop, tmp_p
     answer = finished(loop, watcher)
     loop.run_until_complete(watcher.task)
     assert taught == [answer]
+
+
+def sent(loop: Loop, tmp_path: Path, said: Said) -> Answer:
+    """What a caller is answered of whom the express says so."""
+    watcher = Watcher(loop, plain())
+    front(loop, tmp_path, Short(said)).schedule(watcher)
+    watcher.proto.body.come(b"body")
+    return finished(loop, watcher)
+
+
+def test_an_errand_is_run_in_a_thread_of_its_pace(loop: Loop, tmp_path: Path) -> None:
+    threads: list[str] = []
+
+    def run() -> Answer:
+        threads.append(threading.current_thread().name)
+        return SAID
+
+    assert sent(loop, tmp_path, Errand("waiting", "tenant", run)) == SAID
+    assert [name.rpartition("_")[0] for name in threads] == ["waiting"]
+
+
+def test_an_errand_that_came_to_nothing_is_the_applications(loop: Loop, tmp_path: Path) -> None:
+    answer = sent(loop, tmp_path, Errand("waiting", "tenant", lambda: None))
+    assert (answer.status, answer.body) == (200, b"body")
+
+
+def test_a_setback_is_told_by_the_application(
+    loop: Loop, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    setback = Setback(ZeroDivisionError("told"), ())
+    answer = sent(loop, tmp_path, Errand("waiting", "tenant", lambda: setback))
+    assert answer.status == 500
+    assert "the application raised" in caplog.text
+
+
+def test_errands_do_not_wait_in_any_number(
+    loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway, "WAITING_ERRANDS", 0)
+    answer = sent(loop, tmp_path, Errand("waiting", "tenant", lambda: SAID))
+    assert answer.body == b"body"
+
+
+def test_an_errand_for_whose_lane_there_is_no_room_is_the_applications(
+    loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(*_: Any, **__: Any) -> None:
+        raise LanesFull
+
+    made = front(loop, tmp_path, Short(Errand("waiting", "tenant", lambda: SAID)))
+    monkeypatch.setattr(made._gateway._lanes["waiting"], "run", full)
+    watcher = Watcher(loop, plain())
+    made.schedule(watcher)
+    watcher.proto.body.come(b"body")
+    assert finished(loop, watcher).body == b"body"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,128 @@
+"""Predictions that are waited for: in front of Flask as well, but each in a thread of its own.
+
+Their model is in a process of the sandbox, or computes for longer than the thread that all plain
+predictions share is to be held. So they are charged before anything is computed, as on the long
+way. One that is refused by then is left to the application as if nobody had looked; one that fails
+afterwards is handed to it with its setback, and is neither charged nor computed again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from time import perf_counter
+from typing import NamedTuple
+
+from config.counters import Answered, Receipt, VersionStatistics
+from config.counters.bills import receipt_of
+from config.errors import CounterStoreDown
+from models.errors import ModelsError
+from models.requests.tensors import PredictionRequest
+from models.tables import Features
+from service import charging, native, observing
+from service.bootstrap import Platform
+from service.charging import Slot
+from service.errors import RateLimited
+from service.express.passes import Key, Pass, Passes
+from service.express.telling import tell
+from service.lanes import Pace
+from service.visits import Setback
+from service.wsgi import Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """A call for a thread of its pace, in its tenant's lane.
+
+    It comes to an answer, or to a setback, or to None if nothing of it has happened.
+    """
+
+    pace: Pace
+    lane: str
+    run: Callable[[], Answer | Setback | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A call that was read, in so many seconds."""
+
+    key: Key
+    asked: PredictionRequest
+    seconds: float
+
+
+class Times(NamedTuple):
+    """When a call began and was admitted, and what its stages in between took; in seconds."""
+
+    began: float
+    decode: float
+    bind: float
+    admitted: float
+
+
+def errand(platform: Platform, passes: Passes, mine: Pass, read: Read) -> Errand:
+    """What is left to do of a call that has a pass."""
+    return Errand(mine.pace, mine.tenant_id, partial(_run, platform, passes, read))
+
+
+def _run(platform: Platform, passes: Passes, read: Read) -> Answer | Setback | None:
+    observing.name(observing.request_ids.next())
+    mine = passes.find(read.key)  # anew, for it may have waited
+    if not isinstance(mine, Pass):
+        return None
+    began = perf_counter() - read.seconds
+    try:
+        features = read.asked.bound(mine.signature)  # here, for texts may take long
+        bound = perf_counter()
+        with charging.slot(platform, mine.recurring.scope) as place:
+            verdict = platform.counters.charge(mine.tariff.bill.charges(len(features)))
+            receipt = receipt_of(verdict)
+            if receipt is None:
+                return None
+            try:
+                times = Times(began, read.seconds, bound - began - read.seconds, perf_counter())
+                return _answered(platform, mine, features, place, receipt, times)
+            except Exception as error:  # noqa: BLE001 - the application words it
+                return Setback(error, charging.policies_of(verdict))
+    except (ModelsError, RateLimited, CounterStoreDown):
+        return None
+
+
+def _answered(
+    platform: Platform,
+    mine: Pass,
+    features: Features,
+    place: Slot,
+    receipt: Receipt,
+    times: Times,
+) -> Answer:
+    place.statistics = partial(_failure, mine, times.began)  # unless it comes to an answer
+    answers = platform.executor.answer(
+        mine.version, mine.method, features, seconds=platform.settings.predict_seconds
+    )
+    computed = perf_counter()
+    body = native.encode(mine.version, answers)
+    encoded = perf_counter()
+    rows, total = len(features), encoded - times.began
+    admit = times.admitted - times.began - times.decode - times.bind
+    compute, encode = computed - times.admitted, encoded - computed
+    call = Answered(
+        total_ns=int(total * 1e9),
+        queue_ns=int(admit * 1e9),
+        decode_ns=int((times.decode + times.bind) * 1e9),
+        compute_ns=int(compute * 1e9),
+        encode_ns=int(encode * 1e9),
+        rows=rows,
+    )
+    place.usage = mine.tariff.bill.usage_of(call)
+    place.statistics = partial(mine.tariff.bill.statistics_of, call)
+    spent = (0.0, times.decode, admit, times.bind, compute, encode)
+    headers = tell(mine, receipt, rows=rows, total=total, spent=spent)
+    return Answer(200, headers, body)
+
+
+def _failure(mine: Pass, began: float) -> VersionStatistics:
+    """What a call was that the version did not answer."""
+    total = int((perf_counter() - began) * 1e9)
+    return VersionStatistics(*mine.tariff.bill.version, fail_count=1, fail_ns=total)
