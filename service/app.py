@@ -27,6 +27,7 @@ from service import (
     recognition,
     security,
 )
+from service.addresses import Address
 from service.bootstrap import Platform, assemble
 from service.columnar.forms import is_columnar
 from service.description.api import DescribedApi
@@ -206,6 +207,7 @@ def create_app(settings: Settings, platform: Platform | None = None) -> flask.Fl
         PROPAGATE_EXCEPTIONS=False,
         PROVIDE_AUTOMATIC_OPTIONS=False,  # no page of another origin is served: 405
     )
+    app.url_rule_class = Address
     app.url_map.merge_slashes = False  # its redirect would lead wherever Host says
     if settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies)  # type: ignore[method-assign]

@@ -19,7 +19,7 @@ from models.execution.in_process import InProcessExecutor
 from models.formats import Flavour
 from models.hosting.client import HostsClient
 from models.hosting.links import Access, SharedParent
-from models.hosting.starting import PrivateParent
+from models.hosting.starting import NearestParent
 from models.intake import Intake
 from models.manifest import ENGINE
 from models.opening import open_artefact
@@ -148,9 +148,10 @@ def _observing(telemetry: Telemetry) -> Callable[[int, float], None]:
 
 
 def _access(settings: Settings, flavour: Flavour, *, served: bool) -> Access:
-    """The parent that a supervisor keeps; a command line has one of its own."""
+    """The parent that a supervisor keeps; a command where none serves has one of its own."""
+    path = hosts_socket(settings, flavour)
     if served or settings.hosts_socket_folder:
-        return SharedParent(hosts_socket(settings, flavour))
+        return SharedParent(path)
     # Its ordinary life is no concern of whoever reads the output of a command.
     parentage = replace(parentage_of(settings, flavour), log_level="error", log_format="console")
-    return PrivateParent(parentage)
+    return NearestParent(path, parentage)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+import argon2
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -37,6 +38,8 @@ UNHURRIED: Final = {
     "login_account_attempts_per_hour": 100_000,
     "login_address_attempts_per_minute": 1_000_000,
 }
+# What was found to match: hashes, and what they are of.
+MATCHES: Final[set[tuple[str, bytes]]] = set()
 
 
 @dataclass
@@ -185,10 +188,33 @@ def shared_house(demo_template: Path, tmp_path_factory: pytest.TempPathFactory) 
         yield house
 
 
+class Remembered:
+    """Argon2 that does not compute again what the cast's password was found to match.
+
+    Who logs in here is mostly somebody whose token another test needs; a wrong password, and a new
+    one, are computed as ever.
+    """
+
+    def __init__(self, real: argon2.PasswordHasher) -> None:
+        self._real = real
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def verify(self, encoded: str, material: bytes) -> bool:
+        """Whether the password is the one hashed; raises VerifyMismatchError."""
+        if (encoded, material) not in MATCHES:
+            self._real.verify(encoded, material)
+            MATCHES.add((encoded, material))
+        return True
+
+
 @contextmanager
 def opened(settings: Settings, clock: Callable[[], float] = time.time) -> Iterator[House]:
     """One worker over an installation; several may be open over the same one."""
     platform = assemble(settings, clock)
+    hasher: Any = platform.hasher
+    hasher._argon2 = Remembered(hasher._argon2)
     app = create_app(settings, platform)
     app.testing = False  # an unforeseen error must become a 500, as it does in production
     app.wsgi_app = BothWays(app.wsgi_app, platform)  # type: ignore[method-assign]

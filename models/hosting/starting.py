@@ -16,6 +16,7 @@ from typing import Final, Literal
 import orjson
 
 from models.errors import HostsUnavailable
+from models.hosting import orders
 from models.hosting.confinement import Level
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
@@ -151,6 +152,51 @@ class PrivateParent:
                 raise HostsUnavailable("their parent ended before it listened; it has said why")
         finally:
             os.close(ready)
+
+
+class NearestParent:
+    """The parent that listens at a path for this user; where none does, one of one's own.
+
+    A command beside a running platform so spares itself the import of what models need.
+    """
+
+    def __init__(self, path: Path, parentage: Parentage) -> None:
+        self._path = path
+        self._own = PrivateParent(parentage)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether connecting would not have to start one."""
+        if self._own.is_there:
+            return True
+        connection = self._shared()
+        if connection is None:
+            return False
+        connection.close()
+        return True
+
+    def connect(self) -> socket.socket:
+        """Connect to whichever there is; raises OSError or HostsUnavailable.
+
+        Who has started one stays with it: what became of its hosts no other parent knows.
+        """
+        shared = None if self._own.is_there else self._shared()
+        return shared or self._own.connect()
+
+    def close(self) -> None:
+        """Leave the shared one to the others, and end one's own."""
+        self._own.close()
+
+    def _shared(self) -> socket.socket | None:
+        try:
+            connection = orders.connect(self._path)
+        except OSError:  # nobody serves, or in another folder
+            return None
+        # Models are handed to it: it has to be of this user, or of root.
+        if orders.is_ours(connection):
+            return connection
+        connection.close()
+        return None
 
 
 def _end(process: subprocess.Popen[bytes], held: int) -> None:

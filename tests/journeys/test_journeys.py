@@ -8,6 +8,7 @@ import ssl
 import time
 from base64 import urlsafe_b64decode
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,21 +19,35 @@ from service.operations import keys, plans, tenants
 from tests.journeys.platform import Running, bearer, kid_of, predicting, running, until
 
 
-@pytest.fixture
-def platform(demo_instance: Path) -> Iterator[Running]:
-    """The demo installation, served; verifiers need not be waited for."""
-    with running(demo_instance, JWKS_MAX_AGE=0, PUBLISH_SKEW_SECONDS=0) as served:
+@contextmanager
+def serving(instance: Path) -> Iterator[Running]:
+    """Serve an installation whose verifiers need not be waited for."""
+    with running(instance, JWKS_MAX_AGE=0, PUBLISH_SKEW_SECONDS=0) as served:
+        yield served
+
+
+@contextmanager
+def operating(instance: Path) -> Iterator[Platform]:
+    """The operator's process beside the server, as a command of manage.py would be."""
+    beside = assemble(load_settings(instance, jwks_max_age=0, publish_skew_seconds=0))
+    yield beside
+    beside.close()
+
+
+@pytest.fixture(scope="module")
+def platform(demo_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """The demo installation, served for all tests that leave it as good as they found it."""
+    instance = tmp_path_factory.mktemp("journeys") / "instance"
+    shutil.copytree(demo_template, instance, symlinks=True)
+    with serving(instance) as served:
         yield served
 
 
 @pytest.fixture
-def operator(platform: Running, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
-    """The operator's process beside the server, as a command of manage.py would be."""
-    monkeypatch.setenv("SALLYPORT_JWKS_MAX_AGE", "0")
-    monkeypatch.setenv("SALLYPORT_PUBLISH_SKEW_SECONDS", "0")
-    beside = assemble(load_settings(platform.instance))
-    yield beside
-    beside.close()
+def operator(platform: Running) -> Iterator[Platform]:
+    """The operator of that installation."""
+    with operating(platform.instance) as beside:
+        yield beside
 
 
 def kid(token: str) -> str:
@@ -88,37 +103,22 @@ def test_a_revoked_key_is_refused_by_every_worker_at_once(
 
 
 @pytest.mark.drill
-def test_suspension_and_limits_hold_on_every_worker_at_once(
-    platform: Running, operator: Platform
-) -> None:
-    scope = tenants.operator_scope(operator)
-    ada, gail = platform.login("ada")["access_token"], platform.login("gail")["access_token"]
-    tenants.suspend_tenant(operator, scope, "acme")
-    assert platform.everywhere(ada) == {401: 12}
-    assert platform.everywhere(gail) == {200: 12}
-    tenants.resume_tenant(operator, scope, "acme")
-    assert platform.everywhere(ada) == {200: 12}
+def test_suspension_and_limits_hold_on_every_worker_at_once(demo_instance: Path) -> None:
+    # Served for this test alone: what Acme has had of the minute is counted here.
+    with serving(demo_instance) as platform, operating(demo_instance) as operator:
+        scope = tenants.operator_scope(operator)
+        ada, gail = platform.login("ada")["access_token"], platform.login("gail")["access_token"]
+        tenants.suspend_tenant(operator, scope, "acme")
+        assert platform.everywhere(ada) == {401: 12}
+        assert platform.everywhere(gail) == {200: 12}
+        tenants.resume_tenant(operator, scope, "acme")
+        assert platform.everywhere(ada) == {200: 12}
 
-    used = 24  # what Ada has had of this minute
-    acme = tenants.operator_scope(operator, "acme")
-    plans.set_limits(operator, acme, values={"requests_per_minute": used - 12 + 5})
-    assert platform.everywhere(ada, times=10) == {200: 5, 429: 5}
-    assert platform.everywhere(gail) == {200: 12}
-
-
-@pytest.mark.drill
-def test_the_certificate_is_renewed_under_load_without_a_failed_handshake(
-    platform: Running,
-) -> None:
-    token = platform.login()["access_token"]
-    shown = ssl.get_server_certificate(("127.0.0.1", platform.port))
-    with predicting(platform, token, per_second=100, connections=10, reuse=False) as load:
-        platform.manage("certs", "renew", "--force")
-        until(lambda: ssl.get_server_certificate(("127.0.0.1", platform.port)) != shown)
-        time.sleep(1.0)  # let the last old worker drain under load
-
-    assert load.failures == 0, load
-    assert load.statuses[200] > 100
+        used = 24  # what Ada has had of this minute
+        acme = tenants.operator_scope(operator, "acme")
+        plans.set_limits(operator, acme, values={"requests_per_minute": used - 12 + 5})
+        assert platform.everywhere(ada, times=10) == {200: 5, 429: 5}
+        assert platform.everywhere(gail) == {200: 12}
 
 
 @pytest.mark.drill
@@ -136,6 +136,21 @@ def test_killing_a_worker_under_load_costs_its_own_requests_alone(platform: Runn
     assert load.statuses.total() == load.statuses[200], load
     assert load.errors.total() <= 8, "at most what was on the wire of each connection"
     assert platform.everywhere(token) == {200: 12}
+
+
+@pytest.mark.drill
+def test_the_certificate_is_renewed_under_load_without_a_failed_handshake(
+    platform: Running,
+) -> None:
+    token = platform.login()["access_token"]
+    shown = ssl.get_server_certificate(("127.0.0.1", platform.port))
+    with predicting(platform, token, per_second=100, connections=10, reuse=False) as load:
+        platform.manage("certs", "renew", "--force")
+        until(lambda: ssl.get_server_certificate(("127.0.0.1", platform.port)) != shown)
+        time.sleep(1.0)  # let the last old worker drain under load
+
+    assert load.failures == 0, load
+    assert load.statuses[200] > 100
 
 
 @pytest.mark.drill

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -31,10 +32,12 @@ ROWS = np.random.default_rng(4).integers(0, 20, (200, 2)).astype(float)
 SUMS = ROWS.sum(axis=1)
 
 
-@pytest.fixture
-def platform(demo_instance: Path) -> Iterator[Running]:
-    """The demo installation, served by two workers."""
-    with running(demo_instance) as served:
+@pytest.fixture(scope="module")
+def platform(demo_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """The demo installation, served by two workers; version 1 stays the champion of `linear`."""
+    instance = tmp_path_factory.mktemp("life") / "instance"
+    shutil.copytree(demo_template, instance, symlinks=True)
+    with running(instance) as served:
         yield served
 
 

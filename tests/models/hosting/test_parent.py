@@ -22,7 +22,7 @@ from models.errors import HostCrashed, HostsUnavailable
 from models.hosting import orders
 from models.hosting.client import HostsClient
 from models.hosting.links import SharedParent
-from models.hosting.starting import Parentage, scrubbed_environment
+from models.hosting.starting import NearestParent, Parentage, scrubbed_environment
 from tests.models.hosting.conftest import LIGHT, SECONDS, Hosts, Start
 from tests.models.hosting.test_hosts import BAD, GOOD, until
 
@@ -154,6 +154,58 @@ def test_a_parent_that_does_not_answer_is_told_at_the_deadline(tmp_path: Path) -
         pytest.raises(HostsUnavailable, match="in time"),
     ):
         client.status(seconds=SOON)
+
+
+def test_the_nearest_parent_is_the_one_that_listens_and_lives_on(tmp_path: Path) -> None:
+    path = tmp_path / "hosts.sock"
+    with listening(path) as listener, launched(listener) as parent:
+        for _ in range(2):
+            with closing(HostsClient(NearestParent(path, PARENTAGE))) as client:
+                assert client.is_there
+                assert client.status()["pid"] == parent.process.pid
+        assert parent.process.poll() is None
+
+
+@pytest.mark.parametrize("leaves_its_socket", [True, False])
+def test_where_no_parent_listens_the_nearest_is_started_and_kept(
+    tmp_path: Path, *, leaves_its_socket: bool
+) -> None:
+    path = tmp_path / "hosts.sock"
+    if leaves_its_socket:
+        orders.listen(path).close()
+    with closing(HostsClient(NearestParent(path, PARENTAGE))) as client:
+        assert not client.is_there
+        own = client.status()["pid"]
+        assert psutil.Process(own).ppid() == os.getpid()
+        with listening(path) as listener, launched(listener):
+            assert client.status()["pid"] == own
+    assert not psutil.pid_exists(own)
+
+
+def test_what_listens_for_another_user_is_given_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "hosts.sock"
+    monkeypatch.setattr(orders, "is_ours", lambda _connection: False)
+    with (
+        listening(path) as listener,
+        closing(HostsClient(NearestParent(path, PARENTAGE))) as client,
+    ):
+        own = client.status()["pid"]
+        listener.setblocking(False)
+        stranger, _ = listener.accept()
+        with stranger:
+            assert stranger.recv(100) == b""
+    assert own != os.getpid()
+
+
+def test_when_the_parent_that_listened_is_gone_the_nearest_is_started(tmp_path: Path) -> None:
+    path = tmp_path / "hosts.sock"
+    with ExitStack() as stack:
+        client = stack.enter_context(closing(HostsClient(NearestParent(path, PARENTAGE))))
+        with listening(path) as listener, launched(listener) as parent:
+            assert client.status()["pid"] == parent.process.pid
+        assert client.status()["pid"] != parent.process.pid
 
 
 def test_a_parent_ends_with_its_lifeline_and_its_hosts_with_it(tmp_path: Path) -> None:
