@@ -14,6 +14,6 @@ _trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc; others keep
 
 
 def give_back() -> None:
-    """Return every page to the system that holds nothing; takes some milliseconds after large bodies."""
+    """Return every page to the system that holds nothing; some milliseconds after large bodies."""
     if _trim is not None:
         _trim(0)
