@@ -21,6 +21,7 @@ from granian import _granian
 
 from config.logging import frames_of
 from service.express.errands import Errand
+from service.express.heads import Address, Head
 from service.gateway import Gateway
 from service.pacing import FIRST_BODY_SECONDS, too_late
 from service.pipes import Pipe
@@ -47,14 +48,15 @@ Lesson = Callable[[], None]
 
 
 class Express(Protocol):
-    """Answers plain requests at one address, in microseconds, or leaves them alone."""
+    """Answers plain requests, in microseconds, or leaves them alone."""
 
-    path: str
+    def address(self, path: str) -> Address | None:
+        """The address of a path, if plain calls may come there."""
 
-    def recognise(self, headers: Mapping[str, str]) -> tuple[str, str, int] | None:
-        """The token, the tenant and the size of a call that may be plain, judged by its head."""
+    def recognise(self, address: Address, headers: Mapping[str, str]) -> Head | None:
+        """A call of that address that may be plain, judged by its head."""
 
-    def answer(self, token: str, body: bytes) -> Answer | Errand | Lesson | None:
+    def answer(self, head: Head, body: bytes) -> Answer | Errand | Lesson | None:
         """The answer to a call, which is charged and recorded by then; else it is left alone."""
 
 
@@ -73,11 +75,10 @@ class Loop(asyncio.SelectorEventLoop):
 class Arrival:
     """A call whose body is on its way, to be called when it has come, or will not come."""
 
-    __slots__ = ("front", "future", "since", "size", "tenant", "token", "watcher")
+    __slots__ = ("front", "future", "head", "since", "watcher")
 
-    def __init__(self, front: Front, watcher: Watcher, token: str, tenant: str, size: int) -> None:
-        self.front, self.watcher = front, watcher
-        self.token, self.tenant, self.size = token, tenant, size
+    def __init__(self, front: Front, watcher: Watcher, head: Head) -> None:
+        self.front, self.watcher, self.head = front, watcher, head
         self.since = time.monotonic()
         self.future: Any = None
 
@@ -97,27 +98,27 @@ class Coming:
 
     def add(self, arrival: Arrival) -> bool:
         """Expect one more, unless that are too many, or too many of its tenant's."""
-        weight = arrival.size + CALL_BYTES
+        tenant, weight = arrival.head.tenant, arrival.head.size + CALL_BYTES
         with self._lock:
-            each = self._weights.get(arrival.tenant, 0) + weight
+            each = self._weights.get(tenant, 0) + weight
             if each > MOST_COMING_EACH or self._weight + weight > MOST_COMING:
                 return False
-            self._weights[arrival.tenant] = each
+            self._weights[tenant] = each
             self._weight += weight
             self._arrivals.add(arrival)
         return True
 
     def remove(self, arrival: Arrival) -> None:
         """Expect one no longer."""
-        weight = arrival.size + CALL_BYTES
+        tenant, weight = arrival.head.tenant, arrival.head.size + CALL_BYTES
         with self._lock:
             self._arrivals.remove(arrival)
             self._weight -= weight
-            left = self._weights[arrival.tenant] - weight
+            left = self._weights[tenant] - weight
             if left:
-                self._weights[arrival.tenant] = left
+                self._weights[tenant] = left
             else:
-                del self._weights[arrival.tenant]
+                del self._weights[tenant]
 
     def late(self) -> list[Arrival]:
         """Those that were given time enough: a whole one is small."""
@@ -172,7 +173,7 @@ class Front:
         except Exception:  # noqa: BLE001 - whatever it is, the rest does not come
             self._pass_on(watcher, _cut_off())
             return
-        said = self._express.answer(arrival.token, body)
+        said = self._express.answer(arrival.head, body)
         if isinstance(said, Answer):
             watcher.proto.response_bytes(said.status, said.headers, said.body)
             watcher.done()
@@ -184,17 +185,20 @@ class Front:
     def _recognise(self, watcher: Watcher) -> Arrival | None:
         """The call as one that the express may answer, if it is."""
         scope, express = watcher.scope, self._express
-        if express is None or scope.path != express.path or scope.method != "POST":
+        if express is None or scope.method != "POST":
+            return None
+        address = express.address(scope.path)
+        if address is None:
             return None
         given = scope.headers
         headers = dict(given.items())
         # One that is repeated, or unreadable and so left out, is for the application to judge.
         if len(headers) != len(given) or scope.query_string:
             return None
-        known = express.recognise(headers)
-        if known is None:
+        head = express.recognise(address, headers)
+        if head is None:
             return None
-        arrival = Arrival(self, watcher, *known)
+        arrival = Arrival(self, watcher, head)
         return arrival if self._coming.add(arrival) else None
 
     def _pass_on(

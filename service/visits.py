@@ -13,6 +13,9 @@ from service.errors import Policy
 from service.stages import Stages
 
 NATIVE: Final = "native"  # the dialect of the platform's own JSON
+OPEN_INFERENCE: Final = "open-inference"
+TENSORFLOW_SERVING: Final = "tensorflow-serving"
+MLFLOW: Final = "mlflow"
 
 
 SETBACK: Final = "sallyport.setback"  # in the environ, where no header can reach

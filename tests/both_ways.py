@@ -19,7 +19,8 @@ from config.counters.embedded import NO_SEEDS, EmbeddedCounters
 from config.counters.ledger import SeedMissing
 from config.errors import CounterStoreDown
 from service.bootstrap import Platform
-from service.express.answering import PATH, Express
+from service.express.addresses import address_of
+from service.express.answering import Express
 from service.express.errands import Errand
 from service.wsgi import Answer, run_wsgi
 
@@ -96,7 +97,7 @@ class BothWays:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer as the application does, once it is seen that the express agrees."""
-        if environ["PATH_INFO"] != PATH or environ["REQUEST_METHOD"] != "POST":
+        if environ["REQUEST_METHOD"] != "POST" or address_of(environ["PATH_INFO"]) is None:
             return self.application(environ, start_response)
         body = environ["wsgi.input"].read()
         said = self._ask(environ, body)
@@ -122,8 +123,10 @@ class BothWays:
         stands_in = "answer" in vars(self.platform.executor)  # a test has its own, for Flask
         if stands_in or environ.get("QUERY_STRING"):
             return None
-        known = self.express.recognise(headers_of(environ))
-        return None if known is None else self.express.answer(known[0], body)
+        address = address_of(environ["PATH_INFO"])
+        assert address is not None
+        head = self.express.recognise(address, headers_of(environ))
+        return None if head is None else self.express.answer(head, body)
 
     def _answer(self, environ: WSGIEnvironment, body: bytes) -> Answer:
         return run_wsgi(self.application, environ | {"wsgi.input": io.BytesIO(body)})

@@ -20,22 +20,21 @@ from config.counters import Answered
 from config.errors import CounterStoreDown
 from config.logging import frames_of
 from models.errors import ModelsError
-from models.requests.tensors import PredictionRequest, read_prediction_request
-from service import native, observing
+from service import observing
 from service.bootstrap import Platform
+from service.express.addresses import address_of
 from service.express.errands import Errand, Read, errand
-from service.express.passes import Detour, Key, Pass, Passes
-from service.express.telling import JSON, tell
+from service.express.heads import Address, Head, Reading
+from service.express.passes import Detour, Pass, Passes, key_of
+from service.express.telling import tell
 from service.wsgi import Answer
 
 log = logging.getLogger(__name__)
 
-PATH: Final = "/predict"
 MOST_BYTES: Final = 64 * 1024
 SIZE: Final = re.compile("[1-9][0-9]{0,4}")
 # Of the thread that all such calls share: what takes longer gets a thread of its own.
 MOST_MICROSECONDS: Final = 500.0
-SPELLINGS: Final = frozenset({JSON, f"{JSON}; charset=utf-8", f"{JSON};charset=utf-8"})
 SCHEME: Final = "Bearer "
 # What asks for more than a plain answer, or says that the body is not what it looks like.
 UNUSUAL: Final = frozenset(
@@ -48,19 +47,21 @@ Lesson = Callable[[], None]
 class Express:
     """Answers plain predictions of callers that are known; to be asked by one thread."""
 
-    path: Final = PATH
-
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
         self.passes = Passes(platform)
 
-    def recognise(self, headers: Mapping[str, str]) -> tuple[str, str, int] | None:
-        """The token, the tenant and the size of a call that may be plain, judged by its head."""
+    def address(self, path: str) -> Address | None:
+        """The address of a path, if plain calls may come there."""
+        return address_of(path)
+
+    def recognise(self, address: Address, headers: Mapping[str, str]) -> Head | None:
+        """A call of that address that may be plain, judged by its head."""
         length = headers.get("content-length", "")
         if not SIZE.fullmatch(length) or int(length) > MOST_BYTES:
             return None
         authorization = headers.get("authorization", "")
-        if headers.get("content-type", "") not in SPELLINGS or authorization[:7] != SCHEME:
+        if authorization[:7] != SCHEME or not address.dialect.takes(headers):
             return None
         token = authorization[7:]
         caller = self._platform.caches.callers.last(token)
@@ -68,9 +69,9 @@ class Express:
             return None
         if not observing.is_plain(self._platform, headers.get("traceparent")):
             return None
-        return token, caller.scope.tenant_id, int(length)
+        return Head(address, headers, token, caller.scope.tenant_id, int(length))
 
-    def answer(self, token: str, body: bytes) -> Answer | Errand | Lesson | None:
+    def answer(self, head: Head, body: bytes) -> Answer | Errand | Lesson | None:
         """The answer to a call, which is charged and recorded by then; else it is left alone.
 
         One that is waited for is an errand, of which nothing but the reading is done.
@@ -80,42 +81,42 @@ class Express:
         """
         began = perf_counter()
         try:
-            asked = read_prediction_request(body, self._platform.bounds)
+            reading = head.address.dialect.read(head, body, self._platform.bounds)
             decoded = perf_counter()
-            key = token, asked.model, asked.version, asked.method
-            mine = self.passes.find(key)
+            mine = self.passes.find(key_of(head, reading))
             if mine is None:
-                return partial(self._learn, key)
+                return partial(self._learn, head, reading)
             if isinstance(mine, Detour):
                 return None
-            return self._predict(mine, key, asked, began, decoded)
+            return self._predict(mine, head, reading, began, decoded)
         except (ModelsError, CounterStoreDown):
             return None
         except Exception as error:  # noqa: BLE001 - the application meets it again, and answers
             log.error("the express way failed\n%s", frames_of(error))  # noqa: TRY400
             return None
 
-    def _learn(self, key: Key) -> None:
+    def _learn(self, head: Head, reading: Reading) -> None:
         with suppress(AuthError, ModelsError):  # something changed meanwhile
-            self.passes.issue(key)
+            self.passes.issue(head, reading)
 
     def _predict(
-        self, mine: Pass, key: Key, asked: PredictionRequest, began: float, decoded: float
+        self, mine: Pass, head: Head, reading: Reading, began: float, decoded: float
     ) -> Answer | Errand | None:
         if mine.pace == "waiting":
-            return self._errand(mine, key, asked, began, decoded)
+            return self._errand(mine, Read(head, reading, decoded - began))
         predictor = self._platform.executor.at_hand(mine.version, mine.method)
         if predictor is None:
             return None
-        rows = len(asked)
+        rows = len(reading.asked)
         if predictor.microseconds(mine.method, rows) > MOST_MICROSECONDS:
-            return self._errand(mine, key, asked, began, decoded)
+            return self._errand(mine, Read(head, reading, decoded - began))
         known = perf_counter()
-        features = asked.bound(mine.signature)
+        features = reading.asked.bound(mine.signature)
         bound = perf_counter()
         prediction = predictor.answer(mine.method, features)
         computed = perf_counter()
-        body = native.encode(mine.version, prediction)
+        dialect = head.address.dialect
+        described, body = dialect.write(head, reading, mine.version, mine.method, prediction)
         if len(body) > MOST_BYTES:
             return None  # it is counted until it is fetched
         encoded = perf_counter()
@@ -141,12 +142,10 @@ class Express:
             computed - bound,
             encoded - computed,
         )
-        headers = tell(mine, receipt, rows=rows, total=settled - began, spent=spent)
+        headers = tell(mine, receipt, described, rows=rows, total=settled - began, spent=spent)
         return Answer(200, headers, body)
 
-    def _errand(
-        self, mine: Pass, key: Key, asked: PredictionRequest, began: float, decoded: float
-    ) -> Errand | None:
+    def _errand(self, mine: Pass, read: Read) -> Errand | None:
         if self._platform.tracing.is_on:
             return None  # what its host did is told within a trace of its own
-        return errand(self._platform, self.passes, mine, Read(key, asked, decoded - began))
+        return errand(self._platform, self.passes, mine, read)

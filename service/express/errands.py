@@ -18,13 +18,13 @@ from config.counters import Answered, Receipt, VersionStatistics
 from config.counters.bills import receipt_of
 from config.errors import CounterStoreDown
 from models.errors import ModelsError
-from models.requests.tensors import PredictionRequest
 from models.tables import Features
-from service import charging, native, observing
+from service import charging, observing
 from service.bootstrap import Platform
 from service.charging import Slot
 from service.errors import RateLimited
-from service.express.passes import Key, Pass, Passes
+from service.express.heads import Head, Reading
+from service.express.passes import Pass, Passes, key_of
 from service.express.telling import tell
 from service.lanes import Pace
 from service.visits import Setback
@@ -47,8 +47,8 @@ class Errand:
 class Read:
     """A call that was read, in so many seconds."""
 
-    key: Key
-    asked: PredictionRequest
+    head: Head
+    reading: Reading
     seconds: float
 
 
@@ -68,12 +68,12 @@ def errand(platform: Platform, passes: Passes, mine: Pass, read: Read) -> Errand
 
 def _run(platform: Platform, passes: Passes, read: Read) -> Answer | Setback | None:
     observing.name(observing.request_ids.next())
-    mine = passes.find(read.key)  # anew, for it may have waited
+    mine = passes.find(key_of(read.head, read.reading))  # anew, for it may have waited
     if not isinstance(mine, Pass):
         return None
     began = perf_counter() - read.seconds
     try:
-        features = read.asked.bound(mine.signature)  # here, for texts may take long
+        features = read.reading.asked.bound(mine.signature)  # here, for texts may take long
         bound = perf_counter()
         with charging.slot(platform, mine.recurring.scope) as place:
             verdict = platform.counters.charge(mine.tariff.bill.charges(len(features)))
@@ -82,7 +82,7 @@ def _run(platform: Platform, passes: Passes, read: Read) -> Answer | Setback | N
                 return None
             try:
                 times = Times(began, read.seconds, bound - began - read.seconds, perf_counter())
-                return _answered(platform, mine, features, place, receipt, times)
+                return _answered(platform, mine, read, features, place, receipt, times)
             except Exception as error:  # noqa: BLE001 - the application words it
                 return Setback(error, charging.policies_of(verdict))
     except (ModelsError, RateLimited, CounterStoreDown):
@@ -92,6 +92,7 @@ def _run(platform: Platform, passes: Passes, read: Read) -> Answer | Setback | N
 def _answered(
     platform: Platform,
     mine: Pass,
+    read: Read,
     features: Features,
     place: Slot,
     receipt: Receipt,
@@ -102,7 +103,8 @@ def _answered(
         mine.version, mine.method, features, seconds=platform.settings.predict_seconds
     )
     computed = perf_counter()
-    body = native.encode(mine.version, answers)
+    dialect = read.head.address.dialect
+    described, body = dialect.write(read.head, read.reading, mine.version, mine.method, answers)
     encoded = perf_counter()
     rows, total = len(features), encoded - times.began
     admit = times.admitted - times.began - times.decode - times.bind
@@ -118,7 +120,7 @@ def _answered(
     place.usage = mine.tariff.bill.usage_of(call)
     place.statistics = partial(mine.tariff.bill.statistics_of, call)
     spent = (0.0, times.decode, admit, times.bind, compute, encode)
-    headers = tell(mine, receipt, rows=rows, total=total, spent=spent)
+    headers = tell(mine, receipt, described, rows=rows, total=total, spent=spent)
     return Answer(200, headers, body)
 
 

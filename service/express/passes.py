@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from config.epoch import EpochCache
@@ -13,16 +15,16 @@ from models.versions import Version
 from service import charging, observing
 from service.bootstrap import Caller, Platform
 from service.charging import Tariff
+from service.express.heads import Head, Reading
 from service.lanes import Pace
-from service.observing import Outcome, Recurring
+from service.observing import Recurring
 from service.operations import resolution
-from service.visits import NATIVE
 
 CAPACITY: Final = 5_000  # of 4 KB each
-ANSWERED: Final = Outcome(status=200, endpoint="predict.predict", method="POST", route="/predict")
 
-# An access token, and what is asked with it: model, version or alias, and method.
-Key = tuple[str, str | None, Reference, str | None]
+# An access token, and what is asked with it: in which dialect, of which model and version or
+# alias, and by which of its outputs.
+Key = tuple[str, str, str | None, Reference, Hashable]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,33 +66,42 @@ class Passes:
         """What was issued, if nothing that concerns it has changed since."""
         return self.known.get(key)
 
-    def issue(self, key: Key) -> None:
+    def issue(self, head: Head, reading: Reading) -> None:
         """Decide about calls like one that was answered; raises what keeps them from an answer."""
-        caller = self._platform.caches.callers.get(key[0])
+        caller = self._platform.caches.callers.get(head.token)
         if caller is not None:
-            self.known.fetch(key, lambda: self._decide(key, caller), expires=lambda m: m.until)
+            key, decide = key_of(head, reading), partial(self._decide, caller, head, reading)
+            self.known.fetch(key, decide, expires=lambda made: made.until)
 
-    def _decide(self, key: Key, caller: Caller) -> Pass | Detour:
-        _, model, reference, asked = key
-        platform, scope = self._platform, caller.scope
-        plan = resolution.plan(platform, scope, model, reference)
+    def _decide(self, caller: Caller, head: Head, reading: Reading) -> Pass | Detour:
+        platform, scope, asked = self._platform, caller.scope, reading.asked
+        plan = resolution.plan(platform, scope, asked.model, asked.version)
         version, until = plan.versions[0], min(caller.until, plan.until)
-        method = version.signature.check_method(asked)
+        method, *more = asked.methods(version.signature)
+        if more:
+            return Detour(scope.tenant_id, until)
         is_native = platform.executor.is_native(version, method)
         is_open = is_native or platform.executor.at_hand(version, method) is not None
         if not _is_plain(plan) or not is_open:
             return Detour(scope.tenant_id, until)
+        dialect, outcome = head.address.dialect, head.address.answered
         recurring = Recurring(
             platform=platform,
             scope=scope,
             version=version,
-            dialect=NATIVE,
-            outcome=ANSWERED,
-            tally=observing.tally_of(platform, version, NATIVE, ANSWERED),
+            dialect=dialect.name,
+            outcome=outcome,
+            tally=observing.tally_of(platform, version, dialect.name, outcome),
         )
         tariff = charging.tariff(platform, scope, version)
         pace: Pace = "waiting" if is_native else "quick"
         return Pass(version, version.signature, method, tariff, recurring, until, pace)
+
+
+def key_of(head: Head, reading: Reading) -> Key:
+    """What a pass is found by."""
+    asked = reading.asked
+    return head.token, head.address.dialect.name, asked.model, asked.version, reading.wanted
 
 
 def _is_plain(plan: Plan) -> bool:

@@ -11,20 +11,29 @@ from service.express.passes import Pass
 from service.observing import request_ids
 from service.wsgi import Headers
 
-JSON: Final = "application/json"
-ALWAYS: Final = (("content-type", JSON), *hardening.ALWAYS, *hardening.UNLESS_SET)
+ALWAYS: Final = (*hardening.ALWAYS, *hardening.UNLESS_SET)
 
 
 def tell(
-    mine: Pass, receipt: Receipt, *, rows: int, total: float, spent: Sequence[float]
+    mine: Pass,
+    receipt: Receipt,
+    described: Headers,
+    *,
+    rows: int,
+    total: float,
+    spent: Sequence[float],
 ) -> Headers:
-    """Count a call, and say what it was charged; the seconds are those of observing.tell."""
+    """Count a call, and say what it was charged; the seconds are those of observing.tell.
+
+    `described` are the headers that are the body's.
+    """
     request_id = request_ids.next()
     timing, response = observing.tell(
         mine.recurring, request_id, rows=rows, total=total, spent=spent
     )
     policies, limits = mine.tariff.fields(receipt)
     headers: Headers = [
+        *described,
         *ALWAYS,
         ("x-request-id", request_id),
         ("ratelimit-policy", policies),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from service.open_inference.answers import OutputTensor
 from service.open_inference.framing import PARAMETER
 from service.open_inference.inference_requests import Wishes
 
+LEAST_COMPRESSED: Final = 1024  # bytes; below, a coding costs more than it saves
 FAST: Final = 1  # whoever waits for the answer waits for its compression as well
 CODINGS: Final[Mapping[str, Callable[[bytes], bytes]]] = {
     "gzip": lambda body: gzip.compress(body, FAST, mtime=0),
@@ -48,6 +49,16 @@ def encode_answer(version: Version, outputs: Sequence[OutputTensor], wishes: Wis
     if not parts:
         return Encoded(text)
     return Encoded(b"".join([text, *parts]), len(text))
+
+
+def compress(body: bytes, accepted: Iterable[tuple[str, float]]) -> tuple[str | None, bytes]:
+    """The body in the content coding that a client prefers, if it names one that there is."""
+    if len(body) < LEAST_COMPRESSED:
+        return None, body
+    named = ((str(coding).lower(), quality) for coding, quality in accepted)
+    known = (coding for coding, quality in named if quality > 0 and coding in CODINGS)
+    coding = next(known, None)
+    return coding, body if coding is None else CODINGS[coding](body)
 
 
 def _describe(output: OutputTensor, size: int | None) -> dict[str, Any]:

@@ -25,9 +25,10 @@ from service.parsing import CODINGS, Blueprint, read_body
 from service.problems import MEDIA_TYPE_REFUSED, Problem
 from service.schemas import TEXT
 from service.security import accepts_basic, current_platform, public, requires
+from service.visits import MLFLOW
 from service.wording import STATUSES, Document, Wording, sentence
 
-DIALECT: Final = "mlflow"
+DIALECT: Final = MLFLOW
 JSON: Final = "application/json"
 CSV: Final = "text/csv"
 SHOWN: Final = 64

@@ -33,9 +33,10 @@ from service.operations import health, repository
 from service.parsing import CODINGS, Blueprint, read_body
 from service.problems import Problem
 from service.security import accepts_basic, current_platform, current_scope, public, requires
+from service.visits import OPEN_INFERENCE
 from service.wording import Document, Wording, sentence
 
-DIALECT: Final = "open-inference"
+DIALECT: Final = OPEN_INFERENCE
 JSON: Final = "application/json"
 BINARY: Final = "application/octet-stream"
 MODEL: Final = "/v2/models/<string:model>"
@@ -44,8 +45,6 @@ REPOSITORY: Final = "/v2/repository"
 NO_SUCH_MODEL: Final = "there is no model"
 # What the protocol has no status for; Triton answers whatever it cannot name with 400.
 AS_BAD_REQUEST: Final = frozenset({422})
-
-LEAST_COMPRESSED: Final = 1024  # bytes; below, a coding costs more than it saves
 
 bp = Blueprint("open_inference", __name__, description="Open Inference Protocol V2.")
 
@@ -224,8 +223,7 @@ class _Call:
         """Write the answer, compressed if that is asked for and makes it smaller."""
         outputs = outputs_of(answer.answers, answer.version.signature, self.outputs)
         encoded = inference_answers.encode_answer(answer.version, outputs, self.wishes)
-        coding = _coding() if len(encoded.body) >= LEAST_COMPRESSED else None
-        body = inference_answers.CODINGS[coding](encoded.body) if coding else encoded.body
+        coding, body = inference_answers.compress(encoded.body, request.accept_encodings)
         if encoded.json_length is None:
             response = flask.Response(body, mimetype=JSON)
         else:
@@ -235,13 +233,6 @@ class _Call:
         if coding:
             response.headers["Content-Encoding"] = coding
         return response
-
-
-def _coding() -> str | None:
-    """The content coding that the client prefers, if it names one that there is."""
-    named = ((str(coding).lower(), quality) for coding, quality in request.accept_encodings)
-    known = inference_answers.CODINGS
-    return next((coding for coding, quality in named if quality > 0 and coding in known), None)
 
 
 def _named(version: str | None) -> Reference:

@@ -37,9 +37,10 @@ from service.tensorflow_serving.requests import (
     read_predict,
 )
 from service.tensorflow_serving.signatures import classifying_method, regressing_method
+from service.visits import TENSORFLOW_SERVING
 from service.wording import STATUSES, Document, Wording, sentence
 
-DIALECT: Final = "tensorflow-serving"
+DIALECT: Final = TENSORFLOW_SERVING
 JSON: Final = "application/json"
 MODEL: Final = "/v1/models/<servable:model>"
 VERSION: Final = f"{MODEL}/versions/<number:version>"

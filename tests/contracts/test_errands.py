@@ -23,7 +23,7 @@ from service.operations.registration import register
 from service.visits import Setback
 from service.wsgi import Answer
 from tests.both_ways import BothWays
-from tests.contracts.test_express import head
+from tests.contracts.test_express import recognised
 from tests.house import House
 from tests.service.problems import refused
 
@@ -50,12 +50,11 @@ def curved(house: House) -> House:
 
 def errand(house: House, express: Express) -> Errand:
     """What the express makes of such a call of Rob's, once it has learned of it."""
-    known = express.recognise(head(house, BODY))
-    assert known is not None
-    said = express.answer(known[0], BODY)
+    known = recognised(express, house, BODY)
+    said = express.answer(known, BODY)
     if callable(said):
         said()
-        said = express.answer(known[0], BODY)
+        said = express.answer(known, BODY)
     assert isinstance(said, Errand)
     return said
 
@@ -175,7 +174,9 @@ def test_a_failure_is_charged_and_computed_once_and_told_by_the_application(
 def test_rows_that_do_not_fit_are_left_alone_and_uncharged(curved: House) -> None:
     express = Express(curved.platform)
     errand(curved, express)
-    made = express.answer(curved.rob.token, b'{"features":[1,2,3],"model":"curved"}')
+    made = express.answer(
+        recognised(express, curved, BODY), b'{"features":[1,2,3],"model":"curved"}'
+    )
     assert isinstance(made, Errand)
     before = curved.rob.post("/predict", data=BODY, **JSON)
     assert made.run() is None
@@ -194,10 +195,10 @@ def test_compiled_models_that_take_long_are_waited_for_as_well(
     body = b'{"features":[5,10]}'
     express = Express(house.platform)
     assert house.rob.predict([5, 10]).status_code == 200
-    said: Any = express.answer(house.rob.token, body)
+    said: Any = express.answer(recognised(express, house, body), body)
     said()
     monkeypatch.setattr(answering, "MOST_MICROSECONDS", 0.0)
-    made = express.answer(house.rob.token, body)
+    made = express.answer(recognised(express, house, body), body)
     assert isinstance(made, Errand)
     assert made.pace == "quick"
     done = made.run()
@@ -210,4 +211,4 @@ def test_a_traced_call_goes_the_long_way(curved: House, monkeypatch: pytest.Monk
     express = Express(curved.platform)
     errand(curved, express)
     monkeypatch.setattr(curved.platform.tracing, "is_on", True)
-    assert express.answer(curved.rob.token, BODY) is None
+    assert express.answer(recognised(express, curved, BODY), BODY) is None

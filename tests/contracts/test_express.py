@@ -11,7 +11,9 @@ from typing import Any
 import orjson
 import pytest
 
+from service.express.addresses import FIXED, PREDICT, ROUTES, address_of
 from service.express.answering import MOST_BYTES, Express
+from service.express.heads import Head
 from service.operations import tenants
 from service.wsgi import Answer
 from tests.both_ways import BothWays, comparable
@@ -20,6 +22,7 @@ from tests.journeys.served import until
 from tests.service.problems import refused
 
 BODY = b'{"features":[5,10]}'
+TYPE = "application/json"
 PLAIN = {"content-type": "application/json", "host": "localhost", "user-agent": "curl/8"}
 
 
@@ -29,11 +32,16 @@ def head(house: House, body: bytes = BODY) -> dict[str, str]:
     return PLAIN | {"authorization": f"Bearer {house.rob.token}", "content-length": length}
 
 
+def recognised(express: Express, house: House, body: bytes = BODY) -> Head:
+    """A call of Rob's whose body is not looked at yet."""
+    known = express.recognise(PREDICT, head(house, body))
+    assert known is not None
+    return known
+
+
 def ask(express: Express, house: House, body: bytes = BODY) -> Any:
     """What the express says to a call of Rob's that it recognises."""
-    known = express.recognise(head(house, body))
-    assert known is not None
-    return express.answer(known[0], body)
+    return express.answer(recognised(express, house, body), body)
 
 
 def learned(house: House, body: bytes = BODY) -> Express:
@@ -98,8 +106,8 @@ def test_calls_of_both_ways_count_alike(house: House) -> None:
 )
 def test_what_is_not_plain_is_not_taken(shared_house: House, headers: dict[str, str]) -> None:
     express = learned(shared_house)
-    assert express.recognise(head(shared_house)) is not None
-    assert express.recognise(head(shared_house) | headers) is None
+    assert express.recognise(PREDICT, head(shared_house)) is not None
+    assert express.recognise(PREDICT, head(shared_house) | headers) is None
 
 
 @pytest.mark.parametrize(
@@ -123,10 +131,10 @@ def test_what_is_not_plain_is_not_taken(shared_house: House, headers: dict[str, 
 )
 def test_what_would_be_refused_is_left_alone(shared_house: House, body: bytes) -> None:
     express = learned(shared_house)
-    said = express.answer(shared_house.rob.token, body)
+    said = express.answer(recognised(express, shared_house), body)
     if callable(said):  # nothing is known of such a call, and after its refusal no more than that
         said()
-        said = express.answer(shared_house.rob.token, body)
+        said = express.answer(recognised(express, shared_house), body)
     assert not isinstance(said, Answer)
 
 
@@ -211,6 +219,90 @@ def test_a_refused_call_is_charged_once_and_by_the_long_way(house: House) -> Non
     assert ask(express, house) is None
     refused(house.rob.predict([5, 10]), 429, "rate-limited")
     assert ask(express, house) is None
+
+
+def test_every_address_is_a_route_of_the_application(shared_house: House) -> None:
+    rules = {
+        rule.rule: rule.endpoint
+        for rule in shared_house.app.url_map.iter_rules()
+        if "POST" in (rule.methods or ())
+    }
+    outcomes = [*(address.answered for address in FIXED.values()), *(r.answered for r in ROUTES)]
+    for outcome in outcomes:
+        assert rules[outcome.route] == outcome.endpoint
+
+
+TENSOR = {"name": "rows", "shape": [1, 2], "datatype": "FP64", "data": [5, 10]}
+BINARY = orjson.dumps(
+    {
+        "inputs": [
+            {
+                "name": "rows",
+                "shape": [1, 2],
+                "datatype": "FP64",
+                "parameters": {"binary_data_size": 16},
+            }
+        ],
+        "parameters": {"binary_data_output": True},
+    }
+)
+IN_BINARY = {"Inference-Header-Content-Length": str(len(BINARY))}
+INSTANCES = {"instances": [[5, 10]]}
+FRAME = {"dataframe_split": {"data": [[5, 10]]}}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "headers"),
+    [
+        ("/v2/models/linear/infer", {"inputs": [TENSOR]}, {}),
+        ("/v2/models/linear/versions/1/infer", {"inputs": [TENSOR], "id": "7"}, {}),
+        ("/v2/models/linear/versions/champion/infer", {"inputs": [TENSOR]}, {}),
+        ("/v2/models/linear/infer", BINARY + bytes(16), IN_BINARY),
+        (
+            "/v2/models/linear/infer",
+            {"inputs": [TENSOR | {"shape": [200, 2], "data": [0.1] * 400}]},
+            {"Accept-Encoding": "gzip"},
+        ),
+        ("/v1/models/linear:predict", INSTANCES, {}),
+        ("/v1/models/linear:predict", {"inputs": [[5, 10]]}, {}),
+        ("/v1/models/linear/versions/1:predict", INSTANCES, {}),
+        ("/v1/models/linear/labels/champion:predict", INSTANCES, {}),
+        ("/invocations", FRAME, {}),
+        ("/models/linear/invocations", INSTANCES, {}),
+        ("/endpoints/linear/invocations", FRAME, {}),
+        ("/serving-endpoints/linear/invocations", FRAME, {}),
+    ],
+    ids=str,
+)
+def test_every_dialect_is_answered_alike_both_ways(
+    house: House, path: str, body: Any, headers: dict[str, str]
+) -> None:
+    both: Any = house.app.wsgi_app
+    data = body if isinstance(body, bytes) else orjson.dumps(body)
+    for _ in range(4):
+        response = house.rob.post(path, data=data, headers=headers, content_type=TYPE)
+        assert response.status_code == 200, response.text
+    assert both.agreed > 0
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/predict/",
+        "//predict",
+        "/v2/models/Linear/infer",
+        "/v2/models/linear/versions//infer",
+        "/v2/models/linear%2Finfer",
+        "/v2/models/a/b/infer",
+        "/v1/models/linear/versions/01:predict",
+        "/v1/models/linear:classify",
+        "/other/linear/invocations",
+        "/models/linear/predict",
+        "/v2/models/linear/infer\n",
+    ],
+)
+def test_other_spellings_and_addresses_are_the_applications(path: str) -> None:
+    assert address_of(path) is None
 
 
 def _as_answer(response: Any) -> Answer:

@@ -13,7 +13,9 @@ from wsgiref.types import WSGIEnvironment
 import pytest
 
 from service import gateway, rsgi
+from service.express.addresses import PREDICT
 from service.express.errands import Errand
+from service.express.heads import Address, Head
 from service.gateway import Gateway
 from service.lanes import LanesFull
 from service.rsgi import Front, Loop
@@ -123,17 +125,20 @@ class Watcher:
 class Short:
     """An express that says what the test has it say."""
 
-    path = "/quick"
-
     def __init__(self, said: Said) -> None:
         self.said = said
         self.asked: list[tuple[str, bytes]] = []
 
-    def recognise(self, headers: Mapping[str, str]) -> tuple[str, str, int] | None:
-        return ("token", "tenant", int(headers["content-length"])) if headers else None
+    def address(self, path: str) -> Address | None:
+        return PREDICT if path == "/quick" else None
 
-    def answer(self, token: str, body: bytes) -> Said:
-        self.asked.append((token, body))
+    def recognise(self, address: Address, headers: Mapping[str, str]) -> Head | None:
+        if not headers:
+            return None
+        return Head(address, headers, "token", "tenant", int(headers["content-length"]))
+
+    def answer(self, head: Head, body: bytes) -> Said:
+        self.asked.append((head.token, body))
         return self.said
 
 
@@ -340,7 +345,7 @@ def test_one_tenant_leaves_room_for_others(
 
 def test_a_failing_express_takes_no_request_with_it(loop: Loop, tmp_path: Path) -> None:
     class Failing(Short):
-        def recognise(self, headers: Mapping[str, str]) -> tuple[str, str, int] | None:
+        def recognise(self, address: Address, headers: Mapping[str, str]) -> Head | None:
             raise RuntimeError
 
     watcher = Watcher(loop, plain(), b"body")
