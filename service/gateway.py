@@ -292,7 +292,7 @@ class Gateway:
         assert upload.admission is not None, "it was admitted"
         tenant = upload.admission.scope.tenant_id
         with ExitStack() as stack:
-            spool = stack.enter_context(self._uploads.spools[kind].spool(tenant))
+            spool = stack.enter_context(await self._uploads.spools[kind].place(tenant))
             await self._spool(request, body, spool, upload.admission)
             upload.complete, upload.spool = True, spool
             environ = head | {"CONTENT_LENGTH": str(spool.size)}
