@@ -31,7 +31,7 @@ from service.bodies import (
     too_large,
 )
 from service.errors import RateLimited, StorageFull, TooBusy
-from service.express.errands import Errand
+from service.express.errands import Done, Errand, Lesson
 from service.lanes import Caller, Lanes, LanesFull, Pace
 from service.monitoring import Load, Monitor
 from service.pacing import BodyPace, deliver, discard, keeping_pace
@@ -168,18 +168,23 @@ class Gateway:
             cut_off = RequestRefused(BAD_REQUEST, "the body was cut off; send it again")
             return self._refuse(cut_off, request)
 
-    async def run(self, request: Request, errand: Errand, gone: Gone) -> Answer | Setback | None:
+    async def run(
+        self, request: Request, errand: Errand, gone: Gone
+    ) -> Answer | Setback | Lesson | None:
         """Answer a call outside of the application, when it is its lane's turn.
 
-        None, or a setback, is for `answer`, which is then to be asked with it.
+        What is no answer is for `answer`: it is to be asked, with the setback if it is one.
         """
-        caller, lanes = Caller(errand.pace, errand.lane, is_known=True), self._lanes[errand.pace]
-        if lanes.crowd.waiting >= WAITING_ERRANDS:
-            return None
-        try:
-            done = await lanes.run(errand.lane, errand.run)
-        except LanesFull:
-            return None
+        caller = Caller(errand.pace, errand.lane, is_known=True)
+        done: Done = errand
+        while isinstance(done, Errand):
+            lanes = self._lanes[done.pace]
+            if lanes.crowd.waiting >= WAITING_ERRANDS:
+                return None
+            try:
+                done = await lanes.run(done.lane, done.run)
+            except LanesFull:
+                return None
         if not isinstance(done, Answer):
             return done
         try:
@@ -287,7 +292,7 @@ class Gateway:
         assert upload.admission is not None, "it was admitted"
         tenant = upload.admission.scope.tenant_id
         with ExitStack() as stack:
-            spool = stack.enter_context(self._uploads.spools[kind].spool(tenant))
+            spool = stack.enter_context(await self._uploads.spools[kind].place(tenant))
             await self._spool(request, body, spool, upload.admission)
             upload.complete, upload.spool = True, spool
             environ = head | {"CONTENT_LENGTH": str(spool.size)}

@@ -97,6 +97,8 @@ class Turns:
         except asyncio.CancelledError:
             if mine.done() and not mine.cancelled():
                 self.give_back(lane)  # the turn had come already: somebody else takes it
+            else:
+                self._give_up(lane, mine)
             raise
 
     def give_back(self, lane: Hashable) -> None:
@@ -132,6 +134,17 @@ class Turns:
             self._turns.append(lane)
         else:
             del self._queues[lane]
+
+    def _give_up(self, lane: Hashable, future: asyncio.Future[None]) -> None:
+        """Wait no longer, so that others may wait in this place."""
+        queue = self._queues.get(lane)
+        if queue is None or future not in queue:  # its turn has come and gone
+            return
+        queue.remove(future)
+        self._count -= 1
+        if not queue:
+            del self._queues[lane]
+            self._turns.remove(lane)
 
     def _enqueue(self, lane: Hashable, future: asyncio.Future[None]) -> None:
         queue = self._queues.get(lane)

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
@@ -20,11 +20,12 @@ from typing import Any, Final, Protocol
 from granian import _granian
 
 from config.logging import frames_of
-from service.express.errands import Errand
+from service.express.errands import Errand, Lesson
 from service.express.heads import Address, Head
 from service.gateway import Gateway
 from service.pacing import FIRST_BODY_SECONDS, too_late
 from service.pipes import Pipe
+from service.visits import Setback
 from service.wsgi import Answer, Feed, Headers, Request
 
 UNREADABLE: Final = "\xff"  # no header that is heeded here may hold it
@@ -41,10 +42,6 @@ log = logging.getLogger(__name__)
 # granian's type stub lags behind.
 Watcher = Any
 engine: Any = _granian
-
-
-# To be called when the application has answered a call that was new.
-Lesson = Callable[[], None]
 
 
 class Express(Protocol):
@@ -207,7 +204,7 @@ class Front:
         chunks: AsyncIterator[bytes] | None = None,
         lesson: Lesson | None = None,
     ) -> None:
-        serving = self._serve(watcher, chunks, lesson)
+        serving = self._serve(watcher, chunks, lesson=lesson)
         self._loop.call_soon_threadsafe(self._begin, watcher, serving)
 
     def _begin(self, watcher: Watcher, work: Coroutine[Any, Any, None]) -> None:
@@ -222,14 +219,20 @@ class Front:
         watcher.done()
 
     async def _serve(
-        self, watcher: Watcher, chunks: AsyncIterator[bytes] | None, lesson: Lesson | None
+        self,
+        watcher: Watcher,
+        chunks: AsyncIterator[bytes] | None,
+        *,
+        lesson: Lesson | None = None,
+        setback: Setback | None = None,
     ) -> None:
         protocol = watcher.proto
         version = watcher.scope.http_version
         body = read_body(protocol, version=version) if chunks is None else chunks
         whole = partial(read_whole, protocol) if chunks is None else None
         request = request_of(watcher.scope)
-        answer = await self._gateway.answer(request, body, protocol.client_disconnect, whole)
+        gone = protocol.client_disconnect
+        answer = await self._gateway.answer(request, body, gone, whole, setback=setback)
         await self._send(protocol, answer)
         if lesson is not None and answer.status == ANSWERED:
             self._loop.run_in_executor(None, lesson)
@@ -238,9 +241,12 @@ class Front:
         """Answer a call that is waited for; the application is handed what is left of it."""
         request, gone = request_of(watcher.scope), watcher.proto.client_disconnect
         done = await self._gateway.run(request, errand, gone)
-        if not isinstance(done, Answer):
-            done = await self._gateway.answer(request, _whole(body), gone, setback=done)
-        await self._send(watcher.proto, done)
+        if isinstance(done, Answer):
+            await self._send(watcher.proto, done)
+        elif isinstance(done, Setback):
+            await self._serve(watcher, _whole(body), setback=done)
+        else:
+            await self._serve(watcher, _whole(body), lesson=done)
 
     async def _send(self, protocol: Any, answer: Answer) -> None:
         if isinstance(answer.body, bytes):

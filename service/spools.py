@@ -6,14 +6,14 @@ leaves nothing of it, and a disk that is read or copied holds no plaintext.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import io
 import os
 import tempfile
 import threading
-from collections import Counter
 from collections.abc import Hashable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final, cast
@@ -21,11 +21,14 @@ from typing import BinaryIO, Final, cast
 from auth.scope import Scope
 from config.sealed_stream import KEY_BYTES, Sealed, SealedReader, SealedWriter, Unsealed
 from service.errors import StorageFull, TooBusy
+from service.lanes import LanesFull, Turns
 
 UPLOAD: Final = "sallyport.upload"  # in the environ, where no header can reach
 CONTINUE: Final = 100  # what the head of an upload is answered that may arrive
 PURPOSE: Final = "upload spool"
 READ_BYTES: Final = 256 * 1024
+PATIENCE_SECONDS: Final = 2.0  # for a place: some answers of moderate size
+RETRY_SECONDS: Final = 1.0
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -106,38 +109,50 @@ class Upload:
 
 
 class Spools:
-    """How many uploads may be on their way at once; to be used from one event loop alone."""
+    """How many uploads may be on their way at once; to be used from one event loop alone.
 
-    def __init__(self, folder: Path, *, most: int, most_each: int, least_free: int) -> None:
+    Who comes when all places are taken waits a little: a place is free again only when the last
+    byte of an answer has been sent, and a client that asks again at once comes before that.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        most: int,
+        most_each: int,
+        least_free: int,
+        patience: float = PATIENCE_SECONDS,
+    ) -> None:
         self._folder = folder
-        self._most = most
-        self._most_each = most_each
         self._least_free = least_free
-        self._open: Counter[Hashable] = Counter()
+        self._patience = patience
+        self._turns = Turns(places=most, most_each=most_each, waiting=most, waiting_each=most_each)
 
     @property
     def count(self) -> int:
-        """How many are on their way."""
-        return self._open.total()
+        """How many are on their way; those that wait have nothing here yet."""
+        return self._turns.crowd.busy
+
+    async def place(self, lane: Hashable) -> AbstractContextManager[Spool]:
+        """Wait for this lane's turn; what is returned is to be entered, and has the spool.
+
+        Raises TooBusy if too many wait already, or if the turn does not come soon.
+        """
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._turns.take(lane)
+        except (LanesFull, TimeoutError):
+            raise TooBusy("too many uploads are on their way", RETRY_SECONDS) from None
+        return self._spool(lane)
 
     @contextmanager
-    def spool(self, lane: Hashable) -> Iterator[Spool]:
-        """Give an upload its spool; raises TooBusy where as many are on their way as may be."""
-        if self._open[lane] >= self._most_each:
-            raise TooBusy("too many of your uploads are on their way", 1.0)
-        if self._open.total() >= self._most:
-            raise TooBusy("too many uploads are on their way", 1.0)
-        self._open[lane] += 1
+    def _spool(self, lane: Hashable) -> Iterator[Spool]:
         try:
-            spool = Spool(self._folder, least_free=self._least_free)
-            try:
+            with closing(Spool(self._folder, least_free=self._least_free)) as spool:
                 yield spool
-            finally:
-                spool.close()
         finally:
-            self._open[lane] -= 1
-            if not self._open[lane]:
-                del self._open[lane]
+            self._turns.give_back(lane)
 
 
 @contextmanager

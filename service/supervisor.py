@@ -36,6 +36,9 @@ METRICS: Final = "metrics"
 DRAIN_MARGIN_SECONDS: Final = 2.0
 ROOT: Final = Path(__file__).resolve().parent.parent
 ONE_THREAD_PER_POOL: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+# How many heaps glibc may have in a process: each thread's would keep its end for the next large
+# body, and of the first one alone that can be asked back (service/allocator.py).
+HEAPS: Final = "MALLOC_ARENA_MAX"
 
 
 class ServingError(Exception):
@@ -266,6 +269,7 @@ def environment_of(settings: Settings) -> Mapping[str, str]:
     environment[MULTIPROCESS_VARIABLE] = str(settings.state / METRICS)
     for pool in ONE_THREAD_PER_POOL:
         environment.setdefault(pool, "1")
+    environment.setdefault(HEAPS, "1")
     path = environment.get("PYTHONPATH", "")
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), path)))
     return environment

@@ -12,12 +12,14 @@ from typing import Final
 import structlog
 
 from config.errors import CounterStoreDown
+from service import allocator
 from service.bootstrap import TRACES_SECONDS, Platform
 from service.operations import maintenance, prediction_logs, routing, schedules
 from service.pidfile import signal_reload
 
 EPOCH_SECONDS: Final = 1.0
 TICKS_PER_FLUSH: Final = 5
+TICKS_PER_TRIM: Final = 5
 TICKS_PER_LOOK: Final = 30
 TICKS_PER_TIDY: Final = 600
 
@@ -28,6 +30,10 @@ def _renew_certificate(platform: Platform) -> None:
     """Renew a certificate that is due, and have every listener take it up."""
     if maintenance.renew_certificate(platform):
         signal_reload(platform.settings)
+
+
+def _give_back_memory(_platform: Platform) -> None:
+    allocator.give_back()
 
 
 def _look(platform: Platform) -> None:
@@ -72,6 +78,8 @@ class Upkeep:
                 self._attempt(maintenance.flush_usage)
                 self._attempt(maintenance.follow_hosts)
                 self._attempt(maintenance.follow_jobs)
+            if tick % TICKS_PER_TRIM == 0:
+                self._attempt(_give_back_memory)
             if tick % TICKS_PER_LOOK == 0 and self._leads():
                 self._attempt(schedules.announce_due)
             if tick % TICKS_PER_TIDY == 1 and self._leads():

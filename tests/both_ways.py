@@ -8,7 +8,7 @@ have left alone.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 from wsgiref.types import WSGIApplication
@@ -21,7 +21,8 @@ from config.errors import CounterStoreDown
 from service.bootstrap import Platform
 from service.express.addresses import address_of
 from service.express.answering import Express
-from service.express.errands import Errand
+from service.express.errands import Done, Errand
+from service.visits import Setback
 from service.wsgi import Answer, run_wsgi
 
 if TYPE_CHECKING:
@@ -106,20 +107,20 @@ class BothWays:
             self._compare(said, answer)
         elif said is None or answer.status != 200:
             pass  # a model is not asked again what it has failed on
-        elif isinstance(said, Errand):
-            done = said.run()
-            assert isinstance(done, Answer)
-            self._compare(done, answer)
         else:
-            said()
+            while isinstance(said, Errand):
+                said = said.run()
+            if isinstance(said, Answer):
+                self._compare(said, answer)
+            elif said is not None:
+                assert not isinstance(said, Setback)
+                said()
         status = f"{answer.status} {'OK' if answer.status < 400 else 'REFUSED'}"
         start_response(status, answer.headers)
         assert isinstance(answer.body, bytes)
         return [answer.body]
 
-    def _ask(
-        self, environ: WSGIEnvironment, body: bytes
-    ) -> Answer | Errand | Callable[[], None] | None:
+    def _ask(self, environ: WSGIEnvironment, body: bytes) -> Done:
         stands_in = "answer" in vars(self.platform.executor)  # a test has its own, for Flask
         if stands_in or environ.get("QUERY_STRING"):
             return None

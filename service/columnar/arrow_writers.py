@@ -1,11 +1,16 @@
-"""Answers as Arrow IPC and Parquet: only arrays of our own are written, nothing is read."""
+"""Answers as Arrow IPC and Parquet: only arrays of our own are written, nothing is read.
+
+`pyarrow.array` imports pandas, to see whether it is given some: 55 MB more in every worker that
+was asked for such an answer once. So arrays are made of their bytes.
+"""
 
 from __future__ import annotations
 
 from typing import Any, BinaryIO, Final
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from service.columnar.columns import Answers, columns_of
 from service.columnar.writers import Answering
@@ -30,11 +35,21 @@ class _Batches:
 
     def of(self, answers: Answers) -> pa.RecordBatch:
         """The answers to some rows."""
-        arrays = [
-            pa.array(column.of(answers), TYPES[column.kind], from_pandas=False)
-            for column in self._columns
-        ]
+        arrays = [_array(column.of(answers), TYPES[column.kind]) for column in self._columns]
         return pa.record_batch(arrays, schema=self.schema)
+
+
+def _array(values: NDArray[Any], kind: pa.DataType) -> pa.Array:
+    """The values as an array of Arrow's, which keeps them where they are if it can."""
+    if kind == pa.string():
+        texts = pa.lib.StringBuilder()
+        texts.append_values(values.tolist())
+        return texts.finish()
+    if kind == pa.bool_():
+        data = np.packbits(values.astype(np.bool_), bitorder="little")
+    else:
+        data = np.ascontiguousarray(values, kind.to_pandas_dtype())
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(data)])
 
 
 class ArrowWriter:
@@ -60,6 +75,8 @@ class ParquetWriter:
     """Parquet in row groups of moderate size."""
 
     def __init__(self, answering: Answering, sink: BinaryIO) -> None:
+        import pyarrow.parquet as pq  # 5 MB that no other form needs
+
         self._batches = _Batches(answering)
         self._writer = pq.ParquetWriter(sink, self._batches.schema, compression="zstd")
         self._waiting: list[pa.RecordBatch] = []

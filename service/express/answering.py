@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from time import perf_counter
@@ -23,7 +23,7 @@ from models.errors import ModelsError
 from service import observing
 from service.bootstrap import Platform
 from service.express.addresses import address_of
-from service.express.errands import Errand, Read, errand
+from service.express.errands import Done, Errand, Lesson, Read, errand, foreseen
 from service.express.heads import Address, Head, Reading
 from service.express.passes import Detour, Pass, Passes, key_of
 from service.express.telling import tell
@@ -32,6 +32,8 @@ from service.wsgi import Answer
 log = logging.getLogger(__name__)
 
 MOST_BYTES: Final = 64 * 1024
+# What is read in the thread that all such calls share: of more, texts may take milliseconds.
+EAGER_BYTES: Final = 8 * 1024
 SIZE: Final = re.compile("[1-9][0-9]{0,4}")
 # Of the thread that all such calls share: what takes longer gets a thread of its own.
 MOST_MICROSECONDS: Final = 500.0
@@ -40,8 +42,6 @@ SCHEME: Final = "Bearer "
 UNUSUAL: Final = frozenset(
     {"content-encoding", "expect", "idempotency-key", "transfer-encoding", "upgrade"}
 )
-
-Lesson = Callable[[], None]
 
 
 class Express:
@@ -74,11 +74,13 @@ class Express:
     def answer(self, head: Head, body: bytes) -> Answer | Errand | Lesson | None:
         """The answer to a call, which is charged and recorded by then; else it is left alone.
 
-        One that is waited for is an errand, of which nothing but the reading is done.
+        One that is large or waited for is an errand, of which nothing but the reading is done.
 
         What is new is answered by the application, which proves that it may be: the lesson is to
         be called then, outside of this thread.
         """
+        if len(body) > EAGER_BYTES:
+            return Errand("quick", head.tenant, partial(foreseen, partial(self._large, head, body)))
         began = perf_counter()
         try:
             reading = head.address.dialect.read(head, body, self._platform.bounds)
@@ -94,6 +96,21 @@ class Express:
         except Exception as error:  # noqa: BLE001 - the application meets it again, and answers
             log.error("the express way failed\n%s", frames_of(error))  # noqa: TRY400
             return None
+
+    def _large(self, head: Head, body: bytes) -> Done:
+        """Read a body in a thread of its own, and go on there if its model is at hand."""
+        began = perf_counter()
+        try:
+            reading = head.address.dialect.read(head, body, self._platform.bounds)
+        except ModelsError:
+            return None
+        mine = self.passes.find(key_of(head, reading))
+        if mine is None:
+            return partial(self._learn, head, reading)
+        if isinstance(mine, Detour):
+            return None
+        made = self._errand(mine, Read(head, reading, perf_counter() - began))
+        return made.run() if made is not None and made.pace == "quick" else made
 
     def _learn(self, head: Head, reading: Reading) -> None:
         with suppress(AuthError, ModelsError):  # something changed meanwhile

@@ -8,6 +8,7 @@ afterwards is handed to it with its setback, and is neither charged nor computed
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +18,7 @@ from typing import NamedTuple
 from config.counters import Answered, Receipt, VersionStatistics
 from config.counters.bills import receipt_of
 from config.errors import CounterStoreDown
+from config.logging import frames_of
 from models.errors import ModelsError
 from models.tables import Features
 from service import charging, observing
@@ -30,17 +32,27 @@ from service.lanes import Pace
 from service.visits import Setback
 from service.wsgi import Answer
 
+log = logging.getLogger(__name__)
+
+
+# To be called when the application has answered a call that was new.
+Lesson = Callable[[], None]
+
 
 @dataclass(frozen=True, slots=True)
 class Errand:
     """A call for a thread of its pace, in its tenant's lane.
 
-    It comes to an answer, or to a setback, or to None if nothing of it has happened.
+    It comes to an answer, to another errand, to a setback, or, where nothing of it has happened, to
+    what is to be learned of it or None.
     """
 
     pace: Pace
     lane: str
-    run: Callable[[], Answer | Setback | None]
+    run: Callable[[], Done]
+
+
+Done = Answer | Errand | Setback | Lesson | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +75,17 @@ class Times(NamedTuple):
 
 def errand(platform: Platform, passes: Passes, mine: Pass, read: Read) -> Errand:
     """What is left to do of a call that has a pass."""
-    return Errand(mine.pace, mine.tenant_id, partial(_run, platform, passes, read))
+    run = partial(_run, platform, passes, read)
+    return Errand(mine.pace, mine.tenant_id, partial(foreseen, run))
+
+
+def foreseen(run: Callable[[], Done]) -> Done:
+    """Run one, and leave what nobody foresaw to the application, which meets it again."""
+    try:
+        return run()
+    except Exception as error:  # noqa: BLE001 - the application answers
+        log.error("an errand failed\n%s", frames_of(error))  # noqa: TRY400
+        return None
 
 
 def _run(platform: Platform, passes: Passes, read: Read) -> Answer | Setback | None:

@@ -21,6 +21,9 @@ from models.versions import Version
 from tests.models.hosting.shelf import Shelf
 
 SECONDS = 60.0
+# Between two predictions of the neighbour: it goes on all the time, but leaves the processor to the
+# attack.
+PAUSE = 0.005
 LIMITS = HostLimits(host_memory_bytes=512 * 1024**2)
 UNGUARDED = "tests.attacks.unguarded_parent"
 ROWS = np.arange(12, dtype=np.float64).reshape(6, 2)
@@ -83,6 +86,7 @@ class Site:
                     count += 1
                 except ModelsError as error:
                     failures.append(str(error))
+                over.wait(PAUSE)
 
         assert self.serves("globex")
         thread = threading.Thread(target=predict)

@@ -212,3 +212,48 @@ def test_a_traced_call_goes_the_long_way(curved: House, monkeypatch: pytest.Monk
     errand(curved, express)
     monkeypatch.setattr(curved.platform.tracing, "is_on", True)
     assert express.answer(recognised(express, curved, BODY), BODY) is None
+
+
+def test_large_bodies_are_read_in_a_thread_of_their_own(house: House) -> None:
+    rows = [[5, 10]] * 2_000
+    body = orjson.dumps({"features": rows})
+    assert len(body) > answering.EAGER_BYTES
+    express = Express(house.platform)
+    assert house.rob.post("/predict", data=body, **JSON).status_code == 200
+    for _ in range(2):
+        made = express.answer(recognised(express, house, body), body)
+        assert isinstance(made, Errand)
+        assert made.pace == "quick"
+        done = made.run()
+        if callable(done):
+            done()
+    assert isinstance(done, Answer)
+    assert isinstance(done.body, bytes)
+    assert orjson.loads(done.body)["prediction"] == [15.0] * 2_000
+
+
+def test_large_bodies_for_hosts_wait_where_hosts_are_waited_for(curved: House) -> None:
+    body = orjson.dumps({"features": [[0.25, 0.75]] * 1_000, "model": "curved"})
+    express = Express(curved.platform)
+    errand(curved, express)
+    made = express.answer(recognised(express, curved, body), body)
+    assert isinstance(made, Errand)
+    assert made.pace == "quick"
+    second = made.run()
+    assert isinstance(second, Errand)
+    assert second.pace == "waiting"
+    assert isinstance(second.run(), Answer)
+
+
+def test_what_nobody_foresaw_is_left_to_the_application(
+    curved: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = errand(curved, Express(curved.platform))
+    monkeypatch.setattr(type(curved.platform.counters), "charge", _fail)
+    assert made.run() is None
+    assert "an errand failed" in caplog.text
+    assert "4711" not in caplog.text
+
+
+def _fail(*_: Any, **__: Any) -> None:
+    raise RuntimeError(f"secret {4700 + 11}")

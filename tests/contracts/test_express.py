@@ -190,7 +190,7 @@ def test_it_answers_with_the_version_that_was_promoted(house: House) -> None:
         assert isinstance(said.body, bytes)
         return orjson.loads(said.body)["version"]
 
-    until(lambda: version() == number, seconds=10)  # when it is open
+    until(lambda: version() == number, seconds=60)  # when it is open
 
 
 def test_calls_that_are_divided_go_the_long_way(house: House) -> None:
@@ -206,7 +206,7 @@ def test_calls_that_are_divided_go_the_long_way(house: House) -> None:
             said()
         return said is None
 
-    until(goes_the_long_way, seconds=10)  # when all of its versions are open
+    until(goes_the_long_way, seconds=60)  # when all of its versions are open
 
 
 def test_a_refused_call_is_charged_once_and_by_the_long_way(house: House) -> None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -22,6 +26,32 @@ from tests.service.scored_models import PEOPLE, POINTS, add_models
 
 PATH: Final = "/models/linear/predict"
 each_form = pytest.mark.parametrize("form", COLUMNAR, ids=lambda form: form.name)
+ROOT: Final = Path(__file__).resolve().parent.parent.parent
+WRITING: Final = """
+import io
+import sys
+from types import SimpleNamespace
+import numpy as np
+from service.columnar.forms import FORMS
+from service.columnar.writers import Answering
+from service.columnar.writing import writer_of
+
+answers = {
+    "number": np.array([1.5, 2.5]),
+    "integer": np.array([1, 2]),
+    "boolean": np.array([True, False]),
+    "text": np.array(["a", "b"], object),
+}
+outputs = {kind: SimpleNamespace(width=None, dtype=kind) for kind in answers}
+signature = SimpleNamespace(methods=outputs, classes=None)
+version = SimpleNamespace(model="linear", number=1, signature=signature)
+for form in FORMS:
+    if form.name.startswith(("arrow", "parquet")):
+        writer = writer_of(form, Answering(version, tuple(answers)), io.BytesIO())
+        writer.write(answers)
+        writer.finish()
+print(sorted({"pyarrow", "pandas"} & sys.modules.keys()))
+"""
 ROWS: Final = np.array([[5.0, 10.0], [1.5, 2.5], [-3.0, 4.0]])
 
 
@@ -241,3 +271,17 @@ def test_an_error_far_into_a_file_is_a_refusal_that_names_the_row(scored: House)
     lines[39_999] = "1,inf\n"
     body = refused(ask(scored.ada, "".join(lines).encode(), "text/csv"), 400, "invalid-input")
     assert body["errors"] == [{"pointer": "/rows/39999/x1", "detail": "not a finite number"}]
+
+
+def test_to_write_answers_a_worker_does_not_import_pandas() -> None:
+    """It would be a third of the worker's memory, for nothing."""
+    done = subprocess.run(
+        [sys.executable, "-c", WRITING],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout == "['pyarrow']\n"

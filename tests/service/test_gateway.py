@@ -500,8 +500,15 @@ class Librarian:
         return []
 
 
-def taking(librarian: Any, folder: Path, *, most_each: int = 2, least_free: int = 0) -> Gateway:
-    spools = Spools(folder, most=3, most_each=most_each, least_free=least_free)
+def taking(
+    librarian: Any,
+    folder: Path,
+    *,
+    most_each: int = 2,
+    least_free: int = 0,
+    patience: float = 0.05,
+) -> Gateway:
+    spools = Spools(folder, most=3, most_each=most_each, least_free=least_free, patience=patience)
     uploads = Uploads(lambda asked: "upload" if asked.path == "/" else None, {"upload": spools})
     return Gateway(librarian, threads=1, max_body_bytes=16, uploads=uploads)
 
@@ -591,22 +598,23 @@ def test_a_slow_disk_is_not_held_against_the_sender(
     assert asyncio.run(scenario()) == 202
 
 
+class Tenants(Librarian):
+    """Takes each address for a tenant."""
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        answer = super().__call__(environ, start_response)
+        tenant = environ["REMOTE_ADDR"]
+        scope = own_scope(Principal("user", "usr", "x", tenant, tenant, frozenset()))
+        environ[UPLOAD].admission = Admission(scope, 10)
+        return answer
+
+
 def test_uploads_at_once_are_bounded_for_each_and_for_all(tmp_path: Path) -> None:
     full = asyncio.Event()
 
     async def held() -> AsyncIterator[bytes]:
         yield b"x"
         await full.wait()
-
-    class Tenants(Librarian):
-        def __call__(
-            self, environ: WSGIEnvironment, start_response: StartResponse
-        ) -> Iterable[bytes]:
-            answer = super().__call__(environ, start_response)
-            tenant = environ["REMOTE_ADDR"]
-            scope = own_scope(Principal("user", "usr", "x", tenant, tenant, frozenset()))
-            environ[UPLOAD].admission = Admission(scope, 10)
-            return answer
 
     async def scenario() -> list[list[int]]:
         ours = taking(Tenants(), tmp_path)
@@ -620,6 +628,36 @@ def test_uploads_at_once_are_bounded_for_each_and_for_all(tmp_path: Path) -> Non
         return [*map(sorted, statuses), [again.status]]
 
     assert asyncio.run(scenario()) == [[202, 202, 503], [202, 503], [202]]
+
+
+def test_an_upload_that_waits_for_its_place_is_not_read_and_holds_up_nobody_else(
+    tmp_path: Path,
+) -> None:
+    full, begun = asyncio.Event(), list[str]()
+
+    async def body(name: str) -> AsyncIterator[bytes]:
+        begun.append(name)
+        yield b"x"
+        await full.wait()
+
+    async def scenario() -> list[int]:
+        ours = taking(Tenants(), tmp_path, most_each=1, patience=10)
+
+        def upload(tenant: int, name: str) -> asyncio.Task[Answer]:
+            return asyncio.create_task(ours.answer(sent_from(tenant), body(name)))
+
+        tasks = [upload(1, "first")]
+        while not begun:
+            await asyncio.sleep(0.01)
+        tasks += [upload(1, "second"), upload(2, "another's")]
+        while len(begun) < 2:
+            await asyncio.sleep(0.01)
+        assert begun == ["first", "another's"]
+        full.set()
+        return [(await task).status for task in tasks]
+
+    assert asyncio.run(scenario()) == [202, 202, 202]
+    assert begun == ["first", "another's", "second"]
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])

@@ -241,6 +241,19 @@ def test_an_errand_is_run_in_a_thread_of_its_pace(loop: Loop, tmp_path: Path) ->
     assert [name.rpartition("_")[0] for name in threads] == ["waiting"]
 
 
+def test_an_errand_may_lead_to_another(loop: Loop, tmp_path: Path) -> None:
+    second = Errand("waiting", "tenant", lambda: SAID)
+    assert sent(loop, tmp_path, Errand("quick", "tenant", lambda: second)) == SAID
+
+
+def test_an_errand_may_come_to_a_lesson(loop: Loop, tmp_path: Path) -> None:
+    taught: list[int] = []
+    answer = sent(loop, tmp_path, Errand("quick", "tenant", lambda: lambda: taught.append(1)))
+    assert answer.body == b"body"
+    loop.run_until_complete(asyncio.sleep(0.1))
+    assert taught == [1]
+
+
 def test_an_errand_that_came_to_nothing_is_the_applications(loop: Loop, tmp_path: Path) -> None:
     answer = sent(loop, tmp_path, Errand("waiting", "tenant", lambda: None))
     assert (answer.status, answer.body) == (200, b"body")
