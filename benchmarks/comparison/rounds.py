@@ -18,7 +18,7 @@ from benchmarks.comparison.servers import AnswerRefused, AnswerWrong, Server, Se
 # Long against an answer's time, so that the arrivals do not follow the answers.
 THOUGHT_SECONDS = 0.01
 FEWEST, MOST = 16, 512
-HALF_SECONDS = 4.0  # at least: else p99 is what the first call of each connection takes
+HALF_SECONDS = 10.0  # at least: else p99 is what the first call of each connection takes
 
 
 def run(plan: Plan, chosen: Sequence[Contender], results: Results) -> None:
