@@ -30,7 +30,7 @@ from config.settings import load_settings
 from service.bootstrap import assemble
 
 SIZES: Final = {"small": Size(10, 100, 10), "large": Size(10_000, 100_000, 1_000)}
-PREDICTIONS: Final = 2_000
+PREDICTIONS: Final = 8_000  # long enough for what is done every five seconds to be in it
 SAME: Final = 10  # callers that both have
 FIRST: Final = 200
 LOGINS: Final = 12

@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.comparison.bars import Bar
+from benchmarks.comparison.bars import LARGE, Bar
 from benchmarks.measured import Measured, kept
 
 Further = Mapping[str, Measured]
 
-LARGE: Final = "10,000 tenants, 100,000 users, 1,000 versions"
 SMALL: Final = "10 tenants, 100 users, 10 versions"
 # What growth.py calls them, of which each is asked by the same kind of caller on both sides.
 CALLS: Final = {
