@@ -217,7 +217,7 @@ def test_a_traced_call_goes_the_long_way(curved: House, monkeypatch: pytest.Monk
 def test_large_bodies_are_read_in_a_thread_of_their_own(house: House) -> None:
     rows = [[5, 10]] * 2_000
     body = orjson.dumps({"features": rows})
-    assert len(body) > answering.EAGER_BYTES
+    assert body.count(b",") > answering.EAGER_CELLS
     express = Express(house.platform)
     assert house.rob.post("/predict", data=body, **JSON).status_code == 200
     for _ in range(2):
@@ -233,7 +233,7 @@ def test_large_bodies_are_read_in_a_thread_of_their_own(house: House) -> None:
 
 
 def test_large_bodies_for_hosts_wait_where_hosts_are_waited_for(curved: House) -> None:
-    body = orjson.dumps({"features": [[0.25, 0.75]] * 1_000, "model": "curved"})
+    body = orjson.dumps({"features": [[0.25, 0.75]] * 1_100, "model": "curved"})
     express = Express(curved.platform)
     errand(curved, express)
     made = express.answer(recognised(express, curved, body), body)
@@ -257,3 +257,19 @@ def test_what_nobody_foresaw_is_left_to_the_application(
 
 def _fail(*_: Any, **__: Any) -> None:
     raise RuntimeError(f"secret {4700 + 11}")
+
+
+@pytest.mark.parametrize(
+    ("rows", "at_once"),
+    [([[0.123456789, 0.75]] * 1_000, True), ([[1, 2]] * 2_000, False)],
+    ids=["few", "many"],
+)
+def test_bodies_of_few_cells_are_read_at_once(
+    house: House, rows: list[list[float]], at_once: bool
+) -> None:
+    body = orjson.dumps({"features": rows})
+    assert len(body) > answering.EAGER_BYTES
+    express = Express(house.platform)
+    assert house.rob.post("/predict", data=body, **JSON).status_code == 200
+    said = express.answer(recognised(express, house, body), body)
+    assert isinstance(said, Errand) != at_once
