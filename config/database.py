@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from sqlalchemy import Engine, MetaData, create_engine, event, make_url
+from sqlalchemy import Engine, MetaData, Select, create_engine, event, make_url
 from sqlalchemy.orm import DeclarativeBase, Session
 
 BUSY_SECONDS: Final = 10
 FORGETTING_SECONDS: Final = 1
+T = TypeVar("T")
 
 
 class Base(DeclarativeBase):
@@ -39,6 +40,8 @@ class Database:
         self.url = make_url(url)
         self.dialect = self.url.get_backend_name()
         self.engine = _sqlite_engine(url) if self.dialect == "sqlite" else _server_engine(url)
+        self._failures: type[Exception] = self.engine.dialect.import_dbapi().Error
+        self._texts: dict[Select[Any], str] = {}
 
     @property
     def is_absent(self) -> bool:
@@ -58,6 +61,32 @@ class Database:
         """Open a read-only view; nothing done in it is committed."""
         with Session(self.engine, expire_on_commit=False) as session:
             yield session
+
+    def glance(self, question: Select[T]) -> T | None:
+        """The first value that a statement without parameters finds; a tenth of a session's work.
+
+        For the few questions that are asked every second, whether anybody calls or not: what they
+        take of the interpreter, predictions wait for.
+        """
+        text = self._texts.get(question)
+        if text is None:
+            compiled = question.compile(self.engine, compile_kwargs={"literal_binds": True})
+            text = self._texts[question] = str(compiled)
+        found: T | None
+        try:
+            found = self._first(text)
+        except self._failures:
+            with self.engine.connect() as connection:  # which tells errors as every other statement
+                found = connection.exec_driver_sql(text).scalar()
+        return found
+
+    def _first(self, text: str) -> Any:
+        """The first value, by the driver alone: the rest of SQLAlchemy takes ten times as long."""
+        with closing(self.engine.raw_connection()) as connection:
+            cursor = connection.cursor()
+            cursor.execute(text, ())  # without parameters psycopg would take %% for itself
+            row = cursor.fetchone()
+        return None if row is None else row[0]
 
     def forget_deleted(self) -> None:
         """Take what was deleted out of SQLite's write-ahead log, where it would stay for a while.

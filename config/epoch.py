@@ -49,6 +49,9 @@ class EpochRow(Base):
     value: Mapped[int] = mapped_column(BigInteger, index=True)
 
 
+_LAST_COMMITTED: Final = select(EpochRow.value).where(EpochRow.concerns == CHANGES)
+
+
 class Epoch:
     """Announces changes of the control plane to every process.
 
@@ -87,7 +90,7 @@ class Epoch:
     def refresh(self) -> int:
         """Copy what is committed to this machine, never backwards; returns the last number."""
         known = self._known(CHANGES)
-        last = self._committed(CHANGES)
+        last = self._database.glance(_LAST_COMMITTED) or FIRST
         if known is not None and last <= known:
             return known
         rows = self._committed_since(FIRST - 1 if known is None else known)

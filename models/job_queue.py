@@ -53,6 +53,8 @@ class Jobs:
         self._kind = kind
         self._is_gone = is_gone
         self._open = (JobRow.kind == kind) & JobRow.state.in_(OPEN)
+        # Whether any has not ended, which nearly always says no, and is asked all the time.
+        self.any_open = select(JobRow.id).where(self._open).limit(1)
 
     def add(
         self,
@@ -143,9 +145,6 @@ class Jobs:
 
     def waits(self, session: Session, *, most: int) -> bool:
         """Whether there is a job to claim where a tenant may have `most` worked on at once."""
-        any_open = select(JobRow.id).where(self._open).limit(1)
-        if session.scalar(any_open) is None:  # as nearly always, and it is asked all the time
-            return False
         now = self._clock()
         if self._next(session, now, most):
             return True

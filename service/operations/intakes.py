@@ -35,6 +35,8 @@ def most_of_one_tenant(workers: int) -> int:
 
 def next_errand(platform: Platform, stopping: threading.Event) -> Errand | None:
     """Take the next job, to be worked on until it ends; None if there is none."""
+    if platform.database.glance(platform.jobs.any_open) is None:
+        return None
     most = most_of_one_tenant(platform.settings.workers)
     with platform.database.read() as session:
         if not platform.jobs.waits(session, most=most):

@@ -128,12 +128,13 @@ def write_traffic(platform: Platform) -> None:
             platform.routing.write_down(session, platform.holder, counts)
 
 
-def keep_bounds(platform: Platform) -> None:
-    """Take every version out of its split that has left the route's bounds."""
+def keep_bounds(platform: Platform) -> bool:
+    """Take every version out of its split that has left its route's bounds; say if any has some."""
     with platform.database.read() as session:
+        routes = platform.routing.guarded(session)
         found = [
             (guarded, reasons)
-            for guarded in platform.routing.guarded(session)
+            for guarded in routes
             if (reasons := _breaches(platform, session, guarded))
         ]
     for guarded, reasons in found:
@@ -141,6 +142,7 @@ def keep_bounds(platform: Platform) -> None:
             _fall_back(platform, guarded, reasons)
         except ModelsError as error:  # one route that cannot be changed must not keep the others
             log.warning("a route keeps a version that left its bounds", reason=str(error))
+    return bool(routes)
 
 
 def _check(platform: Platform, act: Act, scope: Scope, name: str, expected: Expected) -> None:

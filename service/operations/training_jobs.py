@@ -58,6 +58,8 @@ MOST_RESULTS: Final = 250
 def next_errand(platform: Platform, stopping: threading.Event) -> TrainingErrand | None:
     """Take the next training, to be worked on until it ends; None if there is none."""
     jobs = platform.trainings
+    if platform.database.glance(jobs.any_open) is None:
+        return None
     with platform.database.read() as session:
         if not jobs.waits(session, most=AT_ONCE):
             return None

@@ -8,10 +8,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import delete, select, text
+from sqlalchemy.exc import DBAPIError
 
 import config.database
-from config.database import Database
+from config.database import Base, Database
+from config.epoch import EpochRow
+from tests import servers
 
 SECRET = b"what nobody may find again"
 DEADLINE = 10
@@ -66,3 +69,35 @@ def test_whoever_forgot_waits_for_other_writers_as_before(database: Database) ->
 
     with database.read() as session:
         assert session.scalar(text("PRAGMA busy_timeout")) == 2 * DEADLINE * 1000
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database without tables."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'other.db'}"
+        return
+    with servers.own_database(request.getfixturevalue("postgresql_url")) as url:
+        yield url
+
+
+def test_a_glance_finds_the_first_value_and_what_changed_since(empty: str) -> None:
+    question = select(EpochRow.value).where(EpochRow.concerns == "50% of *").limit(1)
+    with closing(Database(empty)) as database:
+        Base.metadata.create_all(database.engine)
+        assert database.glance(question) is None
+        for value in (3, 4):
+            with database.write() as session:
+                session.merge(EpochRow(concerns="50% of *", value=value))
+            assert database.glance(question) == value
+        with database.write() as session:  # nothing that it holds open keeps a writer waiting
+            session.execute(delete(EpochRow))
+        assert database.glance(question) is None
+
+
+def test_a_glance_at_what_is_not_there_fails_as_any_statement(empty: str) -> None:
+    with (
+        closing(Database(empty)) as database,
+        pytest.raises(DBAPIError, match=r"no such table|does not exist"),
+    ):
+        database.glance(select(EpochRow.value))
