@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -13,8 +13,11 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from auth.records import UsageRow
 from auth.scope import Scope
-from config.counters import DAY_SECONDS, Counters, Usage, UsageTotals
+from config.counters import DAY_SECONDS, Consumer, Counters, Usage, UsageTotals
 from config.counters.ledger import day_of
+
+LATELY_SECONDS: Final = 600.0  # longer than between two writes: midnight may lie in between
+TOTALS_AT_ONCE: Final = 5_000  # a store that others ask as well is kept for some milliseconds
 
 Dimension = Literal["tenant", "user", "model", "day"]
 _COLUMNS: Final[dict[str, InstrumentedAttribute[str]]] = {
@@ -37,7 +40,7 @@ class UsageSum:
 
 @dataclass(slots=True)
 class _Written:
-    """What this process has written of one generation of a store, until a day is forgotten."""
+    """What this process has written of one generation of a store, in its looks of one day."""
 
     source: str = ""
     day: str = ""
@@ -57,33 +60,38 @@ class UsageLedger:
         A total only grows within one generation of a store, so the larger one is the later one,
         whichever of two flushes commits last. Raises CounterStoreDown.
         """
-        written = self._written
+        written, today = self._written, day_of(self._clock())
+        if written.day != today:
+            written = _Written(day=today)  # or it would grow by each day's callers
         snapshot = counters.usage_totals(written.marks)
         if snapshot.source != written.source:
-            written = _Written(snapshot.source, written.day)
-            snapshot = counters.usage_totals()
-        # One order for all, so that two flushes at once do not wait for each other in a circle.
-        values = [
-            _values(usage, snapshot.source) for usage in sorted(snapshot.totals, key=_identity)
-        ]
-        if values:
-            session.connection().execute(_upsert(session), values)
+            if written.marks:
+                snapshot = counters.usage_totals()
+            written = _Written(snapshot.source, today)
         event.listen(session, "after_commit", lambda _: self._note(written, snapshot), once=True)
-        return len(values)
+        return _write(session, snapshot)
+
+    def flush_some(
+        self, session: Session, counters: Counters, consumers: Iterable[Consumer]
+    ) -> int:
+        """Write what these tenants' subjects used of these models lately, and return how many.
+
+        It takes no longer where there are many others. Raises CounterStoreDown.
+        """
+        now = self._clock()
+        days = {day_of(now), day_of(now - LATELY_SECONDS)}
+        totals = sorted((day, *consumer) for consumer in consumers for day in days)
+        parts = (totals[at : at + TOTALS_AT_ONCE] for at in range(0, len(totals), TOTALS_AT_ONCE))
+        return sum(_write(session, counters.usage_totals(only=part)) for part in parts)
 
     def forget_flushed(self, counters: Counters) -> None:
         """Drop totals of days that are over from the store; call it after a flush committed."""
-        day = day_of(self._clock() - DAY_SECONDS)
-        counters.drop_usage_before(day)
-        if self._written.day and self._written.day != day:
-            self._written = _Written()  # or it would grow by each day's callers
-        self._written.day = day
+        counters.drop_usage_before(day_of(self._clock() - DAY_SECONDS))
 
     def _note(self, written: _Written, snapshot: UsageTotals) -> None:
         """Remember what is committed, and so need not be written again."""
-        if snapshot.source == written.source:
-            written.marks |= snapshot.marks
-            self._written = written
+        written.marks |= snapshot.marks
+        self._written = written
 
     def usage(
         self,
@@ -120,6 +128,14 @@ class UsageLedger:
             UsageRow.tenant_id == tenant_id, UsageRow.day == day
         )
         return int(session.scalar(total) or 0)
+
+
+def _write(session: Session, snapshot: UsageTotals) -> int:
+    # One order for all, so that two flushes at once do not wait for each other in a circle.
+    values = [_values(usage, snapshot.source) for usage in sorted(snapshot.totals, key=_identity)]
+    if values:
+        session.connection().execute(_upsert(session), values)
+    return len(values)
 
 
 def _sums() -> list[Any]:

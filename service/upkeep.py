@@ -19,6 +19,7 @@ from service.pidfile import signal_reload
 
 EPOCH_SECONDS: Final = 1.0
 TICKS_PER_FLUSH: Final = 5
+TICKS_PER_FOLLOW: Final = 5
 TICKS_PER_TRIM: Final = 5
 TICKS_PER_LOOK: Final = 30
 TICKS_PER_TIDY: Final = 600
@@ -50,6 +51,7 @@ class Upkeep:
         self._removal: threading.Thread | None = None
         self._lock: int | None = None
         self._shared = True
+        self._unbounded: int | None = None  # the change after which no route had bounds
 
     def start(self) -> None:
         """Begin in the background."""
@@ -72,21 +74,28 @@ class Upkeep:
             self._attempt(self._follow_counters)
             self._attempt(_look)
             self._attempt(routing.write_traffic)
-            if self._leads():
-                self._attempt(routing.keep_bounds)
-            if tick % TICKS_PER_FLUSH == 0 and self._leads():
+            if tick == TICKS_PER_FLUSH:  # the one before it may have been killed before it could
                 self._attempt(maintenance.flush_usage)
-                self._attempt(maintenance.follow_hosts)
-                self._attempt(maintenance.follow_jobs)
+            elif tick % TICKS_PER_FLUSH == 0:
+                self._attempt(maintenance.flush_recent_usage)
             if tick % TICKS_PER_TRIM == 0:
                 self._attempt(_give_back_memory)
-            if tick % TICKS_PER_LOOK == 0 and self._leads():
-                self._attempt(schedules.announce_due)
-            if tick % TICKS_PER_TIDY == 1 and self._leads():
-                self._attempt(maintenance.tidy)
-                self._attempt(_renew_certificate)
-                self._attempt(maintenance.follow_certificate)
-                self._remove_expired_logs()
+            if self._leads():
+                self._lead(tick)
+
+    def _lead(self, tick: int) -> None:
+        """What one worker does for all."""
+        self._attempt(self._keep_bounds)
+        if tick % TICKS_PER_FOLLOW == 0:
+            self._attempt(maintenance.follow_hosts)
+            self._attempt(maintenance.follow_jobs)
+        if tick % TICKS_PER_LOOK == 0:
+            self._attempt(schedules.announce_due)
+        if tick % TICKS_PER_TIDY == 1:
+            self._attempt(maintenance.tidy)
+            self._attempt(_renew_certificate)
+            self._attempt(maintenance.follow_certificate)
+            self._remove_expired_logs()
 
     def _remove_expired_logs(self) -> None:
         """Remove them beside the rest of the upkeep, which a slow store must not hold up."""
@@ -113,6 +122,12 @@ class Upkeep:
         if shared != self._shared:
             maintenance.record_mode(platform, shared=shared)
             self._shared = shared
+
+    def _keep_bounds(self, platform: Platform) -> None:
+        """Look at the routes with bounds; where there were none, there are none until a change."""
+        epoch = platform.epoch.current()
+        if epoch != self._unbounded:
+            self._unbounded = None if routing.keep_bounds(platform) else epoch
 
     def _leads(self) -> bool:
         """Hold the instance's lock; the kernel frees it when its holder dies."""

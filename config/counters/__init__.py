@@ -6,7 +6,7 @@ admits more than the limit, and a steady caller gets at least 127/128 of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 Key = tuple[str, ...]
 # How much of a daily quota was used before this store knew of it: (key, day) -> amount.
 Seed = Callable[[Key, str], int]
+# What a running total is of: a day, a tenant, a subject and a model.
+Total = tuple[str, str, str, str]
+Consumer = tuple[str, str, str]  # the same without the day
 # By the name of a running total, what tells it as it is from what it was and will be.
 Marks = Mapping[bytes, bytes]
 NOTHING: Final[Marks] = MappingProxyType({})
@@ -214,10 +217,13 @@ class Counters(Protocol):
         """Add to the running totals of its day, tenant, subject and model."""
         ...
 
-    def usage_totals(self, seen: Marks = NOTHING) -> UsageTotals:
+    def usage_totals(
+        self, seen: Marks = NOTHING, *, only: Collection[Total] | None = None
+    ) -> UsageTotals:
         """Every running total but those seen, with the generation that they belong to.
 
-        The marks that are `seen` must be of that generation: another's mean nothing.
+        Or those alone that are named, of as many as there are. The marks that are `seen` must be of
+        that generation: another's mean nothing.
         """
         ...
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import islice
@@ -22,6 +22,7 @@ from config.counters import (
     Marks,
     Receipt,
     Seed,
+    Total,
     Usage,
     UsageTotals,
     Verdict,
@@ -39,6 +40,7 @@ from config.counters.ledger import (
     give_back,
     has_begun,
     is_usage_before,
+    named,
     seed_name,
     usage_of,
 )
@@ -175,11 +177,14 @@ class EmbeddedCounters:
         """Add to the running totals of its day, tenant, subject and model."""
         self._write(lambda txn: add_usage(txn, usage, self._moment(None).day))
 
-    def usage_totals(self, seen: Marks = NOTHING) -> UsageTotals:
-        """Every running total but those seen, with the generation that they belong to."""
+    def usage_totals(
+        self, seen: Marks = NOTHING, *, only: Collection[Total] | None = None
+    ) -> UsageTotals:
+        """Every running total but those seen, or those named, with their generation."""
 
         def work(txn: lmdb.Transaction[bytes]) -> UsageTotals:
-            return usage_of(_source(txn), txn.cursor(), seen)
+            entries = txn.cursor() if only is None else named(txn, only)
+            return usage_of(_source(txn), entries, seen)
 
         assert self.source, "it has a name from now on, so that calls are counted meanwhile"
         return self._read(work)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final, TypeVar
 
@@ -12,11 +13,13 @@ from config.counters import (
     NOTHING,
     Answered,
     Charge,
+    Consumer,
     Counters,
     Key,
     Marks,
     Receipt,
     Seed,
+    Total,
     Usage,
     UsageTotals,
     Verdict,
@@ -63,6 +66,7 @@ class GuardedCounters:
         self._down = False
         self._owed = Owed()
         self._used: dict[tuple[Key, str], int] = {}
+        self._touched: set[Consumer] = set()
 
     @property
     def shared(self) -> bool:
@@ -78,10 +82,12 @@ class GuardedCounters:
         self, charges: Sequence[Charge], *, usage: Usage | None = None, now: float | None = None
     ) -> Verdict:
         """Make all the charges, or none, in the store or on this process's share."""
-        return self._try(
+        verdict = self._try(
             lambda: self._store.charge(charges, usage=usage, now=now),
             lambda: self._charge_share(charges, usage),
         )
+        self._note_usage(usage)
+        return verdict
 
     def peek(self, charges: Sequence[Charge], *, now: float | None = None) -> Verdict:
         """What `charge` would say, without charging."""
@@ -132,19 +138,24 @@ class GuardedCounters:
             lambda: self._store.leave(key, holder, usage=usage, statistics=statistics),
             lambda: self._leave_later(key, holder, usage, statistics),
         )
+        self._note_usage(usage)
 
     def settle(self, bill: Bill, call: Answered, *, now: float | None = None) -> Receipt | None:
         """Charge and record a call that is answered already, in the store or on this share."""
         if self._down:
-            return self._try(
+            receipt = self._try(
                 lambda: self._store.settle(bill, call, now=now),
                 lambda: self._settle_share(bill, call),
             )
+            self._touched.add(bill.usage)
+            return receipt
         try:  # without closures, since this stands in every prediction
-            return self._store.settle(bill, call, now=now)
+            receipt = self._store.settle(bill, call, now=now)
         except CounterStoreDown:
             self._note(down=True)
             return self._settle_share(bill, call)
+        self._touched.add(bill.usage)
+        return receipt
 
     def add_usage(self, usage: Usage) -> None:
         """Add to the running totals, once the store answers."""
@@ -152,6 +163,7 @@ class GuardedCounters:
             lambda: self._store.add_usage(usage),
             lambda: self._owed.add_usage(usage, self._wall()),
         )
+        self._note_usage(usage)
 
     def add_statistics(self, statistics: VersionStatistics) -> None:
         """Add to the totals of its version, once the store answers."""
@@ -160,9 +172,23 @@ class GuardedCounters:
             lambda: self._owed.add_statistics(statistics, self._wall()),
         )
 
-    def usage_totals(self, seen: Marks = NOTHING) -> UsageTotals:
-        """Every running total of the store but those seen; raises CounterStoreDown."""
-        return self._store.usage_totals(seen)
+    def usage_totals(
+        self, seen: Marks = NOTHING, *, only: Collection[Total] | None = None
+    ) -> UsageTotals:
+        """The store's running totals but those seen, or those named; raises CounterStoreDown."""
+        return self._store.usage_totals(seen, only=only)
+
+    def take_touched(self) -> set[Consumer]:
+        """Whose totals this process has added to since it was asked last."""
+        taken = set()
+        with suppress(KeyError):  # one at a time: others are added meanwhile
+            while True:
+                taken.add(self._touched.pop())
+        return taken
+
+    def touch(self, consumers: Iterable[Consumer]) -> None:
+        """Say of these totals that they were added to."""
+        self._touched.update(consumers)
 
     def drop_usage_before(self, day: str) -> None:
         """Forget the totals of earlier days; raises CounterStoreDown."""
@@ -195,13 +221,25 @@ class GuardedCounters:
         try:
             answer = ask()
             if self._down:
-                self._owed.hand_in(self._store, self._wall())
+                self._hand_in()
         except CounterStoreDown:
             self._note(down=True)
             return fall_back()
         if self._down:
             self._note(down=False)
         return answer
+
+    def _hand_in(self) -> None:
+        consumers = self._owed.consumers()
+        try:
+            self._owed.hand_in(self._store, self._wall())
+        finally:
+            self.touch(consumers)
+
+    def _note_usage(self, usage: Usage | None) -> None:
+        # After it was added: who takes the note in between would read the total without it.
+        if usage is not None:
+            self._touched.add((usage.tenant_id, usage.subject_id, usage.model))
 
     def _is_due(self) -> bool:
         """Whether this caller is the one to try again."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from functools import lru_cache, partial
+from itertools import starmap
 from typing import Final, NamedTuple, Protocol
 
 from config.counters import (
@@ -16,6 +17,7 @@ from config.counters import (
     Charge,
     Key,
     Marks,
+    Total,
     Usage,
     UsageTotals,
     Verdict,
@@ -307,6 +309,14 @@ def read_usage(key: bytes, value: bytes) -> Usage:
     tenant_id, day, subject_id, model = parts_of(key)
     requests, rows, compute_us = _TOTALS.unpack(value)
     return Usage(tenant_id, subject_id, model, requests, rows, compute_us, day)
+
+
+def named(records: Records, totals: Iterable[Total]) -> Iterator[tuple[bytes, bytes]]:
+    """Those of the running totals that there are, as they are kept."""
+    for key in starmap(usage_key, totals):
+        value = records.get(key)
+        if value is not None:
+            yield key, value
 
 
 def usage_of(source: str, entries: Iterable[tuple[bytes, bytes]], seen: Marks) -> UsageTotals:

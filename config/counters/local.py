@@ -6,7 +6,7 @@ import secrets
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from config.counters import (
@@ -17,6 +17,7 @@ from config.counters import (
     Marks,
     Receipt,
     Seed,
+    Total,
     Usage,
     UsageTotals,
     Verdict,
@@ -32,6 +33,7 @@ from config.counters.ledger import (
     give_back,
     is_spent,
     is_usage_before,
+    named,
     seed_name,
     usage_of,
 )
@@ -152,10 +154,15 @@ class LocalCounters:
         with self._lock, _Changes(self._records) as changes:
             add_usage(changes, usage, self._moment(None).day)
 
-    def usage_totals(self, seen: Marks = NOTHING) -> UsageTotals:
-        """Every running total but those seen."""
+    def usage_totals(
+        self, seen: Marks = NOTHING, *, only: Collection[Total] | None = None
+    ) -> UsageTotals:
+        """Every running total but those seen, or those named."""
         with self._lock:
-            return usage_of(self._source, self._records.items(), seen)
+            entries = (
+                self._records.items() if only is None else named(_Changes(self._records), only)
+            )
+            return usage_of(self._source, entries, seen)
 
     def drop_usage_before(self, day: str) -> None:
         """Forget the totals of earlier days."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from config.counters import Charge, Counters, Key, Usage, VersionStatistics
+from config.counters import Charge, Consumer, Counters, Key, Usage, VersionStatistics
 from config.counters.ledger import day_of
 from config.counters.statistics import MOST_VERSIONS, sum_of
 from config.errors import CounterStoreDown
@@ -40,6 +40,11 @@ class Owed:
                 rows=known.rows + usage.rows,
                 compute_us=known.compute_us + usage.compute_us,
             )
+
+    def consumers(self) -> set[Consumer]:
+        """Whose usage is owed: tenants, subjects and models."""
+        with self._lock:
+            return {(tenant, subject, model) for _, tenant, subject, model in self._usage}
 
     def add_statistics(self, statistics: VersionStatistics, wall: float) -> None:
         """Add to what is owed for a version, which was called just now unless it says when."""

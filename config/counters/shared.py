@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import secrets
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +23,7 @@ from config.counters import (
     Marks,
     Receipt,
     Seed,
+    Total,
     Usage,
     UsageTotals,
     Verdict,
@@ -146,9 +147,13 @@ class SharedCounters:
         """Add to the running totals of its day, tenant, subject and model."""
         self._decide("charge", (), None, usage)
 
-    def usage_totals(self, seen: Marks = NOTHING) -> UsageTotals:
-        """Every running total but those seen, with the generation that they belong to."""
-        source, days = self._run(self._usage, [SOURCE, DAYS], [secrets.token_hex(12), USAGE_OF])
+    def usage_totals(
+        self, seen: Marks = NOTHING, *, only: Collection[Total] | None = None
+    ) -> UsageTotals:
+        """Every running total but those seen, or those named, with their generation."""
+        names = [part for day, *rest in only or () for part in (_number(day), join(tuple(rest)))]
+        arguments = [secrets.token_hex(12), USAGE_OF, "all" if only is None else "named", *names]
+        source, days = self._run(self._usage, [SOURCE, DAYS], arguments)
         entries = (entry for day, flat in days for entry in _usage_of(day, flat))
         return usage_of(source.decode(), entries, seen)
 

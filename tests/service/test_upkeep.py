@@ -12,7 +12,8 @@ from auth.records import SessionRow
 from config.settings import load_settings
 from models.hosting import frames
 from models.hosting.channel import Expected
-from service.operations import audit, keys, maintenance
+from service import upkeep as upkeep_module
+from service.operations import audit, keys, maintenance, routing
 from service.upkeep import Upkeep
 from tests.auth.clock import Clock
 from tests.house import House, opened
@@ -45,10 +46,77 @@ def test_usage_is_flushed_when_a_worker_ends(house: House) -> None:
     house.ada.predict([[5, 10], [1, 2]])
     upkeep.stop()
 
+    assert _rows_today(house) == 2
+
+
+def test_each_worker_flushes_what_was_used_of_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep_module, "EPOCH_SECONDS", 0.01)
+    monkeypatch.setattr(upkeep_module, "TICKS_PER_TIDY", 10**9)
+    looks: list[int] = []
+    monkeypatch.setattr(maintenance, "flush_usage", lambda platform: looks.append(1))
+    upkeep = Upkeep(house.platform)
+    upkeep.start()
+    try:
+        until(lambda: bool(looks))
+        house.ada.predict([[5, 10], [1, 2]])
+        until(lambda: _rows_today(house) == 2)
+    finally:
+        upkeep.stop()
+
+    assert len(looks) == 3, "where it tidies, at the first time, and at the end"
+
+
+def test_usage_that_could_not_be_written_is_written_later(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.ada.predict([[5, 10]])
+    with monkeypatch.context() as patched:
+        patched.setattr(house.platform.usage, "flush_some", _fails)
+        with pytest.raises(InterruptedError):
+            maintenance.flush_recent_usage(house.platform)
+    assert _rows_today(house) == 0
+
+    maintenance.flush_recent_usage(house.platform)
+
+    assert _rows_today(house) == 1
+
+
+def _fails(*_: object) -> None:
+    raise InterruptedError
+
+
+def _rows_today(house: House) -> int:
     with house.platform.database.read() as session:
         day = time.strftime("%Y-%m-%d", time.gmtime())
         tenant = house.operator("acme").tenant_id
-        assert house.platform.usage.rows_on(session, tenant, day) == 2
+        return house.platform.usage.rows_on(session, tenant, day)
+
+
+def test_routes_are_looked_at_while_one_has_bounds_and_after_each_change(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+    has_bounds = False
+
+    def look(_platform: object) -> bool:
+        looks.append(1)
+        return has_bounds
+
+    monkeypatch.setattr(routing, "keep_bounds", look)
+    upkeep = Upkeep(house.platform)
+
+    def looks_of(times: int) -> int:
+        before = len(looks)
+        for _ in range(times):
+            upkeep._keep_bounds(house.platform)
+        return len(looks) - before
+
+    assert [looks_of(3), looks_of(3)] == [1, 0]
+    has_bounds = True
+    keys.rotate(house.platform, house.operator())
+    assert [looks_of(3), looks_of(3)] == [3, 3]
 
 
 def test_of_two_workers_one_tidies(house: House) -> None:
