@@ -16,7 +16,6 @@ from time import perf_counter
 from typing import Final
 
 from auth.errors import AuthError
-from config.counters import Answered
 from config.errors import CounterStoreDown
 from config.logging import frames_of
 from models.errors import ModelsError
@@ -26,7 +25,7 @@ from service.express.addresses import address_of
 from service.express.errands import Done, Errand, Lesson, Read, errand, foreseen
 from service.express.heads import Address, Head, Reading
 from service.express.passes import Detour, Pass, Passes, key_of
-from service.express.telling import tell
+from service.express.telling import Spent, counted, tell
 from service.wsgi import Answer
 
 log = logging.getLogger(__name__)
@@ -140,28 +139,14 @@ class Express:
         if len(body) > MOST_BYTES:
             return None  # it is counted until it is fetched
         encoded = perf_counter()
-        receipt = self._platform.counters.settle(
-            mine.tariff.bill,
-            Answered(
-                total_ns=int((encoded - began) * 1e9),
-                queue_ns=int((known - decoded) * 1e9),
-                decode_ns=int((decoded - began + bound - known) * 1e9),
-                compute_ns=int((computed - bound) * 1e9),
-                encode_ns=int((encoded - computed) * 1e9),
-                rows=rows,
-            ),
-        )
+        stages = bound - known, computed - bound, encoded - computed
+        spent = Spent(known - decoded, decoded - began, 0.0, *stages)
+        call = counted(spent, rows=rows, total=encoded - began)
+        receipt = self._platform.counters.settle(mine.tariff.bill, call)
         if receipt is None:
             return None
         settled = perf_counter()
-        spent = (
-            known - decoded,
-            decoded - began,
-            settled - encoded,
-            bound - known,
-            computed - bound,
-            encoded - computed,
-        )
+        spent = Spent(known - decoded, decoded - began, settled - encoded, *stages)
         headers = tell(mine, receipt, described, rows=rows, total=settled - began, spent=spent)
         return Answer(200, headers, body)
 

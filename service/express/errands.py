@@ -15,7 +15,7 @@ from functools import partial
 from time import perf_counter
 from typing import NamedTuple
 
-from config.counters import Answered, Receipt, VersionStatistics
+from config.counters import Receipt, VersionStatistics
 from config.counters.bills import receipt_of
 from config.errors import CounterStoreDown
 from config.logging import frames_of
@@ -27,7 +27,7 @@ from service.charging import Slot
 from service.errors import RateLimited
 from service.express.heads import Head, Reading
 from service.express.passes import Pass, Passes, key_of
-from service.express.telling import tell
+from service.express.telling import Spent, counted, tell
 from service.lanes import Pace
 from service.visits import Setback
 from service.wsgi import Answer
@@ -131,17 +131,10 @@ def _answered(
     rows, total = len(features), encoded - times.began
     admit = times.admitted - times.began - times.decode - times.bind
     compute, encode = computed - times.admitted, encoded - computed
-    call = Answered(
-        total_ns=int(total * 1e9),
-        queue_ns=int(admit * 1e9),
-        decode_ns=int((times.decode + times.bind) * 1e9),
-        compute_ns=int(compute * 1e9),
-        encode_ns=int(encode * 1e9),
-        rows=rows,
-    )
+    spent = Spent(0.0, times.decode, admit, times.bind, compute, encode)
+    call = counted(spent, rows=rows, total=total)
     place.usage = mine.tariff.bill.usage_of(call)
     place.statistics = partial(mine.tariff.bill.statistics_of, call)
-    spent = (0.0, times.decode, admit, times.bind, compute, encode)
     headers = tell(mine, receipt, described, rows=rows, total=total, spent=spent)
     return Answer(200, headers, body)
 

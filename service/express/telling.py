@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
-from config.counters import Receipt
+from config.counters import Answered, Receipt
 from service import hardening, observing
 from service.express.passes import Pass
 from service.observing import request_ids
 from service.wsgi import Headers
 
+
+class Spent(NamedTuple):
+    """The seconds that each stage of a call took, in the order in which it tells them."""
+
+    authenticate: float
+    decode: float
+    admit: float
+    bind: float
+    compute: float
+    encode: float
+
+
 ALWAYS: Final = (*hardening.ALWAYS, *hardening.UNLESS_SET)
+
+
+def counted(spent: Spent, *, rows: int, total: float) -> Answered:
+    """A call as it is charged and added to its version's totals; the times are in seconds."""
+    return Answered(
+        total_ns=int(total * 1e9),
+        queue_ns=int((spent.authenticate + spent.admit) * 1e9),
+        decode_ns=int((spent.decode + spent.bind) * 1e9),
+        compute_ns=int(spent.compute * 1e9),
+        encode_ns=int(spent.encode * 1e9),
+        rows=rows,
+    )
 
 
 def tell(
@@ -21,9 +44,9 @@ def tell(
     *,
     rows: int,
     total: float,
-    spent: Sequence[float],
+    spent: Spent,
 ) -> Headers:
-    """Count a call, and say what it was charged; the seconds are those of observing.tell.
+    """Count a call, and say what it was charged.
 
     `described` are the headers that are the body's.
     """
