@@ -10,6 +10,9 @@ EXTRAS ?=
 # environment forbids to keep that, every start would compile anew.
 export PYTHONDONTWRITEBYTECODE :=
 
+# Processes that test at once: more than two cores, for tests wait for servers half of their time.
+TESTERS ?= 3
+
 .PHONY: serve test coverage check bench bench-smoke owasp format lock clean
 
 serve: $(VENV)/.runtime $(EXTRAS:%=$(VENV)/.extra-%)  ## serve https://localhost:8443; the first call prepares instance/
@@ -17,10 +20,10 @@ serve: $(VENV)/.runtime $(EXTRAS:%=$(VENV)/.extra-%)  ## serve https://localhost
 	@exec $(BIN)/python manage.py serve
 
 test: $(VENV)/.development  ## every test, the drills included
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile --no-loadscope-reorder
 
 coverage: $(VENV)/.development  ## every test, and which branches of the product they miss
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
+	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile --no-loadscope-reorder --cov --cov-report=term
 
 check: $(VENV)/.development  ## lint, format, types, import contracts
 	$(BIN)/ruff check .

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 import pytest
+import threadpoolctl
 
 from tests import servers
 from tests.hosts import hosts
@@ -40,8 +41,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Spare every collection of garbage thousands of tests and all libraries."""
+    """Spare every collection of garbage thousands of tests and all libraries.
+
+    And fit by one thread: several such processes would each have as many as there are cores, which
+    wait for each other by spinning.
+    """
     gc.freeze()
+    threadpoolctl.threadpool_limits(1)
 
 
 @pytest.fixture(scope="session")

@@ -218,8 +218,15 @@ def test_model_of_its_own_library_serves_again_after_its_host_and_parent_were_ki
 def _hosts(platform: Running) -> list[psutil.Process]:
     """The parent of hosts and everything below it, youngest first."""
     children = psutil.Process(platform.process.pid).children()
-    parents = [child for child in children if "models.hosting.parent" in " ".join(child.cmdline())]
+    parents = [child for child in children if _is_parent(child)]
     return [process for parent in parents for process in (*parent.children(recursive=True), parent)]
+
+
+def _is_parent(process: psutil.Process) -> bool:
+    try:
+        return "models.hosting.parent" in " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # killed, and not waited for yet
+        return False
 
 
 def test_forest_answers_over_the_api_as_scikit_learn_does(platform: Running) -> None:
