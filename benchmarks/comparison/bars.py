@@ -38,7 +38,7 @@ class Bar:
 BESIDE: Final = "beside 2 endless login clients and a model that takes 200 ms"
 GATES: Final = "the gates, and what is kept of a call, take Python longer than the model"
 LARGE: Final = "10,000 tenants, 100,000 users, 1,000 versions"
-TOTALS: Final = "about half of it is a look at all totals of usage, every five seconds"
+TOTALS: Final = "single runs differ by more than that; performance.md says what is known"
 WHY: Final[Mapping[str, str]] = {
     "linear, one row, 16 connections": GATES,
     "forest of 100 trees, one row": GATES,
@@ -48,7 +48,7 @@ WHY: Final[Mapping[str, str]] = {
     "every gate on": f"{GATES}, and a body comes by a second change of threads",
     "does not compile, one row": "a host answers, as quick as its library",
     "p99 at half of the maximum throughput": "performance.md says what is known of it",
-    "2 workers": "one leaves a third of the cores idle; where two lose it is not known",
+    "2 workers": "one and what asks it fill three quarters of both cores; of two, calls cost more",
     "resident memory of a worker": "ONNX Runtime and Arrow are 60 of it; 120 MB by single rows",
     f"throughput {BESIDE}": "two cores for five busy processes",
     f"p99 {BESIDE}": "two cores for five busy processes",
