@@ -25,6 +25,7 @@ REQUEST = HEAD + b"Content-Length: 5\r\nConnection: close\r\n\r\nhello"
 class Outcome:
     """What became of the connections: stage and error of each failure, who answered."""
 
+    begun: int = 0
     failures: Counter[str] = field(default_factory=Counter)
     answered_by: Counter[int] = field(default_factory=Counter)
 
@@ -32,6 +33,11 @@ class Outcome:
     def successes(self) -> int:
         """How many were answered."""
         return self.answered_by.total()
+
+    @property
+    def under_way(self) -> int:
+        """How many have begun, and neither were answered nor failed yet."""
+        return self.begun - self.successes - self.failures.total()
 
 
 @contextmanager
@@ -70,6 +76,7 @@ async def _arrive(
 
 async def _once(port: int, context: ssl.SSLContext, hesitation: float, outcome: Outcome) -> None:
     stage = "connect"
+    outcome.begun += 1
     try:
         async with asyncio.timeout(10):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -11,6 +11,8 @@ import pytest
 from tests.journeys.load import Slow, arrivals, slow_connections
 from tests.journeys.served import Served, authority, prepare, serving, until
 
+FEW = 10  # connections that may be under way at a rate of 50 a second
+
 
 @pytest.fixture
 def instance(tmp_path: Path) -> Path:
@@ -80,9 +82,11 @@ def test_the_web_program_killed_twice_quickly_comes_back_and_refuses_no_connecti
             web.kill()
             until(lambda dead=web: not dead.is_running())  # type: ignore[misc]
             until(lambda: served.serves())
+            # Those that waited for the new one are at once in its hands, and would be lost with it.
+            until(lambda: outcome.under_way <= FEW)
 
     assert not [failure for failure in outcome.failures if failure.startswith("connect")]
-    assert outcome.failures.total() <= 20
+    assert outcome.failures.total() <= 2 * FEW
 
 
 @pytest.mark.drill
