@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 Matrix = NDArray[np.float64]
+# Beyond it a float64 cannot tell an integer from its neighbours (RFC 8259, section 6).
+LARGEST_INTEGER: Final = 2**53
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final
 
 import numpy as np
@@ -13,10 +12,8 @@ from models.reading import Unreadable
 from models.reading.choosing import choose, named
 from models.reading.numbers import exact
 from models.tables import Features, Table
-from models.wanted import Wanted
+from models.wanted import Wanted, without_index
 
-# How pandas calls an index that it writes beside the columns.
-INDEX: Final = re.compile(r"__index_level_\d+__")
 LONGEST_TYPE: Final = 100
 REMEDIES: Final = (
     (pa.types.is_decimal, "cast it to float64 if a rounded number will do"),
@@ -30,7 +27,7 @@ class ArrowColumns:
 
     def __init__(self, schema: pa.Schema, wanted: Wanted) -> None:
         self._wanted = wanted
-        kept = [at for at, name in enumerate(schema.names) if not INDEX.fullmatch(name)]
+        kept = without_index(schema.names)
         chosen = choose([schema.names[at] for at in kept], wanted)
         self._places = [kept[at] for at in chosen]
         for position, place in enumerate(self._places):

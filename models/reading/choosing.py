@@ -8,7 +8,7 @@ from typing import Final
 
 from config.prose import listed
 from models.reading import Unreadable
-from models.wanted import Wanted
+from models.wanted import Wanted, are_numbers
 
 SHOWN: Final = 3
 LONGEST_NAME: Final = 100
@@ -18,15 +18,16 @@ FIRST: Final = "; if it is the index of a data frame, write that with index=Fals
 
 def choose(given: Sequence[str], wanted: Wanted) -> list[int]:
     """The place in the file of each of the model's columns; raises Unreadable."""
+    places = wanted.places(given)
+    if places is not None:
+        return places
     repeated = [name for name, count in Counter(given).items() if count > 1]
     if repeated:
         raise Unreadable(f"the column {named(repeated[0])} is there more than once")
-    if set(given) == set(wanted.names) and len(given) == wanted.count:
-        return [given.index(name) for name in wanted.names]
     if wanted.named and not are_numbers(given):
         _refuse_other_names(given, wanted)
     choose_by_place(len(given), wanted, remedy=INDEX)
-    return list(range(wanted.count))
+    raise AssertionError("what fits is chosen above")
 
 
 def choose_by_place(count: int, wanted: Wanted, *, remedy: str = "") -> None:
@@ -44,11 +45,6 @@ def choose_by_place(count: int, wanted: Wanted, *, remedy: str = "") -> None:
 def named(name: str) -> str:
     """A name as it is shown: cut to a length."""
     return repr(name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}...")
-
-
-def are_numbers(given: Sequence[str]) -> bool:
-    """Whether columns have the names that pandas gives to those without any."""
-    return list(given) == [str(number) for number in range(len(given))]
 
 
 def _refuse_other_names(given: Sequence[str], wanted: Wanted) -> None:

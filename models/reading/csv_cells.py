@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.reading import Unreadable
-from models.reading.numbers import INEXACT, LARGEST_INTEGER
+from models.reading.numbers import INEXACT
+from models.tables import LARGEST_INTEGER
 from models.wanted import Wanted
 
 # What the writers of tables put where there is no number.

@@ -19,11 +19,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from models.reading import Unreadable
-from models.reading.choosing import INDEX, are_numbers, choose, choose_by_place
+from models.reading.choosing import INDEX, choose, choose_by_place
 from models.reading.csv_cells import ABSENT, is_number, numbers, texts
-from models.reading.numbers import LARGEST_INTEGER
-from models.tables import Features, Table, take
-from models.wanted import Wanted
+from models.tables import LARGEST_INTEGER, Features, Table, take
+from models.wanted import Wanted, are_numbers
 
 BLOCK_BYTES: Final = 2 * 1024**2
 MOST_LINE: Final = 4 * 1024**2

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.reading import Unreadable
+from models.tables import LARGEST_INTEGER
 
-# Beyond it a float64 cannot tell an integer from its neighbours.
-LARGEST_INTEGER: Final = 2**53
 INEXACT: Final = (
     "an integer beyond 2^53, which a 64-bit float cannot tell from its neighbours; "
     "write it as a float if a rounded one will do"

@@ -11,15 +11,13 @@ import orjson
 
 from models.errors import InputRefused
 from models.requests.places import place_of
-from models.tables import Matrix
+from models.tables import LARGEST_INTEGER, Matrix
 
 FEATURES: Final = re.compile(r'"features"\s*:\s*\[')
 NOT_FINITE: Final = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 NUMBER: Final = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?")
 TOKEN: Final = re.compile(r"[^\s,:\[\]{}\"]*")
 LONG_INTEGER: Final = re.compile(r"[\[,:]\s*(-?\d{16,})(?=\s*[,\]}])")
-# Beyond it a float64 cannot tell an integer from its neighbours (RFC 8259, section 6).
-LARGEST_INTEGER: Final = 2**53
 SEPARATORS: Final = '[]{},:" \t\r\n'
 DIGITS: Final = len(str(LARGEST_INTEGER))
 INEXACT: Final = "an integer beyond 2^53, which a 64-bit float cannot tell from its neighbours"

@@ -20,11 +20,11 @@ from models.errors import InputRefused, InputTooLarge
 from models.requests.binding import INPUT, Cells, Positional, Records, Rows, Shared, bind
 from models.requests.bounds import Bounds
 from models.requests.documents import Document
-from models.requests.faults import LARGEST_INTEGER, kind_of, refuse_fault
+from models.requests.faults import kind_of, refuse_fault
 from models.requests.places import step
 from models.requests.tensors import read_columns, read_matrix, read_records
 from models.signature import Signature
-from models.tables import Features, Matrix, Table
+from models.tables import LARGEST_INTEGER, Features, Matrix, Table
 
 NATIVE: Final = re.compile(r"/(?:features|records|columns)(/\d+)?(.*)", re.DOTALL)
 

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from models.errors import InputRefused, InputTooLarge
 from models.requests.bounds import Bounds
-from models.requests.faults import DIGITS, INEXACT, LARGEST_INTEGER, ROUNDED
+from models.requests.faults import DIGITS, INEXACT, ROUNDED
 from models.requests.places import step
 from models.signature import Signature
-from models.tables import Features, Matrix, Table
+from models.tables import LARGEST_INTEGER, Features, Matrix, Table
 from service.mlflow.frames import enforced, order_of
 
 NUMERIC: Final = re.compile(r"[0-9eE+\-.]*")

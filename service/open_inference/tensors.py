@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import InputRefused
-from models.requests.faults import INEXACT, LARGEST_INTEGER, ROUNDED, kind_of
-from models.tables import Matrix
+from models.requests.faults import INEXACT, ROUNDED, kind_of
+from models.tables import LARGEST_INTEGER, Matrix
 from service.open_inference.datatypes import Datatype, decode_text, decode_texts
 
 MOST_DIMENSIONS: Final = 8
