@@ -1,7 +1,8 @@
 """Rows of a file as a caller takes them, read by a process of the sandbox that ends with the file.
 
 The file is sealed on disk. Its key goes to the reader alone, and what comes back is arrays: no
-process that knows more than one tenant parses a byte of it.
+native parser reads a byte of it in a process that knows more than one tenant. A plain stream of
+Arrow's that is in memory already is read here, without one.
 """
 
 from __future__ import annotations
@@ -22,11 +23,13 @@ from models.hosting.messages import Message, MessagesEnded, send
 from models.hosting.payloads import Buffer
 from models.hosting.row_frames import RowsHeader
 from models.hosting.streams import Inbox, StreamEnded
+from models.requests.arrow_streams import ArrowStream, read_arrow_stream
 from models.requests.places import step
 from models.tables import Features, row_count
 from models.wanted import Wanted
 
 READ: Final = "read"
+ARROW: Final = "arrow"
 SLICE_MILLISECONDS: Final = 100
 ENDED: Final = (
     "the process that read it ended: it takes more memory than it may, or does what none may"
@@ -58,11 +61,21 @@ class Parent(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RowsFile:
-    """A sealed file of rows: its form, and what its sender said of it besides."""
+    """A file of rows: its form, and what its sender said of it besides.
 
-    sealed: Sealed
+    `sealed` seals it for another process to read. `body` is the whole of it, if it is in memory.
+    """
+
+    sealed: Callable[[], Sealed]
     form: str
     options: Mapping[str, Any]
+    body: bytes | None = None
+
+    def plainly(self, wanted: Wanted) -> ArrowStream | None:
+        """Its rows, if they can be read here."""
+        if self.body is None or self.form != ARROW:
+            return None
+        return read_arrow_stream(self.body, wanted)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,14 +109,46 @@ class Readers:
         `goes_on` is called several times a second while there is nothing to take, and may raise.
         Raises InputRefused or HostsUnavailable.
         """
+        plain = file.plainly(wanted)
+        if plain is not None:
+            yield ReadHere(plain, wanted, rows_at_once)
+            return
         reader = self._parent.reader(memory_bytes=self._memory, seconds=seconds)
         with closing(reader.connection) as connection:
             _order(connection, file, wanted, rows_at_once)
-            yield Reading(connection, wanted, rows_at_once, goes_on)
+            yield ReadThere(connection, wanted, rows_at_once, goes_on)
 
 
-class Reading:
+class Reading(Protocol):
     """A file that is being read: how many rows it says it has, and then these."""
+
+    @property
+    def rows(self) -> int:
+        """How many it says to have."""
+        ...
+
+    def __iter__(self) -> Iterator[Batch]:
+        """The rows in their order; raises InputRefused where the file does not fit the model."""
+        ...
+
+
+class ReadHere:
+    """A file that could be read in this process."""
+
+    def __init__(self, stream: ArrowStream, wanted: Wanted, rows_at_once: int) -> None:
+        self.rows = stream.rows
+        self._stream = stream
+        self._most = rows_at_once
+
+    def __iter__(self) -> Iterator[Batch]:
+        first = 0
+        for features in self._stream.batches(self._most):
+            yield Batch(first, features, self._stream.size)
+            first += len(features)
+
+
+class ReadThere:
+    """A file that a process of the sandbox reads."""
 
     def __init__(
         self, connection: socket.socket, wanted: Wanted, rows_at_once: int, goes_on: Patience
@@ -133,16 +178,6 @@ class Reading:
             features = self._features(header, payload)
             yield Batch(first, features, header.at)
             first += row_count(features)
-
-    def where(self, row: int | None, column: int | None) -> str:
-        """The path of a cell, a row, a column or the whole file."""
-        name = None
-        if column is not None and column < self._wanted.count:
-            name = step(self._wanted.names[column])
-        steps = ["columns" if row is None else f"rows/{row}", name]
-        if row is None and name is None:
-            return ""
-        return "".join(f"/{part}" for part in steps if part is not None)
 
     def _features(self, header: RowsHeader, payload: Buffer) -> Features:
         try:
@@ -188,11 +223,24 @@ class Reading:
         problem = bytes(payload).decode("utf-8", "replace")
         row = None if header.at == row_frames.NOWHERE else header.at
         column = None if header.columns == row_frames.NO_COLUMN else header.columns
-        return InputRefused(self.where(row, column), one_line(problem, row_frames.MOST_PROBLEM))
+        return InputRefused(
+            path_of(self._wanted, row, column), one_line(problem, row_frames.MOST_PROBLEM)
+        )
+
+
+def path_of(wanted: Wanted, row: int | None, column: int | None) -> str:
+    """The path of a cell, a row, a column or the whole file."""
+    name = None
+    if column is not None and column < wanted.count:
+        name = step(wanted.names[column])
+    steps = ["columns" if row is None else f"rows/{row}", name]
+    if row is None and name is None:
+        return ""
+    return "".join(f"/{part}" for part in steps if part is not None)
 
 
 def _order(connection: socket.socket, file: RowsFile, wanted: Wanted, rows_at_once: int) -> None:
-    sealed = file.sealed
+    sealed = file.sealed()
     body = {
         "form": file.form,
         "options": dict(file.options),

@@ -88,15 +88,18 @@ class Arriving:
         self.size += len(chunk)
         if self.size > self._holdings.largest:
             raise too_large(self._holdings.largest)
-        self._holdings.take(self.caller, self.size, added=len(chunk))
-        self._held += len(chunk)
+        more = max(0, self.size - self._held)
+        self._holdings.take(self.caller, self.size, added=more)
+        self._held += more
         self._chunks.append(chunk)
 
     def reserves(self, size: int) -> bool:
         """Whether room is held from now on for a whole body of that size."""
-        reserved = self._holdings.reserves(self.caller, size)
-        self._held += size if reserved else 0
-        return reserved
+        more = size - self._held
+        if more > 0 and not self._holdings.reserves(self.caller, more):
+            return False
+        self._held = max(self._held, size)
+        return True
 
     def is_whole(self, body: bytes) -> None:
         """Keep the whole body, for which there is room."""

@@ -14,12 +14,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final, Protocol, cast
 
 from auth.permissions import Permission
 from config.sealed_stream import Sealed
 from models.errors import DeadlineExceeded, InputRefused
-from models.readers import Batch, Reading, RowsFile
+from models.readers import Batch, RowsFile, path_of
 from models.routing.plans import Plan
 from models.signature import Signature
 from models.tables import row_count
@@ -41,6 +41,21 @@ WRITTEN_BYTES: Final = 256 * 1024
 FEATURE: Final = re.compile(r"/features/(\d+)(?:/(\d+))?")
 
 Told = Callable[[int, int], None]
+
+
+class Source(Protocol):
+    """A file that has arrived: sealed on the disk, or in memory and to be sealed if need be."""
+
+    @property
+    def body(self) -> bytes | None:
+        """The whole of it, if it is in memory."""
+        ...
+
+    def sealed(self) -> Sealed:
+        """What opens it in another process."""
+        ...
+
+
 Write = Callable[[bytes], object]
 
 
@@ -81,7 +96,7 @@ def admit(visit: Visit, call: BulkCall) -> None:
 def predict(
     visit: Visit,
     call: BulkCall,
-    source: Sealed,
+    source: Source,
     write: Write,
     *,
     goes_on: Callable[[], None] = lambda: None,
@@ -98,7 +113,9 @@ def predict(
         visit.stages.done("admit")
         place.statistics = partial(failure, visit, version)  # unless it comes to an answer
         patience = _Patience(visit, version, goes_on)
-        file = RowsFile(sealed=source, form=call.form.read_as, options=call.options)
+        file = RowsFile(
+            sealed=source.sealed, form=call.form.read_as, options=call.options, body=source.body
+        )
         sink = _Sink(write, visit.platform.settings.max_bulk_bytes)
         try:
             answering = Answering(version, methods)
@@ -113,7 +130,7 @@ def predict(
             ) as reading:
                 work.announced(reading.rows)
                 for batch in reading:
-                    work.answer(batch, reading)
+                    work.answer(batch)
                     patience.check_standing()
                     told(work.rows, batch.place)
             return work.finished(sink)
@@ -193,12 +210,12 @@ class _Work:
             )
             self._charged = rows
 
-    def answer(self, batch: Batch, reading: Reading) -> None:
+    def answer(self, batch: Batch) -> None:
         """Take a batch through the gates, and write what the version says to it."""
         stages, rows = self._visit.stages, row_count(batch.features)
         stages.done("decode")
         self.announced(batch.first + rows)
-        _check(self._version.signature, batch, reading)
+        _check(self._version.signature, batch)
         stages.done("bind")
         call = Admitted(self._plan, self._version, self._methods, batch.features)
         answers = dataplane.execute(self._visit, call)
@@ -260,7 +277,7 @@ class _Sink(io.RawIOBase):
         self._write = None
 
 
-def _check(signature: Signature, batch: Batch, reading: Reading) -> None:
+def _check(signature: Signature, batch: Batch) -> None:
     """Raise InputRefused unless the rows fit; where they do not, by the row of the file."""
     try:
         signature.check(batch.features)
@@ -269,5 +286,6 @@ def _check(signature: Signature, batch: Batch, reading: Reading) -> None:
         if found is None:
             raise
         row, column = batch.first + int(found[1]), found[2]
-        where = reading.where(row, None if column is None else int(column))
+        wanted = Wanted.of(signature)
+        where = path_of(wanted, row, None if column is None else int(column))
         raise InputRefused(where, refused.problem) from refused

@@ -49,7 +49,7 @@ def predict_file(
         answer = bulk.predict(
             visit,
             call,
-            given.sealed(),
+            given,
             made.write,
             told=lambda count, place: told(count, place, given.size),
         )

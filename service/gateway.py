@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -266,18 +266,36 @@ class Gateway:
     async def _answer_upload(
         self, kind: Kind, request: Request, body: Body, gone: Gone | None
     ) -> Answer:
+        caller = self._sort(request)
+        if kind == "bulk" and _may_be_held(request, caller, self._bodies.largest):
+            with arriving(self._bodies, caller) as held:
+                if held.reserves(request.declared or 0):
+                    return await self._answer_held(request, body, held, gone)
         upload = Upload(request.declared)
         head: WSGIEnvironment = environ_of(request, b"") | {UPLOAD: upload}
-        answer = await self._call(head, self._sort(request))
+        answer = await self._call(head, caller)
         if answer.status != CONTINUE or upload.admission is None:
             await discard(request, body)
             return answer
-        try:
+        with _refusing():
             return await self._answer_admitted(kind, request, body, upload, head, gone)
-        except (TooBusy, LanesFull) as error:
-            raise RequestRefused(BUSY, str(error)) from None
-        except StorageFull as error:
-            raise RequestRefused(STORAGE_FULL, str(error)) from None
+
+    async def _answer_held(
+        self, request: Request, body: Body, held: Arriving, gone: Gone | None
+    ) -> Answer:
+        """Answer a small file out of memory, which is known to have room for it."""
+        assert self._uploads is not None, "this is one"
+        tenant, upload = held.caller.lane, Upload(request.declared, complete=True)
+        with _refusing(), ExitStack() as stack:
+            upload.spool = stack.enter_context(await self._uploads.spools["bulk"].place(tenant))
+            await self._reader.read(request, body, held)
+            upload.body = held.whole()
+            environ = environ_of(request, upload.body) | {UPLOAD: upload}
+            async with _noticing(gone, upload):
+                answer = await self._long["bulk"].run(tenant, partial(self._run, environ))
+            if isinstance(answer.body, Chunks):
+                answer.body.then(stack.pop_all().close)  # its place is taken until it is sent
+        return self._sent(request, answer, held.caller, gone)
 
     async def _answer_admitted(
         self,
@@ -375,6 +393,26 @@ class Gateway:
         if self._monitor is not None:
             self._monitor.refused(refusal.problem)
         return refusal.answer(self._wordings, request.path)
+
+
+def _may_be_held(request: Request, caller: Caller, most: int) -> bool:
+    """Whether a file may be held in memory: a known caller's, who says how small it is.
+
+    Who waits for leave to send it waits for the application, which decides by the head.
+    """
+    declared = request.declared
+    return caller.is_known and not request.expects_leave and 0 < (declared or 0) <= most
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Turn what there is no room for into RequestRefused."""
+    try:
+        yield
+    except (TooBusy, LanesFull) as error:
+        raise RequestRefused(BUSY, str(error)) from None
+    except StorageFull as error:
+        raise RequestRefused(STORAGE_FULL, str(error)) from None
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Hashable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
@@ -29,6 +30,7 @@ PURPOSE: Final = "upload spool"
 READ_BYTES: Final = 256 * 1024
 PATIENCE_SECONDS: Final = 2.0  # for a place: some answers of moderate size
 RETRY_SECONDS: Final = 1.0
+IN_MEMORY_BYTES: Final = 1024 * 1024
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -43,16 +45,24 @@ class Admission:
 class Spool:
     """A body on disk that can be written once and then read; `close` gives the room back."""
 
+    body: Final = None  # there is none in memory
+
     def __init__(self, folder: Path, *, least_free: int) -> None:
         self.size = 0
         self._key = os.urandom(KEY_BYTES)
         self._folder = folder
         self._least_free = least_free
         self._finished = False
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with refusing_full():
-            self._file = cast(BinaryIO, tempfile.TemporaryFile(dir=folder))  # noqa: SIM115
-            self._writer = SealedWriter(self._file, self._key, purpose=PURPOSE)
+
+    @cached_property
+    def _file(self) -> BinaryIO:
+        """The file, once anything is written: of what stays in memory there is none."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return cast(BinaryIO, tempfile.TemporaryFile(dir=self._folder))
+
+    @cached_property
+    def _writer(self) -> SealedWriter:
+        return SealedWriter(self._file, self._key, purpose=PURPOSE)
 
     def write(self, data: bytes | bytearray) -> None:
         """Append data; raises StorageFull before the disk is so full that others suffer."""
@@ -79,8 +89,9 @@ class Spool:
 
     def close(self) -> None:
         """Give the room back."""
-        with suppress(OSError):  # what it still held could not be written: nobody needs it
-            self._file.close()
+        if "_file" in vars(self):
+            with suppress(OSError):  # what it still held could not be written: nobody needs it
+                self._file.close()
 
     def _finish(self) -> None:
         with refusing_full():
@@ -90,12 +101,53 @@ class Spool:
             self._file.flush()
 
 
+class Held:
+    """A body in memory, which is written to a spool when another process is to read it."""
+
+    def __init__(self, body: bytes, spool: Spool) -> None:
+        self.body = body
+        self._spool = spool
+
+    def sealed(self) -> Sealed:
+        """What opens it in another process."""
+        if not self._spool.size:
+            self._spool.write(self.body)
+        return self._spool.sealed()
+
+
+class Answers:
+    """What is answered to a file: in memory, and on the disk once that is more than a little."""
+
+    def __init__(self, spool: Spool) -> None:
+        self._spool = spool
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def write(self, data: bytes) -> None:
+        """Append data; raises StorageFull."""
+        self._size += len(data)
+        self._pieces.append(data)
+        if self._spool.size or self._size > IN_MEMORY_BYTES:
+            self._spool.write(b"".join(self._pieces))
+            self._pieces.clear()
+
+    def whole(self) -> bytes | None:
+        """All of it, unless it is on the disk."""
+        return None if self._spool.size else b"".join(self._pieces)
+
+    @property
+    def spool(self) -> Spool:
+        """Where it is on the disk."""
+        return self._spool
+
+
 @dataclass(slots=True)
 class Upload:
     """A body that is announced, then admitted by the application, and at last complete.
 
     The application sees such a request twice: when its head has arrived, to refuse it or to
-    answer 100 with an admission, and when its body has and is the `spool`. `seen` is the last
+    answer 100 with an admission, and when its body has and is the `spool`. A small file of a known
+    caller's it sees once, as the `body`, with a spool that is empty. `seen` is the last
     change there was before it decided: unless another one concerns the caller, whoever was
     admitted still is. `gone` is set when the client has left.
     """
@@ -105,6 +157,7 @@ class Upload:
     admission: Admission | None = None
     complete: bool = False
     spool: Spool | None = None
+    body: bytes | None = None
     gone: threading.Event = field(default_factory=threading.Event)
 
 

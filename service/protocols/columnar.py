@@ -21,7 +21,7 @@ from models.errors import InputRefused, InputTooLarge
 from models.requests.tensors import PredictionRequest, read_prediction_request
 from models.versions import Version
 from service import bulk, visiting
-from service.bulk import DIALECT, BulkCall
+from service.bulk import DIALECT, BulkCall, Source
 from service.columnar.forms import (
     ARROW_FILE,
     ARROW_STREAM,
@@ -44,7 +44,7 @@ from service.parsing import Blueprint, may_be_json, read_body, refuse_encodings,
 from service.schemas.bulk import FILE, BulkSchema
 from service.schemas.predictions import ANSWER, REQUEST
 from service.security import current_platform, current_scope, requires
-from service.spools import CONTINUE, Admission, Spool, Upload
+from service.spools import CONTINUE, Admission, Answers, Held, Spool, Upload
 from service.visits import NATIVE, Visit
 from service.wsgi import Chunks
 
@@ -79,8 +79,9 @@ bp = Blueprint("columnar", __name__, description="Predictions for files of rows.
 def predict(query: dict[str, Any], model: str) -> flask.Response:
     """Predict the rows of a file, and answer in the form of that file or one that is accepted.
 
-    Over the platform's own servers this runs twice for a file: when the head of the request has
-    arrived, to admit the body or to refuse it unread, and when the body has.
+    Over the platform's own servers this runs twice for a file that memory should not hold: when
+    the head of the request has arrived, to admit the body or to refuse it unread, and when the
+    body has.
     """
     sent = form_of(request.content_type or "") or _sent_by_default()
     answered = _accepted(sent)
@@ -104,7 +105,10 @@ def predict(query: dict[str, Any], model: str) -> flask.Response:
         most = current_platform().settings.max_bulk_bytes
         upload.admission = Admission(current_scope(), most)
         return flask.Response(status=CONTINUE)
-    return _predict(visit, call, upload.spool, upload)
+    if upload.body is not None:
+        _admit(visit, call, len(upload.body))
+        return _predict(visit, call, Held(upload.body, upload.spool), upload.spool, upload)
+    return _predict(visit, call, upload.spool, upload.spool, upload)
 
 
 def _sent_by_default() -> Form:
@@ -183,31 +187,39 @@ def _predict_arriving(visit: Visit, call: BulkCall) -> flask.Response:
     try:
         while data := request.stream.read(READ_BYTES):
             spool.write(data)
-        return _predict(visit, call, spool)
+        return _predict(visit, call, spool, spool)
     finally:
         spool.close()
 
 
 def _predict(
-    visit: Visit, call: BulkCall, spool: Spool, upload: Upload | None = None
+    visit: Visit, call: BulkCall, source: Source, spool: Spool, upload: Upload | None = None
 ) -> flask.Response:
     def goes_on() -> None:
         if upload is not None and upload.gone.is_set():
             raise CallAbandoned
 
-    answers = spool.another()
+    answers = Answers(spool.another())
     try:
-        answer = bulk.predict(visit, call, spool.sealed(), answers.write, goes_on=goes_on)
-        pieces = _pieces(answer.head, answers.read())
+        answer = bulk.predict(visit, call, source, answers.write, goes_on=goes_on)
+        response = _answer(answer.head, answers)
     except BaseException:
-        answers.close()
+        answers.spool.close()
         raise
     finally:
         g.policies = visit.policies
-    body = Chunks(pieces, len(answer.head) + answers.size, answers.close)
-    response = flask.Response(body, content_type=call.answer.content_type, direct_passthrough=True)
-    response.content_length = body.size
+    response.content_type = call.answer.content_type
     return _described(response, answer.version)
+
+
+def _answer(head: bytes, answers: Answers) -> flask.Response:
+    whole, spool = answers.whole(), answers.spool
+    if whole is not None:
+        return flask.Response(head + whole)
+    body = Chunks(_pieces(head, spool.read()), len(head) + spool.size, spool.close)
+    response = flask.Response(body, direct_passthrough=True)
+    response.content_length = body.size
+    return response
 
 
 def _pieces(head: bytes, file: BinaryIO) -> Iterator[bytes]:

@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
-from service.columnar.forms import COLUMNAR, FORMS, Form, form_of
+from service.columnar.forms import ARROW_STREAM, COLUMNAR, FORMS, Form, form_of
+from service.spools import UPLOAD, Spool, Upload
+from service.wsgi import BODY
 from tests.house import Actor, House
 from tests.models.row_files import written
 from tests.service.problems import pointers, refused
@@ -271,6 +274,46 @@ def test_an_error_far_into_a_file_is_a_refusal_that_names_the_row(scored: House)
     lines[39_999] = "1,inf\n"
     body = refused(ask(scored.ada, "".join(lines).encode(), "text/csv"), 400, "invalid-input")
     assert body["errors"] == [{"pointer": "/rows/39999/x1", "detail": "not a finite number"}]
+
+
+def held(actor: Actor, data: bytes, form: Form, spool: Spool) -> TestResponse:
+    """Send a small file as the gateway hands it on: in memory."""
+    upload = Upload(len(data), complete=True, body=data, spool=spool)
+    headers, overrides = {"Content-Type": form.media_type}, {UPLOAD: upload, BODY: data}
+    return actor.post(PATH, data=data, headers=headers, environ_overrides=overrides)
+
+
+@each_form
+def test_a_file_in_memory_is_answered_as_one_on_the_disk(
+    scored: House, form: Form, tmp_path: Path
+) -> None:
+    data = written(form.name, ROWS)
+    with closing(Spool(tmp_path / "spool", least_free=0)) as spool:
+        response = held(scored.ada, data, form, spool)
+
+    assert response.data == ask(scored.ada, data, form).data
+    assert response.headers["X-Model-Version"] == "1"
+
+
+def test_a_plain_arrow_stream_in_memory_needs_neither_a_reader_nor_the_disk(
+    scored: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scored.platform.hosting.readers, "_parent", None)
+    spool = Spool(tmp_path / "spool", least_free=0)
+
+    response = held(scored.ada, written("arrow", ROWS), ARROW_STREAM, spool)
+
+    assert np.array_equal(answered(response)["prediction"], natively(scored.ada, ROWS.tolist()))
+    assert not (tmp_path / "spool").exists()
+
+
+def test_a_row_of_a_plain_stream_that_does_not_fit_is_named(scored: House, tmp_path: Path) -> None:
+    rows = pa.table({"x0": [1.0, 2.0], "x1": [3.0, float("inf")]})
+    with closing(Spool(tmp_path / "spool", least_free=0)) as spool:
+        response = held(scored.ada, written("arrow", rows), ARROW_STREAM, spool)
+
+    body = refused(response, 400, "invalid-input")
+    assert body["errors"] == [{"pointer": "/rows/1/x1", "detail": "not a finite number"}]
 
 
 def test_to_write_answers_a_worker_does_not_import_pandas() -> None:

@@ -513,6 +513,87 @@ def taking(
     return Gateway(librarian, threads=1, max_body_bytes=16, uploads=uploads)
 
 
+class Reader:
+    """Answers files of rows: their bodies in memory, or what a spool has."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        upload = environ[UPLOAD]
+        if upload.complete:
+            self.seen.append("spooled" if upload.body is None else "held")
+            start_response("200 OK", [])
+            return [environ["wsgi.input"].read() if upload.body is None else upload.body]
+        self.seen.append("head")
+        upload.admission = Admission(ACME, 1024)
+        start_response("100 Continue", [])
+        return []
+
+
+def bulk_gateway(reader: Reader, folder: Path, *, known: bool = True) -> Gateway:
+    spools = Spools(folder, most=3, most_each=2, least_free=0, patience=0.05)
+    return Gateway(
+        reader,
+        threads=1,
+        max_body_bytes=16,
+        sort=lambda _asked: Caller("quick", "acme", is_known=known),
+        uploads=Uploads(lambda _asked: "bulk", {"bulk": spools}),
+    )
+
+
+def rows_file(size: int | None, **headers: str) -> Request:
+    declared = {} if size is None else {"content-length": str(size)}
+    return replace(REQUEST, headers=[*declared.items(), *headers.items()])
+
+
+def test_a_small_file_of_a_known_caller_is_answered_out_of_memory(tmp_path: Path) -> None:
+    reader, folder = Reader(), tmp_path / "spools"
+    ours = bulk_gateway(reader, folder)
+
+    answer = asyncio.run(ours.answer(rows_file(10), pieces(b"x" * 6, b"y" * 4)))
+
+    assert (answer.status, answer.body) == (200, b"xxxxxxyyyy")
+    assert reader.seen == ["held"]
+    assert not folder.exists()
+    assert ours._load().bodies_bytes == 0
+
+
+@pytest.mark.parametrize(
+    ("known", "size", "headers"),
+    [
+        (False, 10, {}),
+        (True, None, {}),
+        (True, 17, {}),
+        (True, 10, {"expect": "100-continue"}),
+    ],
+    ids=["a stranger's", "of no stated size", "too large", "that waits for leave"],
+)
+def test_any_other_file_is_judged_by_its_head(
+    tmp_path: Path, known: bool, size: int | None, headers: dict[str, str]
+) -> None:
+    reader = Reader()
+    ours = bulk_gateway(reader, tmp_path, known=known)
+
+    answer = asyncio.run(ours.answer(rows_file(size, **headers), pieces(b"x" * (size or 10))))
+
+    assert answer.status == 200
+    assert reader.seen == ["head", "spooled"]
+
+
+def test_files_that_memory_has_no_room_for_go_to_the_disk(tmp_path: Path) -> None:
+    reader = Reader()
+    ours = bulk_gateway(reader, tmp_path)
+    others = Caller("quick", "acme", is_known=True)
+    while ours._bodies.reserves(others, 16):
+        pass
+
+    answer = asyncio.run(ours.answer(rows_file(10), pieces(b"x" * 10)))
+
+    assert answer.status == 200
+    assert reader.seen == ["head", "spooled"]
+
+
 def test_an_upload_may_be_larger_than_any_other_body(tmp_path: Path) -> None:
     librarian = Librarian()
     ours = taking(librarian, tmp_path)

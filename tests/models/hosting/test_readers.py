@@ -47,7 +47,7 @@ def read(
     """What a file says that it has, and its batches."""
     readers = Readers(Readings(serve), memory_bytes=2**30)
     with sealed(data) as source:
-        file = RowsFile(sealed=source, form=form, options={})
+        file = RowsFile(sealed=lambda: source, form=form, options={})
         with readers.open(
             file, taken, rows_at_once=rows_at_once, seconds=20, goes_on=goes_on
         ) as reading:
@@ -96,7 +96,7 @@ def test_what_does_not_fit_is_refused_by_row_and_name() -> None:
 def test_a_file_that_was_altered_on_the_disk_is_not_read() -> None:
     with sealed(b"1,2\n" * 100) as source:
         os.pwrite(source.descriptor, b"\0", 200)
-        file = RowsFile(sealed=source, form="csv", options={})
+        file = RowsFile(sealed=lambda: source, form="csv", options={})
         readers = Readers(Readings(), memory_bytes=2**30)
         opening = readers.open(file, wanted(), rows_at_once=3, seconds=20, goes_on=lambda: None)
         with pytest.raises(InputRefused, match="SealBroken"), opening:
