@@ -36,9 +36,15 @@ METRICS: Final = "metrics"
 DRAIN_MARGIN_SECONDS: Final = 2.0
 ROOT: Final = Path(__file__).resolve().parent.parent
 ONE_THREAD_PER_POOL: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-# How many heaps glibc may have in a process: each thread's would keep its end for the next large
-# body, and of the first one alone that can be asked back (service/allocator.py).
-HEAPS: Final = "MALLOC_ARENA_MAX"
+# Of glibc's. How many heaps there are in a process: each thread's would keep its end for the next
+# large body, and of the first one alone that can be asked back (service/allocator.py). And that
+# it keeps what is free until it is asked back: pages that are new with each body of some megabytes
+# take as long as to read it.
+ALLOCATOR: Final = {
+    "MALLOC_ARENA_MAX": 1,
+    "MALLOC_MMAP_THRESHOLD_": 32 * 1024**2,
+    "MALLOC_TRIM_THRESHOLD_": 64 * 1024**2,
+}
 
 
 class ServingError(Exception):
@@ -269,7 +275,8 @@ def environment_of(settings: Settings) -> Mapping[str, str]:
     environment[MULTIPROCESS_VARIABLE] = str(settings.state / METRICS)
     for pool in ONE_THREAD_PER_POOL:
         environment.setdefault(pool, "1")
-    environment.setdefault(HEAPS, "1")
+    for name, chosen in ALLOCATOR.items():
+        environment.setdefault(name, str(chosen))
     path = environment.get("PYTHONPATH", "")
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), path)))
     return environment
