@@ -3,19 +3,17 @@
 A thread that waits for a client's bytes is lost to everyone else, so a body is read on the event
 loop, within bounds of size, time and memory, and the application sees only complete requests.
 
-An upload is larger than memory should hold. The application sees its head first, and admits it or
-refuses it; only what is admitted is read, onto the disk, and then handed over. So may its answer
-be: that is sent piece by piece, as fast as the client fetches it.
+Files are for `service.uploading`. An answer may be as large: it is sent piece by piece, as fast as
+the client fetches it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from functools import partial
 from typing import Final
 from wsgiref.types import WSGIApplication, WSGIEnvironment
@@ -28,26 +26,23 @@ from service.bodies import (
     InOnePiece,
     arriving,
     fetched,
-    too_large,
 )
-from service.errors import RateLimited, StorageFull, TooBusy
+from service.errors import RateLimited
 from service.express.errands import Done, Errand, Lesson
 from service.lanes import Caller, Lanes, LanesFull, Pace
 from service.monitoring import Load, Monitor
-from service.pacing import BodyPace, deliver, discard, keeping_pace
-from service.problems import BAD_REQUEST, BUSY, INTERNAL, STORAGE_FULL, problem_of
+from service.pacing import BodyPace, deliver, discard
+from service.problems import BAD_REQUEST, BUSY, INTERNAL, problem_of
 from service.receiving import BodyReader
-from service.spools import CONTINUE, UPLOAD, Admission, Spool, Spools, Upload
+from service.uploading import FileDesk, Uploads
 from service.visits import SETBACK, Setback
 from service.wording import Wordings
 from service.wsgi import (
-    BODY,
     Answer,
     Body,
     Chunks,
     Feed,
     Gone,
-    Kind,
     Request,
     RequestRefused,
     Whole,
@@ -57,20 +52,12 @@ from service.wsgi import (
 
 log = logging.getLogger(__name__)
 
-LEAST_UPLOAD_BYTES_PER_SECOND: Final = 64 * 1024  # an upload may be long, so it is not also slow
 WAITING_CALLS: Final = 512
 WAITING_CALLS_EACH: Final = 128
 WAITING_ERRANDS: Final = 64  # what was read of them takes more memory than their bodies
 WAITING_SLOW: Final = 128  # some seconds' worth of password hashes
 WAITING_SLOW_EACH: Final = 32
-UPLOADS: Final = 16
-UPLOADS_EACH: Final = 4
-BULKS: Final = 12
-BULKS_EACH: Final = 4
 WAITING_THREADS: Final = 32  # they cost memory alone
-UPLOAD_THREADS: Final = 8  # more than one caller's uploads can hold
-BULK_THREADS: Final = 3  # they compute as well as wait, and others want to be answered meanwhile
-SPOOLED_BYTES: Final = 256 * 1024  # written to the disk at once
 
 # From the head of a request to what the call will do, and whose it is.
 Sort = Callable[[Request], Caller]
@@ -81,14 +68,6 @@ Introduce = Callable[[Request], None]
 def by_address(request: Request) -> Caller:
     """Sort calls by their client's address alone."""
     return Caller("quick", request.client[0])
-
-
-@dataclass(frozen=True, slots=True)
-class Uploads:
-    """Which requests are uploads, of which kind, and where each kind arrives."""
-
-    takes: Callable[[Request], Kind | None]
-    spools: Mapping[Kind, Spools]
 
 
 class Gateway:
@@ -113,20 +92,12 @@ class Gateway:
         self._wordings = wordings or Wordings()
         self._sort = sort
         self._introduce = introduce
-        self._uploads = uploads
         self._lanes: dict[Pace, Lanes] = {
             "quick": self._lane("quick", threads, WAITING_CALLS, WAITING_CALLS_EACH),
             # What hashes passwords waits in threads of its own, or it would hold up predictions.
             "hashing": self._lane("hashing", slow_threads, WAITING_SLOW, WAITING_SLOW_EACH),
             # So does what waits for a model's process: it may take as long as its author likes.
             "waiting": self._lane("waiting", WAITING_THREADS, WAITING_CALLS, WAITING_CALLS_EACH),
-        }
-        self._long: dict[Kind, Lanes] = {
-            # So does what copies a file, or waits until somebody has made a version of it.
-            "upload": Lanes(
-                "upload", threads=UPLOAD_THREADS, waiting=UPLOADS, waiting_each=UPLOADS
-            ),
-            "bulk": Lanes("bulk", threads=BULK_THREADS, waiting=BULKS, waiting_each=BULKS),
         }
         self._disk = ThreadPoolExecutor(2, thread_name_prefix="disk")
         self._asking = ThreadPoolExecutor(1, thread_name_prefix="feeds")
@@ -135,6 +106,7 @@ class Gateway:
         self._answers = Holdings(max(max_body_bytes, LEAST_ROOM), what="answers")
         self._in_one_piece = in_one_piece
         self._reader = BodyReader(max_body_bytes, self._recognise)
+        self._desk = FileDesk(uploads, self, self._bodies, self._reader, self._disk)
         if monitor is not None:
             monitor.watch(self._load)
 
@@ -157,10 +129,12 @@ class Gateway:
         gone = self._next(request, gone)
         try:
             request.refuse_method()
-            kind = self._uploads.takes(request) if self._uploads is not None else None
-            if kind is not None:
-                return await self._answer_upload(kind, request, body, gone)
-            return await self._answer_call(request, body, gone, setback)
+            kind = self._desk.kind(request)
+            if kind is None:
+                return await self._answer_call(request, body, gone, setback)
+            caller = self._sort(request)
+            answer = await self._desk.answer(kind, request, body, caller, gone)
+            return self._sent(request, answer, caller, gone)
         except RequestRefused as refusal:
             await discard(request, body)
             return self._refuse(refusal, request)
@@ -253,7 +227,7 @@ class Gateway:
             environ = environ_of(request, held.whole())
             if setback is not None:
                 environ[SETBACK] = setback
-            answer = await self._call(environ, held.caller)
+            answer = await self.call(environ, held.caller)
         return self._sent(request, answer, held.caller, gone)
 
     def _sent(self, request: Request, answer: Answer, caller: Caller, gone: Gone | None) -> Answer:
@@ -262,83 +236,6 @@ class Gateway:
         if whole is not None and gone is not None and whole.takes(request, caller, answer, gone):
             return answer
         return fetched(answer, self._answers, caller)
-
-    async def _answer_upload(
-        self, kind: Kind, request: Request, body: Body, gone: Gone | None
-    ) -> Answer:
-        caller = self._sort(request)
-        if kind == "bulk" and _may_be_held(request, caller, self._bodies.largest):
-            with arriving(self._bodies, caller) as held:
-                if held.reserves(request.declared or 0):
-                    return await self._answer_held(request, body, held, gone)
-        upload = Upload(request.declared)
-        head: WSGIEnvironment = environ_of(request, b"") | {UPLOAD: upload}
-        answer = await self._call(head, caller)
-        if answer.status != CONTINUE or upload.admission is None:
-            await discard(request, body)
-            return answer
-        with _refusing():
-            return await self._answer_admitted(kind, request, body, upload, head, gone)
-
-    async def _answer_held(
-        self, request: Request, body: Body, held: Arriving, gone: Gone | None
-    ) -> Answer:
-        """Answer a small file out of memory, which is known to have room for it."""
-        assert self._uploads is not None, "this is one"
-        tenant, upload = held.caller.lane, Upload(request.declared, complete=True)
-        with _refusing(), ExitStack() as stack:
-            upload.spool = stack.enter_context(await self._uploads.spools["bulk"].place(tenant))
-            await self._reader.read(request, body, held)
-            upload.body = held.whole()
-            environ = environ_of(request, upload.body) | {UPLOAD: upload}
-            async with _noticing(gone, upload):
-                answer = await self._long["bulk"].run(tenant, partial(self._run, environ))
-            if isinstance(answer.body, Chunks):
-                answer.body.then(stack.pop_all().close)  # its place is taken until it is sent
-        return self._sent(request, answer, held.caller, gone)
-
-    async def _answer_admitted(
-        self,
-        kind: Kind,
-        request: Request,
-        body: Body,
-        upload: Upload,
-        head: WSGIEnvironment,
-        gone: Gone | None,
-    ) -> Answer:
-        assert self._uploads is not None, "this is one"
-        assert upload.admission is not None, "it was admitted"
-        tenant = upload.admission.scope.tenant_id
-        with ExitStack() as stack:
-            spool = stack.enter_context(await self._uploads.spools[kind].place(tenant))
-            await self._spool(request, body, spool, upload.admission)
-            upload.complete, upload.spool = True, spool
-            environ = head | {"CONTENT_LENGTH": str(spool.size)}
-            async with _noticing(gone, upload):
-                work = partial(self._run_spooled, environ, spool)
-                answer = await self._long[kind].run(tenant, work)
-            if isinstance(answer.body, Chunks):
-                answer.body.then(stack.pop_all().close)  # its place is taken until it is sent
-            return answer
-
-    async def _spool(
-        self, request: Request, body: Body, spool: Spool, admission: Admission
-    ) -> None:
-        loop = asyncio.get_running_loop()
-        received, pending = 0, bytearray()
-        async with keeping_pace(LEAST_UPLOAD_BYTES_PER_SECOND) as limit:
-            async for chunk in body:
-                received += len(chunk)
-                if received > admission.most_bytes:
-                    raise too_large(admission.most_bytes)
-                pending += chunk
-                if len(pending) >= SPOOLED_BYTES:
-                    with limit.paused():  # our disk may be slow, that is not the client's fault
-                        await loop.run_in_executor(self._disk, spool.write, bytes(pending))
-                    pending.clear()
-                limit.has_come(received)
-        await loop.run_in_executor(self._disk, spool.write, bytes(pending))
-        request.refuse_cut_off(received)
 
     async def _recognise(self, request: Request, held: Arriving, limit: BodyPace) -> None:
         """Find out whose a larger body is before it is read: it may be a first call."""
@@ -356,21 +253,16 @@ class Gateway:
             log.error("a caller was not recognised\n%s", frames_of(error))  # noqa: TRY400
         held.belongs_to(self._sort(request))
 
-    async def _call(self, environ: WSGIEnvironment, caller: Caller) -> Answer:
-        work = partial(self._run, environ)
+    async def call(self, environ: WSGIEnvironment, caller: Caller) -> Answer:
+        """Call the application when it is the caller's turn; raises RequestRefused."""
+        work = partial(self.apply, environ)
         try:
             return await self._lanes[caller.pace].run(caller.lane, work)
         except LanesFull as error:
             raise RequestRefused(BUSY, str(error)) from None
 
-    def _run_spooled(self, environ: WSGIEnvironment, spool: Spool) -> Answer:
-        named = {name: value for name, value in environ.items() if name != BODY}
-        try:
-            return self._run(named | {"wsgi.input": spool.read()})
-        finally:
-            spool.close()
-
-    def _run(self, environ: WSGIEnvironment) -> Answer:
+    def apply(self, environ: WSGIEnvironment) -> Answer:
+        """Call the application here and now; what it raises is an answer too."""
         try:
             return run_wsgi(self._application, environ)
         except Exception as error:  # noqa: BLE001 - it is answered, and told in the log
@@ -380,10 +272,9 @@ class Gateway:
 
     def _load(self) -> Load:
         crowds = {str(pace): lanes.crowd for pace, lanes in self._lanes.items()}
-        crowds |= {kind: lanes.crowd for kind, lanes in self._long.items()}
-        spools = sum(each.count for each in self._uploads.spools.values()) if self._uploads else 0
+        crowds |= self._desk.crowds
         whole = self._in_one_piece.held if self._in_one_piece is not None else 0
-        return Load(crowds, self._bodies.held + self._answers.held + whole, spools)
+        return Load(crowds, self._bodies.held + self._answers.held + whole, self._desk.spools)
 
     def _lane(self, pace: Pace, threads: int, waiting: int, waiting_each: int) -> Lanes:
         told = self._monitor.waited(pace) if self._monitor else lambda _seconds: None
@@ -393,45 +284,3 @@ class Gateway:
         if self._monitor is not None:
             self._monitor.refused(refusal.problem)
         return refusal.answer(self._wordings, request.path)
-
-
-def _may_be_held(request: Request, caller: Caller, most: int) -> bool:
-    """Whether a file may be held in memory: a known caller's, who says how small it is.
-
-    Who waits for leave to send it waits for the application, which decides by the head.
-    """
-    declared = request.declared
-    return caller.is_known and not request.expects_leave and 0 < (declared or 0) <= most
-
-
-@contextmanager
-def _refusing() -> Iterator[None]:
-    """Turn what there is no room for into RequestRefused."""
-    try:
-        yield
-    except (TooBusy, LanesFull) as error:
-        raise RequestRefused(BUSY, str(error)) from None
-    except StorageFull as error:
-        raise RequestRefused(STORAGE_FULL, str(error)) from None
-
-
-@asynccontextmanager
-async def _noticing(gone: Gone | None, upload: Upload) -> AsyncIterator[None]:
-    """Tell whoever works for a client when it has gone, also by the end of the block's own task."""
-    if gone is None:
-        yield
-        return
-
-    async def notice() -> None:
-        with suppress(ConnectionAbortedError):
-            await gone()
-        upload.gone.set()
-
-    watch = asyncio.ensure_future(notice())
-    try:
-        yield
-    except asyncio.CancelledError:
-        upload.gone.set()
-        raise
-    finally:
-        watch.cancel()

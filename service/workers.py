@@ -32,18 +32,11 @@ from config.errors import ConfigurationError, DatabaseOutOfDate, SealBroken
 from config.logging import configure_logging
 from config.settings import Settings, load_settings
 from service.bodies import InOnePiece
-from service.gateway import (
-    BULKS,
-    BULKS_EACH,
-    UPLOADS,
-    UPLOADS_EACH,
-    Gateway,
-    Uploads,
-    by_address,
-)
+from service.gateway import Gateway, by_address
 from service.processes import REFUSED, Child, Post, Signals, fork, reap, still_open
 from service.rsgi import Front, Loop
 from service.spools import Spools
+from service.uploading import BULKS, BULKS_EACH, UPLOADS, UPLOADS_EACH, Uploads
 from service.wsgi import Kind, Request
 
 BACKLOG: Final = 4096

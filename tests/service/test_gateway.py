@@ -17,12 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auth.scope import Principal, own_scope
-from service import bodies, gateway, pacing
+from service import bodies, gateway, pacing, uploading
 from service.errors import RateLimited
-from service.gateway import Gateway, Uploads, by_address
+from service.gateway import Gateway, by_address
 from service.lanes import Caller
 from service.rsgi import read_body
 from service.spools import UPLOAD, Admission, Spool, Spools
+from service.uploading import Uploads
 from service.wsgi import Answer, Chunks, Request, environ_of
 from tests.service.uploading import REQUEST
 
@@ -664,7 +665,7 @@ def test_a_slow_disk_is_not_held_against_the_sender(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pacing, "FIRST_BODY_SECONDS", 0.05)
-    monkeypatch.setattr(gateway, "SPOOLED_BYTES", 1)
+    monkeypatch.setattr(uploading, "SPOOLED_BYTES", 1)
     release = threading.Event()
     monkeypatch.setattr(Spool, "write", lambda *_: release.wait(10))
 
