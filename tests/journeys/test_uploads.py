@@ -25,6 +25,7 @@ from tests.service.uploading import skops_file
 
 MEBIBYTE: Final = 1024 * 1024
 MARK: Final = b"a model that nobody else may read"
+BEGINNING: Final = MARK * 10_000  # more than is kept in memory before it is written to the disk
 PATH: Final = "/models/fresh/versions"
 
 
@@ -161,7 +162,7 @@ def test_upload_that_is_broken_off_becomes_no_job(
 ) -> None:
     before = jobs(platform, token)
     with connected(platform) as connection:
-        connection.sendall(head(token, framing) + b"5\r\nhello\r\n")
+        connection.sendall(head(token, framing) + b"%x\r\n" % len(BEGINNING) + BEGINNING)
         until(lambda: spools(platform))
     until(lambda: not spools(platform))
     assert jobs(platform, token) == before
@@ -195,7 +196,7 @@ def test_stream_that_is_broken_off_over_http2_becomes_no_job(platform: Running, 
     command += ["-H", f"Authorization: Bearer {token}", "-X", "POST", "-T", "-"]
     process = subprocess.Popen([*command, platform.url + PATH], stdin=subprocess.PIPE)
     assert process.stdin is not None
-    process.stdin.write(MARK)
+    process.stdin.write(BEGINNING)
     process.stdin.flush()
     until(lambda: spools(platform))
     process.kill()
