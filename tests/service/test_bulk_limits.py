@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
@@ -196,6 +197,20 @@ def test_a_file_that_has_arrived_is_answered_and_charged_once(house: House) -> N
     assert left(house.ada.predict([1, 2]))["requests_per_minute"] == before - 2
     assert with_body.spool is not None
     with_body.spool.close()
+
+
+def test_a_file_in_memory_is_charged_once_and_bounded_as_any(house: House) -> None:
+    limit(house, requests_per_minute=10, rows_per_minute=1000)
+
+    def held(rows: int) -> TestResponse:
+        spool = Spool(house.folder / "uploads", least_free=0)
+        upload = Upload(6 * rows, complete=True, spool=spool, body=b"5,10\n" * rows)
+        with closing(spool):
+            return head(house.ada, upload)
+
+    assert left(held(300)) == {"requests_per_minute": 9, "rows_per_minute": 700}
+    refused(held(5000), 413, "too-large")
+    assert left(held(100)) == {"requests_per_minute": 7, "rows_per_minute": 600}
 
 
 def test_a_call_whose_client_has_gone_ends(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
