@@ -179,7 +179,9 @@ class Telemetry:
             buckets=WAIT_SECONDS,
         )
         self.bodies = self._gauge("bodies_bytes", "Bodies held in memory.", "program")
-        self.spools = self._gauge("spools", "Files on their way: on the disk, or small ones in memory.", "program")
+        self.spools = self._gauge(
+            "spools", "Files on their way: on the disk, or small ones in memory.", "program"
+        )
 
     def _watch_stores(self) -> None:
         self.cache_entries = self._gauge("cache_entries", "Entries of workers' caches.", "cache")

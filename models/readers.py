@@ -138,7 +138,7 @@ class ReadHere:
     def __init__(self, stream: ArrowStream, wanted: Wanted, rows_at_once: int) -> None:
         self.rows = stream.rows
         self._stream = stream
-        self._most = rows_at_once
+        self._most = row_frames.rows_of_batch(rows_at_once, wanted.count)
 
     def __iter__(self) -> Iterator[Batch]:
         first = 0

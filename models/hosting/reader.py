@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, Final, cast
 from config.sealed_stream import Sealed, UnsealedAnywhere
 from models.hosting import row_frames
 from models.hosting.messages import Message
-from models.hosting.payloads import NUMBER_BYTES, Buffer
+from models.hosting.payloads import Buffer
 from models.reading import RowsFile, Unreadable
 from models.reading.arrow import ArrowRows, ParquetRows
 from models.reading.csv_lines import CsvRows
@@ -25,7 +25,6 @@ from models.tables import Features, Table, row_count, take
 from models.wanted import Wanted
 
 READ: Final = "read"
-BATCH_BYTES: Final = 4 * 1024**2
 READ_BYTES: Final = 64 * 1024
 LONGEST_NAME: Final = 100
 
@@ -68,7 +67,7 @@ def _hand_on(connection: socket.socket, body: Mapping[str, Any], raw: UnsealedAn
     file = cast(BinaryIO, io.BufferedReader(raw, READ_BYTES))
     rows = _opener(body["form"], body["options"])(file, wanted)
     _send(connection, row_frames.begin(rows.rows))
-    most = max(1, min(body["rows_at_once"], BATCH_BYTES // (NUMBER_BYTES * wanted.count)))
+    most = row_frames.rows_of_batch(body["rows_at_once"], wanted.count)
     for features in rows.batches(most):
         for part in _fitting(features):
             _send(connection, row_frames.batch(part, place=raw.tell()))
@@ -88,7 +87,7 @@ def _fitting(features: Features) -> Iterator[Features]:
     """The rows in as many parts as their texts take; raises Unreadable if one row is too large."""
     rows = row_count(features)
     size = _text_size(features) if isinstance(features, Table) else 0
-    if size <= BATCH_BYTES:
+    if size <= row_frames.BATCH_BYTES:
         yield features
     elif rows == 1 and size > row_frames.MOST_BYTES // 2:
         raise Unreadable(f"the texts of one row have {size} bytes")

@@ -29,6 +29,7 @@ MAGIC: Final = 0x53_4C_59_52
 HEADER: Final = struct.Struct("<IBxxxIIQQ")
 BEGIN, MATRIX, TABLE, END, REFUSED, NO_MEMORY = range(6)
 MOST_BYTES: Final = 64 * 1024**2  # of one batch
+BATCH_BYTES: Final = 4 * 1024**2  # of one as it is made
 MOST_PROBLEM: Final = 1000
 MOST_ROWS: Final = 2**53 - 1
 NOWHERE: Final = 2**64 - 1  # the row of a refusal that is of no row
@@ -43,6 +44,11 @@ class RowsHeader(NamedTuple):
     rows: int = 0
     at: int = 0
     length: int = 0
+
+
+def rows_of_batch(most: int, columns: int) -> int:
+    """How many rows of numbers a batch has: at most so many, and of a moderate size."""
+    return max(1, min(most, BATCH_BYTES // (NUMBER_BYTES * columns)))
 
 
 def begin(rows: int) -> list[Buffer]:

@@ -29,7 +29,8 @@ PREFIX: Final = struct.Struct("<Ii")  # that a message follows, and how long its
 CONTINUES: Final = 0xFFFFFFFF
 ROOT: Final = struct.Struct("<I")
 ALIGNMENT: Final = 8
-MOST_HEAD: Final = 64 * 1024
+# Of all heads together: each column of each batch takes some microseconds, and 48 bytes.
+MOST_HEADS: Final = 64 * 1024
 SCHEMAS_KEPT: Final = 64
 VERSIONS: Final = frozenset({3, 4})  # of metadata: those of Arrow 0.8 and of 1.0
 # Of the union of a message's heads.
@@ -100,11 +101,12 @@ def _read(body: bytes, wanted: Wanted) -> ArrowStream:
 
 def _messages(body: bytes) -> Iterator[tuple[bytes, int, int]]:
     """The head of each message, and where what belongs to it begins and how long that is."""
-    at = 0
+    at, left = 0, MOST_HEADS
     while at < len(body):
         continues, size = PREFIX.unpack_from(body, at)
         at += PREFIX.size
-        if continues != CONTINUES or size % ALIGNMENT or not 0 <= size <= MOST_HEAD:
+        left -= size
+        if continues != CONTINUES or size % ALIGNMENT or size < 0 or left < 0:
             raise _Unusual
         if not size:
             break
@@ -160,6 +162,8 @@ def _batch(
     rows = _number(batch, 0, kinds.Int64Flags)
     nodes, buffers = _pairs(batch, 1, len(columns)), _pairs(batch, 2, 2 * len(columns))
     if rows < 0 or any(length != rows or missing for length, missing in nodes):
+        raise _Unusual
+    if rows * sum(columns[at].dtype.itemsize for at in chosen) > size:  # columns share their bytes
         raise _Unusual
     made = []
     for at in chosen:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -150,6 +151,25 @@ def test_a_stream_of_several_batches_is_read_in_their_order() -> None:
     found = plainly(stream_of(pa.array([1.0, 2.0]), batches=3), ONE)
     assert found is not None
     assert found.tolist() == [[1.0], [2.0]] * 3
+
+
+def test_columns_that_share_their_bytes_are_left_to_arrow() -> None:
+    """A few bytes would be as many numbers as there are columns times that."""
+    data = stream_of(*(pa.array(np.full(8, 1.0 + at)) for at in range(3)))
+    apart = struct.pack("<12q", *(0, 0, 0, 64), *(64, 0, 64, 64), *(128, 0, 128, 64))
+    size, values, end = struct.pack("<q", 192), np.full(8, 1.0).tobytes(), data[-8:]
+    assert data.count(apart) == data.count(size) == data.count(values) == 1
+
+    shared = data.replace(apart, struct.pack("<4q", 0, 0, 0, 64) * 3)
+    short = shared.replace(size, struct.pack("<q", 64)).partition(values)[0] + values + end
+
+    assert np.array_equal(by_arrow(short), np.ones((8, 3)))
+    assert plainly(short) is None
+
+
+def test_a_stream_of_very_many_batches_is_left_to_arrow() -> None:
+    assert plainly(stream_of(pa.array([1.0]), batches=100), ONE) is not None
+    assert plainly(stream_of(pa.array([1.0]), batches=1000), ONE) is None
 
 
 def test_a_stream_without_rows_has_none() -> None:
