@@ -19,23 +19,32 @@ from benchmarks.comparison.results import Results, opened, say
 from benchmarks.comparison.rounds import run
 from benchmarks.measured import HERE
 
+RAW = "results.json"
+
 
 def main() -> None:
     """Measure and write RESULTS.md, results.json and results.svg, or only the first anew."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that servers are ended
     options = parsed()
-    raw = options.out / "results.json"
     if options.report:
-        write(opened(raw), options.out)
+        write(opened(options.out / RAW), options.out)
         return
     results = Results(about=about(options))
     try:
         measure(options, results)
     finally:
         if results.records or results.starts:
-            results.save(raw)
-            write(results, options.out)
-            say(f"the results are in {options.out}")
+            keep(results, options)
+
+
+def keep(results: Results, options: argparse.Namespace) -> None:
+    """Save the results, or put them in the place of the same loads in those of everything."""
+    if options.renew:
+        part, results = results, opened(options.out / RAW)
+        results.renew(part, options.only)
+    results.save(options.out / RAW)
+    write(results, options.out)
+    say(f"the results are in {options.out}")
 
 
 def measure(options: argparse.Namespace, results: Results) -> None:
@@ -57,12 +66,15 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement")
     parser.add_argument("--workers", type=int, default=1, help="of every server")
     parser.add_argument("--quick", action="store_true", help="one round of one second each")
+    parser.add_argument(
+        "--renew", action="store_true", help="put these loads into the results of everything"
+    )
     parser.add_argument("--report", action="store_true", help="write the report anew")
     parser.add_argument("--out", type=Path, help="folder of the results")
     options = parser.parse_args()
     if options.out is None:  # a part of it is not to be taken for the whole
         whole = (options.only, options.peers, options.quick) == (loads, peers, False)
-        options.out = HERE if whole or options.report else HOME
+        options.out = HERE if whole or options.report or options.renew else HOME
     if options.quick:
         options.rounds, options.seconds = 1, 1.0
     return options

@@ -169,6 +169,8 @@ def _machine(results: Results) -> Iterator[str]:
     yield f"- Python {about['python']}; Sallyport with {_versions(about['ours'])}"
     yield f"- its models are answered by: {_versions(results.engines)}"
     yield from (f"- {peer}: {_versions(found)}" for peer, found in about["theirs"].items())
+    for later in results.renewed:
+        yield f"- {', '.join(later['loads'])}, of every server anew: {_once(later['about'])}"
 
 
 def _once(about: Record) -> str:

@@ -6,7 +6,7 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ class Results:
     records: list[Record] = field(default_factory=list)
     starts: list[Record] = field(default_factory=list)
     reasons: dict[str, dict[str, str]] = field(default_factory=dict)
+    renewed: list[Record] = field(default_factory=list)
 
     def miss(self, server: str, load: str, reason: str) -> None:
         """Keep why a server has no number for a load; `*` is every load."""
@@ -55,8 +56,21 @@ class Results:
         found = [record["server"] for record in (*self.records, *self.starts)]
         return list(dict.fromkeys([*found, *self.reasons]))
 
+    def renew(self, part: Results, loads: Collection[str]) -> None:
+        """Put the records of some loads that were measured later in the place of earlier ones.
+
+        A load is compared within one run: whoever is not in the later one has none any more.
+        """
+        self.records = [record for record in self.records if record["load"] not in loads]
+        self.records += part.records
+        for server, reasons in part.reasons.items():
+            self.reasons.setdefault(server, {}).update(reasons)
+        earlier = [one for one in self.renewed if not set(one["loads"]) <= set(loads)]
+        self.renewed = [*earlier, {"loads": list(loads), "about": part.about}]
+
     def save(self, path: Path) -> None:
         """Write everything down."""
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(asdict(self), indent=1) + "\n")
 
 

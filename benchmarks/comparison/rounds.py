@@ -102,6 +102,8 @@ def _steady(server: Server, ask: Ask, connections: int, seconds: float) -> Resul
 def _half(server: Server, ask: Ask, load: Load, seconds: float) -> Record:
     """Half as often as it can answer, by callers who do not wait for each other."""
     most = _steady(server, ask, load.connections[0], seconds)
+    if not most.requests:
+        raise NoResult("it answers nothing")
     connections = min(MOST, max(FEWEST, math.ceil(most.rate / 2 * THOUGHT_SECONDS)))
     pause = max(0.0, connections / (most.rate / 2) * 1e3 - most.p50 / load.connections[0])
     found = press(server, ask, Pressure(connections, max(seconds, HALF_SECONDS), pause))

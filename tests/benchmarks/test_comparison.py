@@ -101,6 +101,22 @@ def test_a_median_is_of_the_company_that_was_asked_for() -> None:
     assert found.median("sallyport", "mixed", "rate", beside="beside logins") == 3.0
 
 
+def test_a_load_that_is_measured_anew_takes_the_place_of_the_earlier_one_and_is_told() -> None:
+    found = results(sallyport=100.0, fastapi=10.0)
+    found.records.append(record("sallyport", "linear", 7.0))
+    later = Results(about=ABOUT | {"commit": "later"})
+    later.records = [record("sallyport", "forest", 300.0), record("fastapi", "forest", 10.0)]
+
+    found.renew(later, ["forest"])
+    found.renew(later, ["forest"])
+
+    assert found.median("sallyport", "forest", "rate") == 300.0
+    assert found.median("sallyport", "linear", "rate") == 7.0
+    told = [line for line in lines(found) if line.startswith("- forest, of every server anew")]
+    assert len(told) == 1
+    assert "commit later" in told[0]
+
+
 def test_the_report_says_what_was_missed_refused_and_not_measured() -> None:
     found = results(sallyport=100.0, fastapi=10.0)
     for one in found.records:
