@@ -69,7 +69,7 @@ def test_rows_come_in_batches_with_their_numbers(form: str) -> None:
 
 
 def test_large_texts_come_in_smaller_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("models.hosting.reader.BATCH_BYTES", 64 * 1024)
+    monkeypatch.setattr("models.hosting.row_frames.BATCH_BYTES", 64 * 1024)
     texts = ["x" * 5000] * 50
     lines = "".join(f"{text}\n" for text in texts).encode()
 
