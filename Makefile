@@ -11,7 +11,7 @@ EXTRAS ?=
 export PYTHONDONTWRITEBYTECODE :=
 
 # Processes that test at once: more than two cores, for tests wait for servers half of their time.
-TESTERS ?= 4
+TESTERS ?= 3
 
 .PHONY: serve test coverage check bench bench-smoke owasp format lock clean
 
