@@ -14,7 +14,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -31,7 +30,7 @@ ROOT: Final = struct.Struct("<I")
 ALIGNMENT: Final = 8
 # Of all heads together: each column of each batch takes some microseconds, and 48 bytes.
 MOST_HEADS: Final = 64 * 1024
-SCHEMAS_KEPT: Final = 64
+LEAST_FIELD: Final = 32  # bytes of a column in a schema, with its name and its type
 VERSIONS: Final = frozenset({3, 4})  # of metadata: those of Arrow 0.8 and of 1.0
 # Of the union of a message's heads.
 SCHEMA: Final = 1
@@ -122,16 +121,21 @@ def _messages(body: bytes) -> Iterator[tuple[bytes, int, int]]:
         raise _Unusual
 
 
-@lru_cache(maxsize=SCHEMAS_KEPT)
 def _schema(head: bytes) -> tuple[Column, ...]:
     schema = _header(head, SCHEMA)
     if _number(schema, 0, kinds.Int16Flags):  # of the other byte order
         raise _Unusual
     start, count = _vector(schema, 1)
-    # Each takes more than a place of four bytes, so that no length is believed.
-    if not 0 < count <= len(head) // 4:
+    if not 0 < count <= len(head) // LEAST_FIELD:
         raise _Unusual
-    return tuple(_column(Flat(head, schema.Indirect(start + 4 * at))) for at in range(count))
+    columns, left = [], len(head)
+    for at in range(count):
+        column = _column(Flat(head, schema.Indirect(start + 4 * at)))
+        left -= len(column.name)
+        if left < 0:  # fields share their bytes: a long name would be there many times
+            raise _Unusual
+        columns.append(column)
+    return tuple(columns)
 
 
 def _column(field: Flat) -> Column:

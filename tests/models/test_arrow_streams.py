@@ -16,7 +16,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from models.reading import Unreadable
-from models.requests.arrow_streams import read_arrow_stream
+from models.requests.arrow_streams import (
+    SCHEMA,
+    _header,
+    _messages,
+    _schema,
+    _Unusual,
+    _vector,
+    read_arrow_stream,
+)
 from models.wanted import Wanted
 from tests.models.row_files import matrix, opened, wanted, written
 
@@ -165,6 +173,23 @@ def test_columns_that_share_their_bytes_are_left_to_arrow() -> None:
 
     assert np.array_equal(by_arrow(short), np.ones((8, 3)))
     assert plainly(short) is None
+
+
+def test_fields_that_share_a_long_name_are_left_to_arrow() -> None:
+    """A schema of 64 KB would else be a hundred megabytes of names."""
+    names = ("a" * 3000, "b", "c")
+    data = stream_of(*(pa.array([1.0]) for _ in names), names=names)
+    head, _, _ = next(_messages(data))
+    assert [len(column.name) for column in _schema(head)] == [3000, 1, 1]
+    schema = _header(head, SCHEMA)
+    start, count = _vector(schema, 1)
+
+    shared = bytearray(head)
+    for place in range(start, start + 4 * count, 4):
+        struct.pack_into("<I", shared, place, schema.Indirect(start) - place)
+
+    with pytest.raises(_Unusual):
+        _schema(bytes(shared))
 
 
 def test_a_stream_of_very_many_batches_is_left_to_arrow() -> None:
